@@ -1,0 +1,247 @@
+"""The kernel's IPVS table, over one generic netlink socket.
+
+Operations are sent hundreds to a datagram. The kernel carries them out in order, goes on
+after one that fails, and answers only failures, by sequence number; a GET_INFO that asks for
+an acknowledgement ends each batch, so that silence in front of it means success.
+Source: netlink(7); net/netlink/af_netlink.c, netlink_rcv_skb.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from lvs.errors import Exit, KernelError
+from lvs.kernel import wire
+from lvs.kernel.refusal import reason
+from lvs.kernel.state import (
+    Destination,
+    DestinationKey,
+    Service,
+    ServiceKey,
+    ServiceOptions,
+    TableOp,
+    Timeouts,
+)
+from lvs.kernel.wire import Counted
+
+NETLINK_GENERIC = 16
+SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # include/uapi/asm-generic/socket.h
+_BATCH = 500  # operations to a send: best of 100 to 1,500 (a batch of 1,000 is not faster)
+_SEND_BUFFER = 4 << 20
+_RECEIVE_BUFFER = 8 << 20  # a refused operation queues about 900 bytes
+_READ_BYTES = 1 << 16  # a dump fills at most 32 KiB a read
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """An operation that the kernel refused."""
+
+    op: TableOp
+    errno: int
+    reason: str
+
+
+class ServiceDump(msgspec.Struct, frozen=True):
+    """A service as it stands, with the connections of its destinations."""
+
+    key: ServiceKey
+    options: ServiceOptions
+    destinations: tuple[Counted, ...]
+
+
+class Table:
+    """The IPVS table of this network namespace.
+
+    Not safe for use by two threads at a time. Errors: KernelError with a sentence.
+    """
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_GENERIC
+        )
+        self._socket.bind((0, 0))
+        for forced, plain, size in (
+            (SO_SNDBUFFORCE, socket.SO_SNDBUF, _SEND_BUFFER),
+            (SO_RCVBUFFORCE, socket.SO_RCVBUF, _RECEIVE_BUFFER),
+        ):
+            try:
+                self._socket.setsockopt(socket.SOL_SOCKET, forced, size)
+            except PermissionError:
+                self._socket.setsockopt(socket.SOL_SOCKET, plain, size)
+        self._buffer = bytearray(_READ_BYTES)
+        self._view = memoryview(self._buffer)
+        self._sequence = 0
+        self._reader = wire.DestinationReader()
+        try:
+            self._encoder = wire.Encoder(self._family())
+        except BaseException:
+            self._socket.close()
+            raise
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def execute(self, ops: Sequence[TableOp]) -> list[Refusal]:
+        """Carry out operations in order; what the kernel refused, in the same order."""
+        refusals: list[Refusal] = []
+        for start in range(0, len(ops), _BATCH):
+            refusals += self._batch(ops[start : start + _BATCH])
+        return refusals
+
+    def _batch(self, ops: Sequence[TableOp]) -> list[Refusal]:
+        first = self._sequence + 1
+        encode = self._encoder.encode
+        parts = [encode(op, sequence) for sequence, op in enumerate(ops, first)]
+        barrier = first + len(ops)
+        self._sequence = barrier
+        flags = wire.NLM_F_REQUEST | wire.NLM_F_ACK
+        parts.append(wire.message(self._encoder.family_id, wire.GET_INFO, b"", barrier, flags))
+        self._send(b"".join(parts))
+        refusals = []
+        for data in self._receive():
+            for found in wire.messages(data, len(data)):
+                if found.kind != wire.NLMSG_ERROR or not first <= found.sequence <= barrier:
+                    continue
+                code = wire.error_code(data, found)
+                if found.sequence == barrier:
+                    return refusals
+                op = ops[found.sequence - first]
+                refusals.append(Refusal(op, code, reason(op, code)))
+        return refusals
+
+    def read(self, keys: Iterable[ServiceKey] | None = None) -> dict[ServiceKey, Service]:
+        """The services of the table, or those of `keys` that exist, with their destinations."""
+        services = {}
+        for key, options in self._services(keys):
+            services[key] = Service(options, self._destinations(key))
+        if keys is None:
+            self._reader.trim(sum(len(service.destinations) for service in services.values()))
+        return services
+
+    def dump(self) -> list[ServiceDump]:
+        """The whole table with connection counts."""
+        found = []
+        for key, options in self._services(None):
+            counted: list[Counted] = []
+            with contextlib.suppress(_Absent):  # removed by somebody since we saw it
+                for data, one in self._dump(wire.GET_DEST, wire.service_body(key)):
+                    counted.append(self._reader.counted(data, one))
+            found.append(ServiceDump(key, options, tuple(counted)))
+        return found
+
+    def timeouts(self) -> Timeouts:
+        """IPVS's connection timeouts in seconds."""
+        data, found = self._ask(wire.GET_CONFIG, b"")
+        return wire.decode_timeouts(data, found)
+
+    def info(self) -> tuple[str, int]:
+        """IPVS version, and size of the connection table."""
+        data, found = self._ask(wire.GET_INFO, b"")
+        return wire.decode_info(data, found)
+
+    def _services(self, keys: Iterable[ServiceKey] | None) -> Iterator[tuple[ServiceKey, ServiceOptions]]:
+        if keys is None:
+            for data, found in list(self._dump(wire.GET_SERVICE, b"")):
+                yield wire.decode_service(data, found)
+            return
+        for key in keys:
+            with contextlib.suppress(_Absent):
+                yield wire.decode_service(*self._ask(wire.GET_SERVICE, wire.service_body(key)))
+
+    def _destinations(self, key: ServiceKey) -> dict[DestinationKey, Destination]:
+        """As `_dump`, without a step of Python per message: 10,000 are read every few seconds."""
+        destinations: dict[DestinationKey, Destination] = {}
+        sequence = self._ask_dump(wire.GET_DEST, wire.service_body(key))
+        for data in self._receive():
+            end = self._reader.collect(data, self._encoder.family_id, sequence, destinations)
+            if end is not None:
+                if end in (errno.ENOENT, errno.ESRCH):
+                    return {}  # removed by somebody since we saw it
+                if end:
+                    raise _refused(end, "read the IPVS table")
+                return destinations
+        raise AssertionError("unreachable: _receive never ends")
+
+    def _dump(self, command: int, body: bytes) -> Iterator[tuple[bytes, wire.Message]]:
+        """The messages of one dump."""
+        sequence = self._ask_dump(command, body)
+        for data in self._receive():
+            for found in wire.messages(data, len(data)):
+                if found.sequence != sequence:
+                    continue
+                if found.kind == self._encoder.family_id:
+                    yield data, found
+                elif code := wire.error_code(data, found):
+                    raise _refused(code, "read the IPVS table")
+                else:
+                    return
+
+    def _ask_dump(self, command: int, body: bytes) -> int:
+        sequence = self._next()
+        flags = wire.NLM_F_REQUEST | wire.NLM_F_DUMP
+        self._send(wire.message(self._encoder.family_id, command, body, sequence, flags))
+        return sequence
+
+    def _ask(self, command: int, body: bytes) -> tuple[bytes, wire.Message]:
+        """The one answer to a request."""
+        return self._answer(wire.message(self._encoder.family_id, command, body, self._next()))
+
+    def _answer(self, request: bytes) -> tuple[bytes, wire.Message]:
+        self._send(request)
+        for data in self._receive():
+            for found in wire.messages(data, len(data)):
+                if found.sequence != self._sequence:
+                    continue
+                if found.kind == wire.NLMSG_ERROR:
+                    raise _refused(wire.error_code(data, found), "answer")
+                return data, found
+        raise AssertionError("unreachable: _receive never ends")
+
+    def _next(self) -> int:
+        self._sequence += 1
+        return self._sequence
+
+    def _family(self) -> int:
+        try:
+            data, found = self._answer(wire.family_request(self._next()))
+        except _Absent:
+            raise KernelError(
+                "this kernel has no IPVS loaded: load the module ip_vs (modprobe ip_vs)",
+                errno.ENOENT,
+                Exit.UNSUPPORTED,
+            ) from None
+        number = wire.attributes(data, found.start, found.end)[wire.CTRL_ATTR_FAMILY_ID]
+        return int.from_bytes(number, sys.byteorder)
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._socket.send(data)
+        except OSError as fault:
+            raise _refused(fault.errno or 0, "take a netlink request") from fault
+
+    def _receive(self) -> Iterator[bytes]:
+        while True:
+            try:
+                size = self._socket.recv_into(self._buffer)
+            except OSError as fault:
+                # ENOBUFS: answers were lost, the operations were carried out all the same.
+                raise _refused(fault.errno or 0, "deliver its netlink answers") from fault
+            yield bytes(self._view[:size])
+
+
+class _Absent(KernelError):
+    """The thing asked for is not there."""
+
+
+def _refused(code: int, what: str) -> KernelError:
+    if code in (errno.ENOENT, errno.ESRCH):
+        return _Absent(f"the kernel knows no such service (could not {what})", code)
+    if code in (errno.EPERM, errno.EACCES):
+        return KernelError("not permitted to use IPVS: run as root or give CAP_NET_ADMIN", code, Exit.RIGHTS)
+    return KernelError(f"the kernel did not {what}: {os.strerror(code)}", code)

@@ -1,0 +1,50 @@
+"""Why the kernel refused an operation, and what to do about it.
+
+Source: the return codes of net/netfilter/ipvs/ip_vs_ctl.c.
+"""
+
+from __future__ import annotations
+
+from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP, EPERM, ESRCH, errorcode
+
+from lvs.kernel.state import (
+    AddDestination,
+    AddService,
+    RemoveDestination,
+    SetDestination,
+    SetService,
+    TableOp,
+)
+
+
+def reason(op: TableOp, errno: int) -> str:
+    """A sentence for an errno that an operation came back with."""
+    name = errorcode.get(errno, str(errno))
+    return f"{_sentence(op, errno)} ({name})"
+
+
+def _sentence(op: TableOp, errno: int) -> str:
+    match errno, op:
+        case _, _ if errno == EPERM:
+            return "not permitted: run lvsd as root or give it CAP_NET_ADMIN"
+        case _, AddService(_, options) | SetService(_, options) if errno == ENOENT:
+            engine = f" or persistence engine ip_vs_pe_{options.engine}" if options.engine else ""
+            return f"this kernel has no scheduler ip_vs_{options.scheduler}{engine}: install the module"
+        case _, SetDestination() | RemoveDestination() if errno == ENOENT:
+            return "somebody else removed this real server just now; it is put right at the next look"
+        case _, AddService() | AddDestination() if errno == EEXIST:
+            return "somebody else added it just now; it is put right at the next look"
+        case _, _ if errno in (ESRCH, ENOENT):
+            return "somebody else removed this virtual server just now; it is put right at the next look"
+        case _, AddDestination() | SetDestination() if errno == EINVAL:
+            return (
+                "the kernel does not take this real server: its address is not unicast here (is the loopback "
+                "device up, is there a route?), or it is of another family while the sync daemon runs"
+            )
+        case _, AddService() | SetService() if errno == EINVAL:
+            return "the kernel does not take these options together"
+        case _, _ if errno == ENOMEM:
+            return "the kernel has no memory for it"
+        case _, _ if errno in (EAFNOSUPPORT, EOPNOTSUPP):
+            return "this kernel's IPVS was built without this address family or option"
+    return "the kernel refused"

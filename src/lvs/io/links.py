@@ -1,0 +1,555 @@
+"""Links, addresses, neighbours and routes of this namespace; the only door to pyroute2.
+
+pyroute2 is imported on `open` and not before: it costs about 100 ms, and a director has
+better things to do first. What is known of it, and why calls are built here by hand:
+
+- One dump at a time per socket, or the kernel says EBUSY: every exchange holds the lock.
+- An exchange that was cancelled, or that failed in any way but a plain refusal, leaves answers
+  under way; the socket is closed, and the next exchange opens another. Costs 1 ms, and no answer
+  can meet the wrong question.
+- pyroute2 0.9.7 ignores NLM_F_DUMP_INTR, the kernel's mark on a dump that changed underway, so
+  the mark is looked for here and the dump repeated.
+- Its batch method stops at the first refusal and forgets the rest; ours tells each outcome.
+
+Several VIPs of one subnet on one device: IPv4 calls the first the primary and the others its
+secondaries, and removing a primary removes its secondaries too, unless the sysctl
+`net.ipv4.conf.DEVICE.promote_secondaries` (or `all`) is 1: then the next one becomes the
+primary. `kernel.desired` asks for that sysctl, and operations set sysctls before VIPs change
+hands. Where it could not be set, the VIPs that went with the primary are missing from
+`addresses`, `changes` tells of each, and the next Converge takes them again.
+
+IPv6 addresses go when their device goes down, IPv4 addresses stay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+from contextlib import asynccontextmanager
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lvs.errors import Exit, KernelError
+from lvs.kernel import text
+from lvs.kernel.state import Vip
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+
+    from lvs.model import Address
+
+# include/uapi/linux/if.h and linux/if_addr.h, linux/rtnetlink.h, linux/netlink.h
+IFF_UP, IFF_LOOPBACK, IFF_NOARP, IFF_LOWER_UP = 0x1, 0x8, 0x80, 0x10000
+IFA_F_NODAD = 0x02
+RTEXT_FILTER_SKIP_STATS = 1 << 3
+NLM_F_DUMP_INTR = 0x10
+RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
+SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
+
+# Requests in one write. Each is answered by an acknowledgement of its own, and 128 of them stay
+# well inside the smallest receive buffer that distributions set.
+BATCH = 128
+# The kernel answers in microseconds, but others may hold the rtnetlink lock for long. A lost
+# answer must not hang a takeover for ever.
+ANSWER_S = 10.0
+# A dump that is interrupted this often is on a machine that changes all the time.
+DUMP_TRIES = 5
+# Links of a big host come and go in bursts: 200 containers are about 1 MB of messages.
+MONITOR_BYTES = 4 << 20
+# After an overflow: let the burst pass, then read afresh once, not many times.
+OVERFLOW_PAUSE_S = 0.1
+
+# NUD_*, include/uapi/linux/neighbour.h
+NEIGHBOUR_STATES = {
+    0x01: "incomplete",
+    0x02: "reachable",
+    0x04: "stale",
+    0x08: "delay",
+    0x10: "probe",
+    0x20: "failed",
+    0x40: "noarp",
+    0x80: "permanent",
+}
+# Answers to "which way to this address?" that mean: none (ip-route(8), types of routes).
+NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES, errno.EAGAIN})
+
+
+class Device(msgspec.Struct, frozen=True, gc=False):
+    """A network device. VLANs, bonds and bridges are devices like others."""
+
+    name: str
+    index: int
+    mac: bytes  # 6 bytes on Ethernet; empty, 4 (tunnels) or 20 (InfiniBand) elsewhere
+    up: bool  # switched on by the administrator
+    carrier: bool  # up, and the layer below is there
+    arp: bool  # has neighbours to tell: no loopback, no NOARP device, with a link-layer address
+
+
+class Neighbour(msgspec.Struct, frozen=True, gc=False):
+    device: str
+    mac: bytes  # empty if not known
+    state: str  # of NEIGHBOUR_STATES
+
+
+class Route(msgspec.Struct, frozen=True, gc=False):
+    """The way that a packet of this host would take to an address."""
+
+    device: str  # "lo" for addresses of our own
+    gateway: Address | None  # None: the address is on the link; may be IPv6 for an IPv4 address
+    prefsrc: Address | None  # source address that the kernel would choose
+
+
+class AddressCame(msgspec.Struct, frozen=True, gc=False):
+    vip: Vip
+
+
+class AddressGone(msgspec.Struct, frozen=True, gc=False):
+    vip: Vip
+
+
+class DeviceChanged(msgspec.Struct, frozen=True, gc=False):
+    name: str
+    up: bool
+    carrier: bool
+
+
+class DeviceGone(msgspec.Struct, frozen=True, gc=False):
+    name: str
+
+
+class Resync(msgspec.Struct, frozen=True, gc=False):
+    """Changes were lost, or not watched yet: read everything afresh."""
+
+
+LinkChange = AddressCame | AddressGone | DeviceChanged | DeviceGone | Resync
+
+
+class Links:
+    """Reads and changes links and addresses of the namespace of the thread that opens it.
+
+    Errors: every method raises KernelError with a sentence that names what to do.
+    Shape: one instance serves many tasks of one event loop; cancelling any of them is safe.
+    """
+
+    def __init__(self) -> None:
+        self._route: Any = None
+        self._lock = asyncio.Lock()
+
+    async def open(self) -> None:
+        """Import pyroute2 and open the socket; later calls find both there."""
+        async with self._lock:
+            await self._ready()
+
+    def close(self) -> None:
+        """Close the socket. `changes` ends with its own task, not here."""
+        route, self._route = self._route, None
+        if route is not None:
+            route.close()
+
+    async def addresses(self) -> frozenset[Vip]:
+        """Every address of the namespace, on every device."""
+        from pyroute2.netlink.rtnl import RTM_GETADDR
+        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+
+        async with self._exchange("addresses cannot be read") as route:
+            messages = await _dump(route, RTM_GETADDR, ifaddrmsg)
+        names = dict(socket.if_nameindex())
+        return frozenset(vip for message in messages if (vip := _vip(message, names)) is not None)
+
+    async def devices(self) -> dict[str, Device]:
+        """Every device of the namespace, by name."""
+        from pyroute2.netlink.rtnl import RTM_GETLINK
+        from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+
+        def request() -> Any:
+            message = ifinfmsg()
+            message["attrs"].append(("IFLA_EXT_MASK", RTEXT_FILTER_SKIP_STATS))
+            return message
+
+        async with self._exchange("network devices cannot be read") as route:
+            messages = await _dump(route, RTM_GETLINK, request)
+        devices = [_device(message) for message in messages]
+        return {device.name: device for device in devices}
+
+    async def take(self, vip: Vip) -> None:
+        """Put an address on a device; success if it is there already."""
+        for error in (await self.take_all((vip,))).values():
+            raise error
+
+    async def drop(self, vip: Vip) -> None:
+        """Remove an address from a device, whatever its label; success if it is not there."""
+        for error in (await self.drop_all((vip,))).values():
+            raise error
+
+    async def take_all(self, vips: Iterable[Vip]) -> dict[Vip, KernelError]:
+        """Put addresses on devices, in the order given; return those refused, with reasons.
+
+        IPv4 gets its label and the broadcast address that ifconfig would set; IPv6 gets
+        IFA_F_NODAD: a VIP must answer at once, and the other director may hold it for
+        another moment.
+        Errors: KernelError only if nothing could be asked; a refusal is a value.
+        """
+        from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST
+        from pyroute2.netlink.rtnl import RTM_NEWADDR
+
+        flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
+        refused = await self._change(RTM_NEWADDR, flags, tuple(vips), adding=True)
+        there = [vip for vip, error in refused.items() if error.errno == errno.EEXIST]
+        held = await self.addresses() if there else frozenset()
+        return {vip: error for vip, error in refused.items() if vip not in held}
+
+    async def drop_all(self, vips: Iterable[Vip]) -> dict[Vip, KernelError]:
+        """Remove addresses, whatever their labels; return those refused, with reasons.
+
+        The last one goes first: it was most likely taken last, and a secondary costs less to
+        remove than a primary, whose place another one must take.
+        Errors: KernelError only if nothing could be asked.
+        """
+        from pyroute2.netlink import NLM_F_ACK, NLM_F_REQUEST
+        from pyroute2.netlink.rtnl import RTM_DELADDR
+
+        order = tuple(vips)[::-1]
+        refused = await self._change(RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK, order, adding=False)
+        absent = (errno.EADDRNOTAVAIL, errno.ENODEV)
+        return {vip: error for vip, error in refused.items() if error.errno not in absent}
+
+    async def neighbours(self, address: Address) -> tuple[Neighbour, ...]:
+        """What the neighbour tables say of an address, one entry per device that knows it."""
+        from pyroute2.netlink.rtnl import RTM_GETNEIGH
+        from pyroute2.netlink.rtnl.ndmsg import ndmsg
+
+        def request() -> Any:
+            message = ndmsg()
+            message["family"] = _family(address)
+            return message
+
+        async with self._exchange(f"neighbours of {address} cannot be read") as route:
+            messages = await _dump(route, RTM_GETNEIGH, request)
+        names = dict(socket.if_nameindex())
+        wanted = str(address)
+        return tuple(
+            Neighbour(
+                names.get(message["ifindex"], "?"),
+                _mac(message.get_attr("NDA_LLADDR")),
+                NEIGHBOUR_STATES.get(message["state"], "none"),
+            )
+            for message in messages
+            if message.get_attr("NDA_DST") == wanted
+        )
+
+    async def route_to(self, address: Address) -> Route | None:
+        """The way to an address, as `ip route get` tells it; None if there is none."""
+        try:
+            async with self._exchange(f"the route to {address} cannot be read") as route:
+                messages = list(await route.route("get", dst=str(address)))
+        except KernelError as error:
+            if error.errno in NO_ROUTE:
+                return None
+            raise
+        names = dict(socket.if_nameindex())
+        for message in messages:
+            via = message.get_attr("RTA_VIA") or {}
+            gateway = message.get_attr("RTA_GATEWAY") or via.get("addr")
+            return Route(
+                names.get(message.get_attr("RTA_OIF", 0), "?"),
+                _address(gateway),
+                _address(message.get_attr("RTA_PREFSRC")),
+            )
+        return None
+
+    async def changes(self) -> AsyncIterator[LinkChange]:
+        """Changes of links and addresses as they happen, without end.
+
+        The first value is `Resync`: what is read after it and what is told after it leave no
+        gap. `Resync` again means that the kernel told faster than was listened, or that a
+        device got another name. Our own takes and drops are told like everyone's. Cancel the
+        task, or `aclose`, to end it.
+        """
+        while True:
+            monitor = await _monitor()
+            try:
+                seen = Seen(await self.devices(), await self.addresses())
+                yield Resync()
+                while (messages := await _hear(monitor)) is not None:
+                    for message in messages:
+                        for change in seen.fold(message):
+                            yield change
+            finally:
+                monitor.close()
+            await asyncio.sleep(OVERFLOW_PAUSE_S)
+
+    async def _ready(self) -> Any:
+        """The socket, opened if need be; with the lock held."""
+        if self._route is None:
+            self._route = await _open_socket("the kernel's routing socket cannot be opened")
+        return self._route
+
+    @asynccontextmanager
+    async def _exchange(self, doing: str) -> AsyncIterator[Any]:
+        """The socket for one question and its answers; errors of pyroute2 become ours."""
+        async with self._lock:
+            route = await self._ready()
+            from pyroute2.netlink.exceptions import NetlinkError
+
+            try:
+                async with asyncio.timeout(ANSWER_S):
+                    yield route
+            except NetlinkError as error:
+                raise KernelError(f"{doing}: {_reason(error)}", error.code, _exit(error.code)) from error
+            except TimeoutError as error:
+                self.close()
+                raise KernelError(f"{doing}: no answer in {ANSWER_S:.0f} s", errno.ETIMEDOUT) from error
+            except OSError as error:
+                self.close()
+                code = error.errno or 0
+                raise KernelError(f"{doing}: {os.strerror(code)}", code, _exit(code)) from error
+            except BaseException:
+                self.close()
+                raise
+
+    async def _change(
+        self, kind: int, flags: int, vips: tuple[Vip, ...], *, adding: bool
+    ) -> dict[Vip, KernelError]:
+        """Ask for each VIP; return every refusal, the harmless ones included."""
+        refused: dict[Vip, KernelError] = {}
+        known: list[tuple[Vip, Any]] = []
+        indexes = {name: index for index, name in socket.if_nameindex()}
+        for vip in vips:
+            if vip.device in indexes:
+                known.append((vip, _address_message(vip, indexes[vip.device], adding=adding)))
+            else:
+                refused[vip] = _no_device(vip, indexes)
+        for start in range(0, len(known), BATCH):
+            batch = known[start : start + BATCH]
+            async with self._exchange("addresses cannot be changed") as route:
+                outcomes = await _ask(route, kind, flags, [message for _, message in batch])
+            for (vip, _), error in zip(batch, outcomes, strict=True):
+                if error is not None:
+                    refused[vip] = _refusal(vip, error, adding=adding)
+        return refused
+
+
+class Seen:
+    """What `changes` has told so far: netlink repeats itself, and names devices by number."""
+
+    def __init__(self, devices: Mapping[str, Device], addresses: Iterable[Vip]) -> None:
+        self._devices = {device.index: device for device in devices.values()}
+        self._addresses = set(addresses)
+
+    def fold(self, message: Any) -> Iterator[LinkChange]:
+        """What a message of the kernel tells that was not told before."""
+        match message.get("event"):
+            case "RTM_NEWADDR" if (vip := self._vip(message)) and vip not in self._addresses:
+                self._addresses.add(vip)
+                yield AddressCame(vip)
+            case "RTM_DELADDR" if vip := self._vip(message):
+                self._addresses.discard(vip)
+                yield AddressGone(vip)
+            # A bridge sends link messages of its own family about its ports: a "deleted" one
+            # left the bridge and is still a device.
+            case "RTM_NEWLINK" if message["family"] == socket.AF_UNSPEC:
+                yield from self._link(_device(message))
+            case "RTM_DELLINK" if message["family"] == socket.AF_UNSPEC:
+                gone = self._devices.pop(message["index"], None)
+                yield DeviceGone(gone.name if gone else message.get_attr("IFLA_IFNAME"))
+
+    def _vip(self, message: Any) -> Vip | None:
+        return _vip(message, {index: device.name for index, device in self._devices.items()})
+
+    def _link(self, device: Device) -> Iterator[LinkChange]:
+        before = self._devices.get(device.index)
+        self._devices[device.index] = device
+        change = DeviceChanged(device.name, device.up, device.carrier)
+        if before is not None and before.name != device.name:
+            yield DeviceGone(before.name)
+            yield change
+            yield Resync()  # its addresses have moved with it, without a word
+        elif before is None or change != DeviceChanged(before.name, before.up, before.carrier):
+            yield change
+
+
+async def _open_socket(doing: str, groups: int = 0) -> Any:
+    from pyroute2 import AsyncIPRoute
+
+    route: Any = AsyncIPRoute(ext_ack=True, groups=groups)
+    try:
+        if groups:
+            await route.bind()
+        else:
+            await route.setup_endpoint()
+    except OSError as error:
+        route.close()
+        code = error.errno or 0
+        raise KernelError(f"{doing}: {os.strerror(code)}", code, _exit(code)) from error
+    except BaseException:
+        route.close()
+        raise
+    return route
+
+
+async def _monitor() -> Any:
+    monitor = await _open_socket(
+        "changes of links cannot be watched", RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
+    )
+    try:
+        monitor.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, MONITOR_BYTES)
+    except PermissionError:
+        monitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MONITOR_BYTES)
+    return monitor
+
+
+async def _hear(monitor: Any) -> list[Any] | None:
+    """The next messages, or None after an overflow: pyroute2 cannot use the socket any further."""
+    from pyroute2.netlink.exceptions import NetlinkError
+
+    try:
+        return [message async for message in monitor.get()]
+    except (OSError, NetlinkError) as error:
+        code = (error.code if isinstance(error, NetlinkError) else error.errno) or 0
+        if code == errno.ENOBUFS:
+            return None
+        raise KernelError(f"changes of links cannot be watched: {os.strerror(code)}", code) from error
+
+
+async def _dump(route: Any, kind: int, request: Any) -> list[Any]:
+    """All answers to one question, asked again while the answer changes underway."""
+    from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
+    from pyroute2.netlink.nlsocket import NetlinkRequest
+
+    messages: list[Any] = []
+    for _ in range(DUMP_TRIES):
+        torn = False
+
+        def watch(message: Any) -> bool:
+            nonlocal torn
+            torn = torn or bool(message["header"]["flags"] & NLM_F_DUMP_INTR)
+            return False  # not taken out of the answer
+
+        asked = NetlinkRequest(
+            route, request(), msg_type=kind, msg_flags=NLM_F_REQUEST | NLM_F_DUMP, callback=watch
+        )
+        await asked.send()
+        messages = [message async for message in asked.response()]
+        if not torn:
+            break
+    return messages
+
+
+async def _ask(route: Any, kind: int, flags: int, messages: Sequence[Any]) -> list[Any]:
+    """Send requests in one write; return None or the NetlinkError for each, in their order."""
+    from pyroute2.netlink.exceptions import NetlinkError
+    from pyroute2.netlink.nlsocket import NetlinkRequest
+
+    asked = [NetlinkRequest(route, message, msg_type=kind, msg_flags=flags) for message in messages]
+    outcomes: list[Any] = []
+    for request in asked:
+        await request.prepare()
+    route.send(b"".join(request.msg.data for request in asked))
+    for request in asked:
+        try:
+            async for _ in request.response():
+                pass
+            outcomes.append(None)
+        except NetlinkError as error:
+            outcomes.append(error)
+    return outcomes
+
+
+def _address_message(vip: Vip, index: int, *, adding: bool) -> Any:
+    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
+
+    local = text.address(vip.address)
+    message = ifaddrmsg()
+    message["family"] = socket.AF_INET if len(vip.address) == 4 else socket.AF_INET6
+    message["prefixlen"] = vip.prefix
+    message["index"] = index
+    attributes = message["attrs"]
+    attributes += [("IFA_LOCAL", local), ("IFA_ADDRESS", local)]
+    if not adding:
+        return message
+    if len(vip.address) == 16:
+        attributes.append(("IFA_FLAGS", IFA_F_NODAD))
+        return message
+    attributes.append(("IFA_LABEL", vip.label or vip.device))
+    if vip.prefix < 31:  # RFC 3021: a subnet of two has no broadcast address
+        network = IPv4Network((vip.address, vip.prefix), strict=False)
+        attributes.append(("IFA_BROADCAST", str(network.broadcast_address)))
+    return message
+
+
+def _vip(message: Any, names: Mapping[int, str]) -> Vip | None:
+    """An address message as a value; None if its device went away meanwhile."""
+    device = names.get(message["index"])
+    # IFA_ADDRESS is the other end of a point-to-point link, IFA_LOCAL ours; IPv6 has the
+    # latter only there.
+    local = _address(message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS"))
+    if device is None or local is None:
+        return None
+    label = message.get_attr("IFA_LABEL") or ""
+    return Vip(device, local.packed, message["prefixlen"], "" if label == device else label)
+
+
+def _device(message: Any) -> Device:
+    flags = message["flags"]
+    mac = _mac(message.get_attr("IFLA_ADDRESS"))
+    return Device(
+        name=message.get_attr("IFLA_IFNAME"),
+        index=message["index"],
+        mac=mac,
+        up=bool(flags & IFF_UP),
+        carrier=bool(flags & IFF_UP) and bool(flags & IFF_LOWER_UP),
+        arp=bool(mac) and not flags & (IFF_LOOPBACK | IFF_NOARP),
+    )
+
+
+def _mac(shown: str | None) -> bytes:
+    return bytes.fromhex(shown.replace(":", "")) if shown else b""
+
+
+def _address(shown: str | None) -> Address | None:
+    if not shown:
+        return None
+    return IPv6Address(shown) if ":" in shown else IPv4Address(shown)
+
+
+def _family(address: Address) -> int:
+    return socket.AF_INET if address.version == 4 else socket.AF_INET6
+
+
+def _no_device(vip: Vip, names: Iterable[str]) -> KernelError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(vip.device, sorted(names), n=3, cutoff=0.5) or sorted(names)[:5]
+    return KernelError(
+        f"{text.vip(vip)}: there is no device {vip.device}; did you mean {' or '.join(near)}?", errno.ENODEV
+    )
+
+
+def _refusal(vip: Vip, error: Any, *, adding: bool) -> KernelError:
+    doing = f"{text.vip(vip)} cannot be {'put on' if adding else 'removed from'} {vip.device}"
+    reason = _reason(error)
+    six = len(vip.address) == 16
+    if error.code == errno.EEXIST:
+        reason = (
+            f"it is there with another {'prefix' if six else 'label'}; see `ip address show {vip.device}`"
+        )
+    elif error.code == errno.EACCES and six:
+        reason = f"IPv6 is off there; `sysctl -w net/ipv6/conf/{vip.device}/disable_ipv6=0` turns it on"
+    elif error.code == errno.EOPNOTSUPP and six:
+        reason = "this kernel runs without IPv6 (ipv6.disable=1 on its command line?)"
+    return KernelError(f"{doing}: {reason}", error.code, _exit(error.code))
+
+
+def _reason(error: Any) -> str:
+    """The kernel's own words if it had some, and what to do about a missing right."""
+    if error.code in (errno.EPERM, errno.EACCES):
+        return "not permitted; run as root or with CAP_NET_ADMIN"
+    return str(error.args[1]) if len(error.args) > 1 else os.strerror(error.code)
+
+
+def _exit(code: int) -> Exit:
+    return Exit.RIGHTS if code in (errno.EPERM, errno.EACCES) else Exit.FAILED

@@ -1,0 +1,248 @@
+"""The agent's loop: requests in, programs started and reaped, replies out."""
+# pathlib costs 100 ms under emulation
+# ruff: noqa: PTH
+
+from __future__ import annotations
+
+import binascii
+import fcntl
+import json
+import os
+import select
+import signal
+import sys
+
+from .machines import Machine, make_machine, mount, power_off
+from .programs import child
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing itself costs 60 ms under emulation
+    from typing import Any
+
+MAX_LINE = 48 << 20  # a request: 32 MiB of file content in base64, and some
+MAX_OUTPUT = 32 << 20  # of a program's output, what a reply carries
+RUNAWAY = 256 << 20  # a program whose output grows past this is killed
+TICK_S = 2.0
+
+
+class Job:
+    """A program under way: where its output goes, and who waits for its end."""
+
+    def __init__(self, pid: int, out: int, err: int) -> None:
+        self.pid, self.out, self.err = pid, out, err
+        self.status: int | None = None
+        self.waiters: list[int] = []
+        self.kept = False  # spawned: its output is asked for after its end
+
+
+class Agent:
+    """The loop: requests in, programs started and reaped, replies out."""
+
+    def __init__(self, fd: int, tree: str, keep: list[str]) -> None:
+        self.fd, self.tree, self.keep = fd, tree, keep
+        self.machines: dict[str, Machine] = {}
+        self.jobs: dict[int, Job] = {}
+        self.inbox = bytearray()
+        self.skipping = False
+        self.outbox = bytearray()
+        self.noise = 0
+        self.open = True
+        self.epoll = select.epoll()
+        self.epoll.register(fd, select.EPOLLIN)
+
+    def serve(self) -> None:
+        """Until told to stop, or until the other end is gone."""
+        waker, wake = os.pipe()
+        for end in (waker, wake):
+            os.set_blocking(end, False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        self.epoll.register(waker, select.EPOLLIN)
+        self.reply({"id": 0, "ready": True})
+        while self.open:
+            for fd, _ in self.epoll.poll(TICK_S if self.jobs else -1):
+                if fd == waker:
+                    os.read(waker, 4096)
+                else:
+                    self.receive()
+            self.reap()
+            self.stop_runaways()
+            self.flush()
+
+    def receive(self) -> None:
+        """Read what is there and handle each whole line; an endless line is dropped as it comes."""
+        try:
+            data = os.read(self.fd, 1 << 20)
+        except BlockingIOError:
+            return
+        if not data:
+            self.open = False
+        self.inbox += data
+        while (end := self.inbox.find(b"\n")) >= 0:
+            line = bytes(self.inbox[:end])
+            del self.inbox[: end + 1]
+            if self.skipping:
+                self.skipping = False
+            else:
+                self.handle(line)
+        if len(self.inbox) > MAX_LINE:
+            self.inbox.clear()
+            self.skipping = True
+
+    def handle(self, line: bytes) -> None:
+        """Carry out one request. Whatever it is, this process survives it."""
+        try:
+            request = json.loads(line)
+            number = int(request["id"])
+            action = getattr(self, "do_" + request["do"])
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            self.noise += 1
+            return
+        try:
+            action(number, request)
+        except Exception as problem:  # noqa: BLE001  told to the one who asked
+            self.reply({"id": number, "error": f"{type(problem).__name__}: {problem}"})
+
+    def do_ping(self, number: int, _: dict[str, Any]) -> None:
+        """Answer, with what there is to know about this side."""
+        self.reply({"id": number, "noise": self.noise, "jobs": len(self.jobs)})
+
+    def do_machine(self, number: int, request: dict[str, Any]) -> None:
+        """Make a machine; ``bare`` ones have a network of their own and nothing else."""
+        name, bare = request["name"], request.get("bare", False)
+        if name not in self.machines:
+            self.machines[name] = make_machine(name, bare, self.tree, self.keep)
+        self.reply({"id": number})
+
+    def do_run(self, number: int, request: dict[str, Any]) -> None:
+        """Start a program; the reply comes when it has ended."""
+        self.launch(request).waiters.append(number)
+
+    do_read = do_write = do_run
+
+    def do_spawn(self, number: int, request: dict[str, Any]) -> None:
+        """Start a program and answer at once with its pid."""
+        job = self.launch(request)
+        job.kept = True
+        self.reply({"id": number, "pid": job.pid})
+
+    def do_wait(self, number: int, request: dict[str, Any]) -> None:
+        """Answer when a spawned program has ended, or at once if it has."""
+        job = self.jobs[request["pid"]]
+        if job.status is None:
+            job.waiters.append(number)
+        else:
+            self.reply({"id": number, "rc": job.status})
+
+    def do_output(self, number: int, request: dict[str, Any]) -> None:
+        """What a spawned program has written so far, and whether it still runs."""
+        job = self.jobs[request["pid"]]
+        reply = {"id": number, "rc": job.status, "alive": job.status is None}
+        self.reply(reply | self.output_of(job, request.get("offset", 0)))
+
+    def do_signal(self, number: int, request: dict[str, Any]) -> None:
+        """Signal a program (or its whole session, or whoever answers request ``of``)."""
+        pid = request.get("pid") or self.pid_serving(request["of"])
+        if pid:
+            (os.killpg if request.get("group") else os.kill)(pid, request["signal"])
+        self.reply({"id": number})
+
+    def do_stop(self, number: int, _: dict[str, Any]) -> None:
+        """End the loop; the namespaces and everything in them go with this process."""
+        self.reply({"id": number})
+        self.open = False
+
+    def pid_serving(self, number: int) -> int | None:
+        """The program that request ``number`` waits for, if it still runs."""
+        return next((job.pid for job in self.jobs.values() if number in job.waiters), None)
+
+    def launch(self, request: dict[str, Any]) -> Job:
+        """Fork the program that a request describes."""
+        name = request.get("machine")
+        machine = self.machines[name] if name else None
+        stdin = os.open("/dev/null", os.O_RDONLY)
+        if "stdin" in request:
+            os.close(stdin)
+            stdin = os.memfd_create("stdin")
+            os.write(stdin, binascii.a2b_base64(request["stdin"]))
+            os.lseek(stdin, 0, os.SEEK_SET)
+        out, err = os.memfd_create("out"), os.memfd_create("err")
+        for fd in (out, err):  # appended to, so that a child's child does not overwrite
+            fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
+        pid = os.fork()
+        if pid == 0:
+            child(request, machine, (stdin, out, err))
+        os.close(stdin)
+        job = self.jobs[pid] = Job(pid, out, err)
+        return job
+
+    def reap(self) -> None:
+        """Collect every ended process; this one is the parent of all orphans as well."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid in self.jobs:
+                self.finish(self.jobs[pid], os.waitstatus_to_exitcode(status))
+
+    def finish(self, job: Job, status: int) -> None:
+        """Tell those who wait; forget the job unless its output may still be asked for."""
+        job.status = status
+        for number in job.waiters:
+            reply = {"id": number, "rc": status}
+            self.reply(reply if job.kept else reply | self.output_of(job, 0))
+        job.waiters.clear()
+        if not job.kept:
+            os.close(job.out)
+            os.close(job.err)
+            del self.jobs[job.pid]
+
+    def output_of(self, job: Job, offset: int) -> dict[str, str]:
+        """Both outputs, each from an offset on."""
+        return {
+            "out": binascii.b2a_base64(os.pread(job.out, MAX_OUTPUT, offset)).decode(),
+            "err": binascii.b2a_base64(os.pread(job.err, MAX_OUTPUT, offset)).decode(),
+        }
+
+    def stop_runaways(self) -> None:
+        """Kill a program that would fill the memory with its output."""
+        for job in self.jobs.values():
+            size = max(os.fstat(job.out).st_size, os.fstat(job.err).st_size)
+            if job.status is None and size > RUNAWAY:
+                os.killpg(job.pid, signal.SIGKILL)
+
+    def reply(self, message: dict[str, Any]) -> None:
+        """Queue one reply."""
+        self.outbox += json.dumps(message).encode() + b"\n"
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what the other end takes now; ask to be woken for the rest."""
+        try:
+            while self.outbox:
+                del self.outbox[: os.write(self.fd, self.outbox[: 1 << 16])]
+        except BlockingIOError:
+            pass
+        except OSError:
+            self.open = False
+        more = select.EPOLLOUT if self.outbox else 0
+        self.epoll.modify(self.fd, select.EPOLLIN | more)
+
+
+def main() -> None:
+    """PORT|FD TREE KEEP...: serve, and in a guest power off at the end."""
+    port, tree, *keep = sys.argv[1:]
+    in_guest = port.startswith("/")
+    fd = os.open(port, os.O_RDWR) if in_guest else int(port)
+    os.set_blocking(fd, False)
+    os.set_inheritable(fd, False)
+    os.makedirs("/run/netns", exist_ok=True)
+    mount("tmpfs", "/run/netns", "tmpfs")
+    try:
+        Agent(fd, tree, keep).serve()
+    finally:
+        if in_guest:
+            power_off()

@@ -1,0 +1,134 @@
+"""The lab: one kernel with IPVS, and the machines on it.
+
+On a host whose own kernel has IPVS the machines are namespaces of the host ("local"); elsewhere
+they are namespaces of a guest with the same files and another kernel ("guest"). Tests do not see
+the difference. Nothing outlives the test process: a guest and its file server are killed with the
+thread that started them, and local machines live in a process namespace that dies with its first
+process.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+
+from . import guest, setup
+from .channel import Channel, LabError
+from .launch import agent_command
+from .machine import Machine
+from .paths import TREE
+
+Mode = Literal["local", "guest"]
+
+BOOT_LIMIT_S = 60.0
+
+
+class Lab:
+    """A running lab. Use it as a context manager, or close it."""
+
+    def __init__(self, mode: Mode, channel: Channel, processes: list[subprocess.Popen[bytes]]) -> None:
+        self.mode = mode
+        self.channel = channel
+        self.machines: dict[str, Machine] = {}
+        self._processes = processes
+        self._guest: guest.Guest | None = None
+
+    @classmethod
+    def start(cls, mode: Mode | None = None, *, icount: bool = False, memory_mb: int = 3072) -> Self:
+        """Set up what is missing, start a kernel if there is none to use, wait for the agent.
+
+        Shape: ``icount`` makes one guest instruction one nanosecond, for measuring; only a guest
+        can, with one processor, and its clock races ahead while it waits for the host.
+        """
+        setup.ensure()
+        if icount and mode == "local":
+            raise LabError("only a guest can count instructions")
+        if not icount and (mode == "local" or (mode is None and kernel_has_ipvs())):
+            return cls._start_local()
+        return cls._start_guest(icount, memory_mb)
+
+    @classmethod
+    def _start_local(cls) -> Self:
+        port, port_end = socket.socketpair()
+        command = [*guest.LEASH, "unshare", "--mount", "--pid", "--fork", "--kill-child=KILL"]
+        command += ["--mount-proc", "--uts", *agent_command(str(port_end.fileno()), str(TREE))]
+        process = subprocess.Popen(
+            command,
+            pass_fds=(port_end.fileno(),),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        port_end.close()
+        lab = cls("local", Channel(port), [process])
+        lab._await_agent()
+        return lab
+
+    @classmethod
+    def _start_guest(cls, icount: bool, memory_mb: int) -> Self:
+        booted = guest.boot(icount=icount, memory_mb=memory_mb)
+        lab = cls("guest", Channel(booted.port), booted.processes)
+        lab._guest = booted
+        lab._await_agent()
+        return lab
+
+    def _await_agent(self) -> None:
+        try:
+            self.channel.ready.result(BOOT_LIMIT_S)
+        except (TimeoutError, LabError):
+            console = self.console()
+            self.close()
+            raise LabError(f"the agent did not come up ({self.mode})\n{console}") from None
+
+    def machine(self, name: str, *, bare: bool = False) -> Machine:
+        """The machine of that name, made at its first mention.
+
+        Shape: a bare one has a network of its own and shares all files with the agent; segments
+        are made in one.
+        """
+        if name not in self.machines:
+            self.machines[name] = Machine(self.channel, name, bare=bare)
+        return self.machines[name]
+
+    def console(self) -> str:
+        """What the guest's kernel has printed; nothing in local mode."""
+        return self._guest.console() if self._guest else ""
+
+    def close(self) -> None:
+        """End every program and machine, at once."""
+        self.channel.close()
+        for process in self._processes:
+            process.kill()
+        for process in self._processes:
+            process.wait()
+        if self._guest:
+            self._guest.close()
+            self._guest = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        problem: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def kernel_has_ipvs() -> bool:
+    """Whether this host's own kernel can be used: IPVS there or loadable, and root."""
+    if os.geteuid() != 0:
+        return False
+    if Path("/proc/net/ip_vs").exists():
+        return True
+    modprobe = shutil.which("modprobe", path="/usr/sbin:/sbin:/usr/bin:/bin")
+    if modprobe is None:
+        return False
+    loaded = subprocess.run([modprobe, "ip_vs"], capture_output=True, check=False)
+    return loaded.returncode == 0 and Path("/proc/net/ip_vs").exists()

@@ -1,0 +1,172 @@
+"""Everything the lab needs that the checkout does not hold: host programs, a kernel, peers.
+
+Run as a program or called by ``Lab.start``; does nothing, in milliseconds, when all is there. On
+the host it installs only programs (an emulator, a file server for it, a tree builder), nothing that
+starts a service. All else is one Debian tree below ``build/lab``: the kernel under test, and the
+userland in which real servers, clients and rival directors run.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from .paths import BUILD, KERNEL, MODULES, TREE
+
+SUITE = "trixie"
+
+# A program that proves a package is there -> the package. Programs first: asking dpkg is slow.
+HOST_PROGRAMS = {
+    "ip": "iproute2",
+    "modprobe": "kmod",
+    "setpriv": "util-linux",
+    "mmdebstrap": "mmdebstrap",
+    "qemu-system-x86_64": "qemu-system-x86",
+}
+ARCHIVE_KEY = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+VIRTIOFSD_PLACES = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")
+
+TREE_PACKAGES = (
+    # the kernel under test; zstd and xz unpack it and its modules
+    "linux-image-cloud-amd64 kmod zstd xz-utils busybox-static",
+    # rivals and oracles
+    "keepalived ipvsadm nftables iptables iproute2 conntrack",
+    # real servers
+    "cups-daemon cups-client cups-bsd cups-ipp-utils slapd bind9 socat",
+    # clients and instruments
+    "ldap-utils bind9-dnsutils rlpr curl iperf3 wrk apache2-utils tcpdump strace procps",
+    "iputils-ping iputils-arping ethtool python3-minimal libpython3-stdlib",
+)
+
+# cups-lpd lives in the package cups, whose filters and fonts (200 MB) nobody needs to queue a job.
+# Modules are unpacked once here: unpacking xz under emulation costs seconds at each boot.
+CUSTOMIZE = """
+set -e
+cd "$1/tmp"
+chroot "$1" sh -c 'cd /tmp && apt-get download cups'
+dpkg-deb --fsys-tarfile cups_*.deb | tar -x -C "$1" ./usr/lib/cups
+rm cups_*.deb
+cp "$1"/usr/lib/cups/backend-available/* "$1/usr/lib/cups/backend/"
+release=$(ls "$1/usr/lib/modules")
+find "$1/usr/lib/modules" -name '*.ko.xz' -print0 | xargs -0 -P 2 -n 100 xz -d
+depmod -b "$1" "$release"
+"""
+
+
+class SetupError(Exception):
+    """The lab cannot be set up here; the text says what to do."""
+
+
+def ensure() -> None:
+    """Bring everything up to date. Safe to call from several processes at once."""
+    BUILD.mkdir(parents=True, exist_ok=True)
+    if missing_packages() or not tree_is_current():
+        with _only_one():
+            _install(missing_packages())
+            if not tree_is_current():
+                _build_tree()
+
+
+def missing_packages() -> list[str]:
+    """Host packages that are needed and not there."""
+    missing = [name for program, name in HOST_PROGRAMS.items() if not shutil.which(program)]
+    if not ARCHIVE_KEY.exists():
+        missing.append("debian-archive-keyring")
+    if virtiofsd() is None:
+        missing.append("virtiofsd")
+    return missing
+
+
+def virtiofsd() -> str | None:
+    """The file server for guests; its place differs between releases."""
+    return next((place for place in VIRTIOFSD_PLACES if os.access(place, os.X_OK)), None)
+
+
+def tree_is_current() -> bool:
+    """Whether the tree was built, to its end, from this very recipe."""
+    stamp = BUILD / "tree.stamp"
+    return stamp.exists() and stamp.read_text() == _recipe()
+
+
+def _recipe() -> str:
+    return hashlib.sha256(repr((SUITE, TREE_PACKAGES, CUSTOMIZE)).encode()).hexdigest()
+
+
+@contextmanager
+def _only_one() -> Iterator[None]:
+    with (BUILD / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _install(packages: list[str]) -> None:
+    """Install host packages; virtiofsd is part of the emulator's package on older releases."""
+    if not packages:
+        return
+    if os.geteuid() != 0:
+        raise SetupError(f"as root: apt-get install --no-install-recommends {' '.join(packages)}")
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "-qq", "-y", "--no-install-recommends", "install"]
+    subprocess.run(["apt-get", "-qq", "update"], check=True, env=environment)
+    known = subprocess.run(["apt-cache", "show", "virtiofsd"], capture_output=True, check=False)
+    if known.returncode != 0:
+        packages = [name for name in packages if name != "virtiofsd"]
+    subprocess.run([*install, *packages], check=True, env=environment)
+    if left := missing_packages():
+        raise SetupError(f"installed, but still not there: {', '.join(left)}")
+
+
+def _build_tree() -> None:
+    """Build beside the old tree and swap, so that a broken build leaves the old one."""
+    if os.geteuid() != 0:
+        raise SetupError("building the lab's Debian tree needs root")
+    began = time.monotonic()
+    print(f"lab: building the {SUITE} tree, once (about a minute)", flush=True)
+    new, old = BUILD / "tree.new", BUILD / "tree.old"
+    hook = BUILD / "customize.sh"
+    hook.write_text("#!/bin/sh" + CUSTOMIZE)
+    hook.chmod(0o755)
+    for stale in (new, old):
+        shutil.rmtree(stale, ignore_errors=True)
+    command = ["mmdebstrap", "--quiet", "--variant=apt", "--format=directory"]
+    command += ["--aptopt=APT::Install-Recommends false"]
+    command += [f"--dpkgopt=path-exclude=/usr/share/{it}/*" for it in ("doc", "man", "locale")]
+    command += [f"--include={','.join(' '.join(TREE_PACKAGES).split())}"]
+    command += [f"--customize-hook={hook}", SUITE, str(new)]
+    # INITRD=No: the kernel's hook would pack an initrd nobody boots.
+    subprocess.run(command, check=True, env=os.environ | {"INITRD": "No"})
+    (BUILD / "tree.stamp").unlink(missing_ok=True)
+    if TREE.exists():
+        TREE.rename(old)
+    new.rename(TREE)
+    _extract_kernel()
+    (BUILD / "tree.stamp").write_text(_recipe())
+    shutil.rmtree(old, ignore_errors=True)
+    print(f"lab: tree ready after {time.monotonic() - began:.0f} s", flush=True)
+
+
+def _extract_kernel() -> None:
+    """Unpack the kernel: booted as it is (PVH), it skips firmware and unpacking, 2 s of 4."""
+    image = next((TREE / "boot").glob("vmlinuz-*")).read_bytes()
+    start = image.index(b"\x28\xb5\x2f\xfd")  # the first zstd frame; what follows it is not
+    unpack = ["chroot", str(TREE), "zstd", "--decompress", "--stdout", "--quiet"]
+    kernel = subprocess.run(unpack, input=image[start:], capture_output=True, check=False).stdout
+    if not kernel.startswith(b"\x7fELF"):
+        raise SetupError("no kernel found in the image")
+    KERNEL.write_bytes(kernel)
+
+
+def kernel_release() -> str:
+    """The release of the kernel under test, as its module directory is named."""
+    return next(MODULES.iterdir()).name
+
+
+if __name__ == "__main__":
+    ensure()

@@ -4,7 +4,7 @@ System calls go through ctypes: os.unshare and os.setns came with Python 3.12, a
 would cost a process each.
 """
 # pathlib costs 100 ms under emulation
-# ruff: noqa: PTH
+# ruff: noqa: PTH103, PTH112, PTH120
 
 from __future__ import annotations
 

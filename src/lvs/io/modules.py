@@ -154,6 +154,10 @@ def _where_to_get() -> str:
     """How to come by modules that the running kernel lacks."""
     release = os.uname().release
     directory = module_directory()
+    if not PROC_MODULES.exists():
+        return (
+            f"this kernel ({release}) was built without loadable modules and without this one: boot another"
+        )
     if not directory.is_dir():
         others = sorted(path.name for path in directory.parent.glob("*") if path.is_dir())
         if others:
@@ -163,7 +167,7 @@ def _where_to_get() -> str:
     if command is None:
         return "install the package with the kernel's further modules"
     architecture = os.uname().machine
-    return "this kernel is a trimmed one: " + command.format(
+    return "the kernel's package may be a trimmed one: " + command.format(
         release=release, architecture=DEBIAN_ARCHITECTURES.get(architecture, architecture)
     )
 

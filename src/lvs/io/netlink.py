@@ -103,7 +103,7 @@ class Table:
         flags = wire.NLM_F_REQUEST | wire.NLM_F_ACK
         parts.append(wire.message(self._encoder.family_id, wire.GET_INFO, b"", barrier, flags))
         self._send(b"".join(parts))
-        refusals = []
+        refusals: list[Refusal] = []
         for data in self._receive():
             for found in wire.messages(data, len(data)):
                 if found.kind != wire.NLMSG_ERROR or not first <= found.sequence <= barrier:

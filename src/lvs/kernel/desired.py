@@ -7,7 +7,6 @@ so that what changed is seen by `is`, without looking at 10,000 real servers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 
 import msgspec
 
@@ -86,6 +85,7 @@ def desired(config: Config, before: Desired = NOTHING) -> Desired:
             config.kernel.tcp_timeout_s, config.kernel.tcpfin_timeout_s, config.kernel.udp_timeout_s
         ),
         sysctls=sysctls(config),
+        modules=frozenset(modules(config)),
     )
     return Desired(held, grouped)
 
@@ -209,13 +209,11 @@ def sysctls(config: Config) -> dict[str, str]:
     return names
 
 
-def modules(config: Config) -> tuple[str, ...]:
+def modules(config: Config) -> Iterator[str]:
     """Kernel modules that the configuration needs."""
-    active = [virtual_server for virtual_server in config.virtual_servers if virtual_server.active]
-    schedulers = {f"ip_vs_{virtual_server.scheduler.value}" for virtual_server in active}
-    engines = {
-        f"ip_vs_pe_{virtual_server.persistence.engine.value}"
-        for virtual_server in active
-        if virtual_server.persistence is not None and virtual_server.persistence.engine is not None
-    }
-    return tuple(chain(("ip_vs",), sorted(schedulers), sorted(engines)))
+    for virtual_server in config.virtual_servers:
+        if virtual_server.active:
+            yield "ip_vs"
+            yield f"ip_vs_{virtual_server.scheduler.value}"
+            if virtual_server.persistence is not None and virtual_server.persistence.engine is not None:
+                yield f"ip_vs_pe_{virtual_server.persistence.engine.value}"

@@ -1,6 +1,6 @@
 """From what the kernel holds to what it should hold, in an order that never stops service.
 
-Order: give up VIPs, prepare sysctls and timeouts, add and change services, take VIPs, remove
+Order: give up VIPs, load modules, set sysctls and timeouts, add and change services, take VIPs, remove
 services. A held VIP always has its services, and a run that stopped halfway can be started
 again. Within a service, destinations are added and changed before others are removed, so
 that it is never empty on the way.
@@ -15,6 +15,7 @@ from lvs.kernel.state import (
     AddService,
     DropVip,
     KernelState,
+    LoadModule,
     Op,
     RemoveDestination,
     RemoveService,
@@ -46,7 +47,9 @@ def diff(actual: KernelState, desired: KernelState) -> tuple[Op, ...]:
 
 
 def settings(actual: KernelState, desired: KernelState) -> Iterator[Op]:
-    """Sysctls and timeouts to set."""
+    """Modules to load, sysctls and timeouts to set."""
+    for module in sorted(desired.modules - actual.modules):
+        yield LoadModule(module)
     for name, value in desired.sysctls.items():
         if actual.sysctls.get(name) != value:
             yield SetSysctl(name, value)

@@ -90,7 +90,8 @@ class KernelState(msgspec.Struct, frozen=True):
     services: dict[ServiceKey, Service] = {}
     vips: frozenset[Vip] = frozenset()
     timeouts: Timeouts = Timeouts(0, 0, 0)
-    sysctls: dict[str, str] = {}  # by dotted name
+    sysctls: dict[str, str] = {}  # by sysctl(8) name with slashes
+    modules: frozenset[str] = frozenset()
 
 
 class AddService(msgspec.Struct, frozen=True, gc=False):
@@ -133,6 +134,12 @@ class SetSysctl(msgspec.Struct, frozen=True, gc=False):
     value: str
 
 
+class LoadModule(msgspec.Struct, frozen=True, gc=False):
+    """Never undone: a loaded module does no harm, and others may use it by now."""
+
+    name: str
+
+
 class TakeVip(msgspec.Struct, frozen=True, gc=False):
     vip: Vip
 
@@ -144,7 +151,8 @@ class DropVip(msgspec.Struct, frozen=True, gc=False):
 ServiceOp = AddService | SetService | RemoveService
 DestinationOp = AddDestination | SetDestination | RemoveDestination
 TableOp = ServiceOp | DestinationOp | SetTimeouts
-Op = TableOp | SetSysctl | TakeVip | DropVip
+SystemOp = LoadModule | SetSysctl | TakeVip | DropVip
+Op = TableOp | SystemOp
 
 
 def apply(op: Op, state: KernelState) -> KernelState:
@@ -184,6 +192,8 @@ def apply(op: Op, state: KernelState) -> KernelState:
             return _with(state, timeouts=merged)
         case SetSysctl(name, value):
             return _with(state, sysctls={**state.sysctls, name: value})
+        case LoadModule(name):
+            return _with(state, modules=state.modules | {name})
         case TakeVip(vip):
             return _with(state, vips=state.vips | {vip})
         case DropVip(vip):
@@ -207,10 +217,12 @@ def _with(
     vips: frozenset[Vip] | None = None,
     timeouts: Timeouts | None = None,
     sysctls: dict[str, str] | None = None,
+    modules: frozenset[str] | None = None,
 ) -> KernelState:
     return KernelState(
         services=state.services if services is None else dict(services),
         vips=state.vips if vips is None else vips,
         timeouts=state.timeouts if timeouts is None else timeouts,
         sysctls=state.sysctls if sysctls is None else sysctls,
+        modules=state.modules if modules is None else modules,
     )

@@ -29,6 +29,7 @@ from lvs.kernel.state import (
     Destination,
     DestinationKey,
     DropVip,
+    LoadModule,
     Op,
     RemoveDestination,
     RemoveService,
@@ -74,6 +75,8 @@ def line(op: Op) -> str:
             return f"ipvsadm --set {timeouts.tcp_s} {timeouts.tcpfin_s} {timeouts.udp_s}"
         case SetSysctl(name, value):
             return f"sysctl -w {name}={value}"
+        case LoadModule(name):
+            return f"modprobe {name}"
         case TakeVip(held):
             label = f" label {held.label}" if held.label else ""
             return f"ip address add {vip(held)} dev {held.device}{label}"
@@ -126,6 +129,11 @@ def scheduler_flags(options: ServiceOptions) -> tuple[str, ...]:
     return tuple(name for name, bit in zip(names, (SCHED1, SCHED2), strict=True) if options.flags & bit)
 
 
+def netmask(key: ServiceKey, options: ServiceOptions) -> str:
+    """The persistence mask as ipvsadm writes it: `255.255.255.0`, or IPv6's prefix length."""
+    return str(IPv4Address(options.netmask)) if key.family == 4 else str(options.netmask)
+
+
 def service_options(key: ServiceKey, options: ServiceOptions) -> str:
     """`-s wlc -p 60 -M 255.255.255.0`."""
     words = [f"-s {options.scheduler}"]
@@ -133,10 +141,8 @@ def service_options(key: ServiceKey, options: ServiceOptions) -> str:
         words.append(f"-b {','.join(flags)}")
     if options.flags & PERSISTENT:
         words.append(f"-p {options.timeout_s}")
-        if key.family == 4 and options.netmask != ALL_IPV4:
-            words.append(f"-M {IPv4Address(options.netmask)}")
-        if key.family == 6 and options.netmask != ALL_IPV6:
-            words.append(f"-M {options.netmask}")
+        if options.netmask != (ALL_IPV4 if key.family == 4 else ALL_IPV6):
+            words.append(f"-M {netmask(key, options)}")
     if options.engine:
         words.append(f"--pe {options.engine}")
     if options.flags & ONE_PACKET:

@@ -1,0 +1,276 @@
+"""`lvsd`: one table of subcommands, one function each.
+
+Commands that look at a running director ask its daemon over the socket and never touch the
+kernel. Exit codes are `lvs.errors.Exit`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lvs import __version__
+from lvs.errors import Exit, LvsError, SystemFault, UsageError
+from lvs.model import Format, OnStop
+
+CONFIG_DIRECTORY = Path("/etc/lvs")
+CONFIG_NAMES = ("lvs.toml", "lvs.cf")
+RUN_DIRECTORY = Path("/run/lvs")
+SOCKET_NAME = "lvsd.sock"
+
+
+class Command(NamedTuple):
+    """A subcommand: its function, one line of help, and its arguments."""
+
+    run: Callable[[argparse.Namespace], int]
+    help: str
+    arguments: Callable[[argparse.ArgumentParser], object]
+    details: str = ""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry of the binary; errors become sentences and exit codes here and nowhere else."""
+    arguments = parser().parse_args(argv)
+    try:
+        return int(COMMANDS[arguments.command].run(arguments))
+    except LvsError as fault:
+        print(f"lvsd: {fault}", file=sys.stderr)
+        return int(fault.exit_code)
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does; say no more, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return int(Exit.OK)
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    top = argparse.ArgumentParser(
+        prog="lvsd",
+        description="The LVS director: keeps the kernel's IPVS table as lvs.toml or lvs.cf says.",
+        epilog="Exit codes: 0 done, 1 failed, 2 problems in the configuration or command line, 3 no daemon "
+        "answers, 4 rights are missing, 5 the kernel has no IPVS, 6 another daemon runs.",
+    )
+    top.add_argument("--version", action="version", version=f"lvsd {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, command in COMMANDS.items():
+        described = f"{command.help[0].upper()}{command.help[1:]}. {command.details}".strip()
+        command.arguments(commands.add_parser(name, help=command.help, description=described))
+    return top
+
+
+def _file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", type=Path, help="lvs.toml or lvs.cf")
+
+
+def _socket(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--run-dir",
+        metavar="DIR",
+        type=Path,
+        default=RUN_DIRECTORY,
+        help=f"where the daemon's socket is (default {RUN_DIRECTORY})",
+    )
+
+
+def _run_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-c", "--config", metavar="FILE", type=Path, help="lvs.toml or lvs.cf (default: the one in /etc/lvs)"
+    )
+    parser.add_argument(
+        "--on-stop",
+        choices=[str(choice) for choice in OnStop],
+        help="what a stop leaves: the table serving (keep), or an empty one; over the file's on_stop",
+    )
+    parser.add_argument(
+        "--log",
+        choices=("auto", "journal", "stderr"),
+        default="auto",
+        help="where events go (auto: the journal if started by systemd)",
+    )
+    _socket(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from lvs import daemon
+    from lvs.io.journal import journal_is_ours
+
+    to_journal = journal_is_ours() if arguments.log == "auto" else arguments.log == "journal"
+    return daemon.run(
+        daemon.Options(
+            file=_config_file(arguments.config),
+            run_directory=arguments.run_dir,
+            on_stop=OnStop(arguments.on_stop) if arguments.on_stop else None,
+            to_journal=to_journal,
+        )
+    )
+
+
+def _config_file(given: Path | None) -> Path:
+    """The file to serve by: the given one, or the only one in /etc/lvs."""
+    if given is not None:
+        return given.absolute()
+    found = [path for name in CONFIG_NAMES if (path := CONFIG_DIRECTORY / name).exists()]
+    if len(found) > 1:
+        raise UsageError(f"both {found[0]} and {found[1]} exist: remove one, or name one with --config")
+    return found[0] if found else CONFIG_DIRECTORY / CONFIG_NAMES[0]
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from lvs.config.load import load
+    from lvs.io import files
+
+    loaded = load(_content(arguments.file, files.read), str(arguments.file))
+    for problem in loaded.problems:
+        print(problem, file=sys.stderr)
+    if loaded.config is None:
+        return Exit.PROBLEMS
+    virtual_servers = loaded.config.virtual_servers
+    real_servers = sum(len(virtual_server.real_servers) for virtual_server in virtual_servers)
+    print(
+        f"{arguments.file}: valid, serial {loaded.config.serial_no}, "
+        f"{len(virtual_servers)} virtual servers, {real_servers} real servers"
+    )
+    return Exit.OK
+
+
+def _content(path: Path, read: Callable[[Path], object]) -> bytes:
+    """A file's bytes; `-` is standard input."""
+    if str(path) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        content: bytes = read(path).content  # type: ignore[attr-defined]
+    except SystemFault as fault:
+        raise SystemFault(f"cannot read {path}: {fault}") from fault
+    return content
+
+
+def _convert(arguments: argparse.Namespace) -> int:
+    from lvs.config.load import load
+    from lvs.config.render import to_cf, to_toml
+    from lvs.io import files
+
+    loaded = load(_content(arguments.file, files.read), str(arguments.file))
+    for problem in loaded.problems:
+        print(problem, file=sys.stderr)
+    if loaded.config is None:
+        return Exit.PROBLEMS
+    convert = to_cf if Format(arguments.to) is Format.LVS_CF else to_toml
+    sys.stdout.buffer.write(convert(loaded.config).encode("utf-8", "surrogateescape"))
+    return Exit.OK
+
+
+def _convert_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--to", choices=[str(choice) for choice in Format], required=True)
+    _file(parser)
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from lvs.io import files
+    from lvs.protocol import PlanRequest
+
+    if arguments.file is None:
+        return _ask(arguments, PlanRequest())
+    content = _content(arguments.file, files.read)
+    return _ask(arguments, PlanRequest(str(arguments.file), content))
+
+
+def _plan_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", help="lvs.toml or lvs.cf (default: the daemon's own)"
+    )
+    _socket(parser)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from lvs.protocol import StatusRequest
+
+    return _ask(arguments, StatusRequest())
+
+
+def _status_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="as JSON, for programs")
+    _socket(parser)
+
+
+def _reload(arguments: argparse.Namespace) -> int:
+    from lvs.protocol import ReloadRequest
+
+    return _ask(arguments, ReloadRequest())
+
+
+def _ask(arguments: argparse.Namespace, request: object) -> int:
+    import msgspec
+
+    from lvs.io import control
+
+    reply = control.ask(arguments.run_dir / SOCKET_NAME, request)  # type: ignore[arg-type]
+    for line in reply.err:
+        print(line, file=sys.stderr)
+    if getattr(arguments, "json", False) and reply.status is not None:
+        print(msgspec.json.format(msgspec.json.encode(reply.status), indent=2).decode())
+    else:
+        for line in reply.out:
+            print(line)
+    return reply.exit_code
+
+
+def _selftest(_arguments: argparse.Namespace) -> int:
+    from lvs import selftest
+
+    failed = False
+    for name, passed, said in selftest.run():
+        failed = failed or not passed
+        print(f"{'ok  ' if passed else 'FAIL'} {name}{': ' if said else ''}{said}")
+    return Exit.FAILED if failed else Exit.OK
+
+
+def _completion(arguments: argparse.Namespace) -> int:
+    from lvs.completion import script
+
+    print(script(arguments.shell, parser()), end="")
+    return Exit.OK
+
+
+def _completion_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+
+
+COMMANDS: dict[str, Command] = {
+    "run": Command(
+        _run,
+        "manage the kernel's table until told to stop",
+        _run_arguments,
+        "The file is loaded again whenever it changes, on SIGHUP and on `lvsd reload`; a file with problems "
+        "changes nothing. Ends on SIGTERM and SIGINT.",
+    ),
+    "check": Command(_check, "say whether a file is valid, and all that is wrong with it", _file),
+    "plan": Command(
+        _plan,
+        "show what a file would change in the kernel, and change nothing",
+        _plan_arguments,
+        "Prints ipvsadm, ip and sysctl lines, each with the connections it would touch.",
+    ),
+    "convert": Command(
+        _convert, "write a file in the other language, canonically, to standard output", _convert_arguments
+    ),
+    "status": Command(_status, "show the table, with names, connections, and why", _status_arguments),
+    "reload": Command(_reload, "have the daemon read its file now, and say what came of it", _socket),
+    "selftest": Command(
+        _selftest, "check that this binary is whole, and what this machine offers", lambda _: None
+    ),
+    "completion": Command(
+        _completion,
+        "print a completion script for a shell",
+        _completion_arguments,
+        'For bash: eval "$(lvsd completion bash)".',
+    ),
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

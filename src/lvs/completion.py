@@ -1,0 +1,105 @@
+"""Shell completion scripts, made of the command line's own description."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+
+def script(shell: str, parser: argparse.ArgumentParser) -> str:
+    """The completion script for bash, zsh or fish. Errors: KeyError for another shell."""
+    return _SHELLS[shell](_commands(parser))
+
+
+def _commands(parser: argparse.ArgumentParser) -> dict[str, tuple[str, list[argparse.Action]]]:
+    """Subcommand to (help, actions)."""
+    (subparsers,) = (action for action in parser._actions if isinstance(action, _SUBPARSERS))  # noqa: SLF001
+    helps = {choice.dest: choice.help or "" for choice in subparsers._choices_actions}  # noqa: SLF001
+    return {name: (helps[name], sub._actions) for name, sub in subparsers.choices.items()}  # noqa: SLF001
+
+
+_SUBPARSERS: Any = argparse._SubParsersAction  # noqa: SLF001
+
+
+def _words(actions: list[argparse.Action]) -> list[str]:
+    """Options and fixed words of a subcommand."""
+    words = [option for action in actions for option in action.option_strings]
+    for action in actions:
+        if action.choices and not action.option_strings:
+            words += [str(choice) for choice in action.choices]
+    return words
+
+
+def _choices(actions: list[argparse.Action]) -> dict[str, list[str]]:
+    """Values of the options that take one of a few."""
+    return {
+        option: [str(choice) for choice in action.choices]
+        for action in actions
+        if action.choices
+        for option in action.option_strings
+    }
+
+
+def _bash(commands: dict[str, tuple[str, list[argparse.Action]]]) -> str:
+    lines = [
+        "_lvsd() {",
+        "    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} words=",
+        "    COMPREPLY=()",
+        '    if [ "$COMP_CWORD" -eq 1 ]; then',
+        f"        mapfile -t COMPREPLY < <(compgen -W '{' '.join(commands)} --help --version' -- \"$cur\")",
+        "        return",
+        "    fi",
+        '    case "${COMP_WORDS[1]} $prev" in',
+    ]
+    for name, (_, actions) in commands.items():
+        for option, choices in _choices(actions).items():
+            lines.append(f"        '{name} {option}') words='{' '.join(choices)}' ;;")
+    lines += ["        *)", '            case "${COMP_WORDS[1]}" in']
+    for name, (_, actions) in commands.items():
+        lines.append(f"                {name}) words='{' '.join(_words(actions))}' ;;")
+    lines += [
+        "            esac ;;",
+        "    esac",
+        '    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$cur"; compgen -f -- "$cur")',
+        "}",
+        "complete -o filenames -F _lvsd lvsd",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _zsh(commands: dict[str, tuple[str, list[argparse.Action]]]) -> str:
+    lines = ["#compdef lvsd", "_lvsd() {", "    if (( CURRENT == 2 )); then", "        local -a commands=("]
+    lines += [
+        f"            '{name}:{help_text.replace(chr(39), '')}'" for name, (help_text, _) in commands.items()
+    ]
+    lines += [
+        "        )",
+        "        _describe command commands",
+        "        return",
+        "    fi",
+        "    case $words[2] in",
+    ]
+    for name, (_, actions) in commands.items():
+        lines.append(f"        {name}) compadd -- {' '.join(_words(actions))}; _files ;;")
+    lines += ["    esac", "}", "compdef _lvsd lvsd"]
+    return "\n".join(lines) + "\n"
+
+
+def _fish(commands: dict[str, tuple[str, list[argparse.Action]]]) -> str:
+    lines = []
+    for name, (help_text, actions) in commands.items():
+        said = help_text.replace("'", "")
+        lines.append(f"complete -c lvsd -n __fish_use_subcommand -f -a {name} -d '{said}'")
+        for action in actions:
+            for option in action.option_strings:
+                flag = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
+                values = f" -x -a '{' '.join(map(str, action.choices))}'" if action.choices else ""
+                lines.append(f"complete -c lvsd -n '__fish_seen_subcommand_from {name}' {flag}{values}")
+        if words := [word for word in _words(actions) if not word.startswith("-")]:
+            lines.append(
+                f"complete -c lvsd -n '__fish_seen_subcommand_from {name}' -f -a '{' '.join(words)}'"
+            )
+    return "\n".join(lines) + "\n"
+
+
+_SHELLS = {"bash": _bash, "zsh": _zsh, "fish": _fish}

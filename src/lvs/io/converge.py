@@ -1,0 +1,220 @@
+"""Bring the kernel to a desired state: read, diff, execute. The one path for every cause.
+
+Remembers nothing but whose things are whose (`ledger`). Reads afresh each time, changes only
+what differs, and goes on past what the kernel refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+import msgspec
+
+from lvs.errors import KernelError, LvsError, SystemFault
+from lvs.io import ledger as ledgers
+from lvs.io import modules, sysctls
+from lvs.io.ledger import Ledger
+from lvs.kernel import text
+from lvs.kernel.diff import changes, diff
+from lvs.kernel.state import (
+    DropVip,
+    KernelState,
+    LoadModule,
+    Op,
+    RemoveService,
+    ServiceKey,
+    SetSysctl,
+    SystemOp,
+    TableOp,
+    TakeVip,
+)
+from lvs.status import Connections, Held
+
+if TYPE_CHECKING:
+    from lvs.io.links import Links
+    from lvs.io.netlink import Table
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What was done, what was refused (line, reason), and how long it took."""
+
+    done: tuple[Op, ...]
+    refused: tuple[tuple[str, str], ...]
+    took_s: float
+    not_saved: str = ""  # why the ledger could not be written
+
+
+class Converger:
+    """Brings the kernel of this network namespace to what is desired; one call at a time."""
+
+    def __init__(self, table: Table, ledger_file: Path) -> None:
+        self.table = table
+        self.links: Links | None = None  # until the first full converge
+        self._ledger_file = ledger_file
+        self._ledger = ledgers.load(ledger_file)
+        self._saved: Ledger | None = self._ledger
+        self._modules: frozenset[str] = frozenset()  # seen loaded: asked only once
+
+    def table_first(self, desired: KernelState) -> Outcome:
+        """Add and change services only; before there is an event loop, so that serving starts at once."""
+        started = time.perf_counter()
+        not_saved = self._own(desired)
+        modules.load(sorted(desired.modules))  # what fails is told by the first full converge
+        actual = self.table.read()
+        ops = tuple(changes({k: v for k, v in actual.items() if k in desired.services}, desired.services))
+        done, refused = self._execute(ops)
+        return Outcome(tuple(done), tuple(refused), time.perf_counter() - started, not_saved)
+
+    async def converge(self, desired: KernelState, only: Iterable[ServiceKey] | None = None) -> Outcome:
+        """Everything; with `only`, just these services.
+
+        Errors: KernelError if the kernel cannot be read.
+        """
+        started = time.perf_counter()
+        if only is None:
+            ops = diff(await self.actual(desired), desired)
+        else:
+            keys = frozenset(only)
+            actual = KernelState(services=await asyncio.to_thread(self.table.read, keys))
+            wanted = {key: desired.services[key] for key in keys if key in desired.services}
+            ops = diff(actual, KernelState(services=wanted))
+        not_saved = self._own(desired)
+        done: list[Op] = []
+        refused: list[tuple[str, str]] = []
+        for _, group in groupby(ops, lambda op: isinstance(op, SystemOp)):
+            run = tuple(group)
+            system = [op for op in run if isinstance(op, SystemOp)]
+            table = [op for op in run if not isinstance(op, SystemOp)]
+            carried, declined = (
+                await self._carry_out(system) if system else await asyncio.to_thread(self._execute, table)
+            )
+            done += carried
+            refused += declined
+        not_saved = self._disown(desired, done) or not_saved
+        return Outcome(tuple(done), tuple(refused), time.perf_counter() - started, not_saved)
+
+    async def actual(self, desired: KernelState) -> KernelState:
+        """What the kernel holds of what is ours or wanted."""
+        services = await asyncio.to_thread(self.table.read)
+        ours = self._ledger.services
+        addresses = await self.links.addresses() if self.links else frozenset()
+        return KernelState(
+            services={k: v for k, v in services.items() if k in desired.services or k in ours},
+            vips=addresses & (desired.vips | self._ledger.vips),
+            timeouts=self.table.timeouts(),
+            sysctls=sysctls.read(desired.sysctls),
+            modules=self._loaded(desired.modules),
+        )
+
+    def _loaded(self, names: frozenset[str]) -> frozenset[str]:
+        self._modules |= {name for name in names - self._modules if modules.loaded(name)}
+        return self._modules & names
+
+    def held(self) -> dict[ServiceKey, Held]:
+        """The whole table with connections, ours or not."""
+        return {
+            service.key: Held(
+                service.options,
+                {
+                    one.key: Connections(one.destination, one.active, one.inactive)
+                    for one in service.destinations
+                },
+            )
+            for service in self.table.dump()
+        }
+
+    def released(self) -> KernelState:
+        """What a stop that empties should lead to: nothing of ours, settings as they were."""
+        return KernelState(sysctls=dict(self._ledger.sysctls))
+
+    async def _carry_out(self, ops: Sequence[SystemOp]) -> tuple[list[Op], list[tuple[str, str]]]:
+        done: list[Op] = []
+        refused: list[tuple[str, str]] = []
+        failures = await self._addresses(ops)
+        for op in ops:
+            try:
+                if isinstance(op, TakeVip | DropVip):
+                    if op in failures:
+                        raise failures[op]
+                else:
+                    await self._setting(op)
+                done.append(op)
+            except LvsError as fault:
+                refused.append((text.line(op), str(fault)))
+        return done, refused
+
+    async def _addresses(self, ops: Sequence[SystemOp]) -> dict[Op, LvsError]:
+        """Drop and take VIPs, many in one exchange; what failed."""
+        takes = [op for op in ops if isinstance(op, TakeVip)]
+        drops = [op for op in ops if isinstance(op, DropVip)]
+        if not takes and not drops:
+            return {}
+        if self.links is None:
+            return dict.fromkeys((*takes, *drops), KernelError("network devices are not open yet"))
+        kept = await self.links.drop_all(op.vip for op in drops)
+        missed = await self.links.take_all(op.vip for op in takes)
+        return {DropVip(vip): fault for vip, fault in kept.items()} | {
+            TakeVip(vip): fault for vip, fault in missed.items()
+        }
+
+    async def _setting(self, op: LoadModule | SetSysctl) -> None:
+        match op:
+            case LoadModule(name):
+                if reason := (await asyncio.to_thread(modules.load, (name,))).get(name):
+                    raise KernelError(reason)
+                self._modules |= {name}
+            case SetSysctl(name, value):
+                sysctls.write(name, value)
+            case _:
+                assert_never(op)
+
+    def _execute(self, ops: Sequence[TableOp]) -> tuple[list[Op], list[tuple[str, str]]]:
+        refusals = self.table.execute(ops)
+        failed = {id(refusal.op) for refusal in refusals}
+        return (
+            [op for op in ops if id(op) not in failed],
+            [(text.line(refusal.op), refusal.reason) for refusal in refusals],
+        )
+
+    def _own(self, desired: KernelState) -> str:
+        """Note before the first change what will be ours; what it said before stays noted."""
+        new = sysctls.read(name for name in desired.sysctls if name not in self._ledger.sysctls)
+        before = {name: value for name, value in new.items() if value != desired.sysctls[name]}
+        return self._save(
+            Ledger(
+                services=self._ledger.services | desired.services.keys(),
+                vips=self._ledger.vips | desired.vips,
+                sysctls={**before, **self._ledger.sysctls},
+            )
+        )
+
+    def _disown(self, desired: KernelState, done: Sequence[Op]) -> str:
+        """Cross out what was removed."""
+        removed = {op.key for op in done if isinstance(op, RemoveService)}
+        dropped = {op.vip for op in done if isinstance(op, DropVip)}
+        original = self._ledger.sysctls.items()
+        return self._save(
+            Ledger(
+                services=(self._ledger.services - removed) | desired.services.keys(),
+                vips=(self._ledger.vips - dropped) | desired.vips,
+                sysctls={name: value for name, value in original if desired.sysctls.get(name) != value},
+            )
+        )
+
+    def _save(self, ledger: Ledger) -> str:
+        """Keep the ledger; why it could not be written, or an empty text."""
+        self._ledger = ledger
+        if ledger == self._saved:
+            return ""
+        try:
+            ledgers.save(self._ledger_file, ledger)
+        except SystemFault as fault:
+            self._saved = None
+            return str(fault)
+        self._saved = ledger
+        return ""

@@ -1,0 +1,167 @@
+"""The configuration file: read whole, once, and seen to change however it is written.
+
+Editors and git write a file in place, by rename over it, or by swapping a symlink somewhere
+on its path. watchdog tells of closed, moved and created names in the directories of every
+link on the way; a name that is none of ours is ignored. A file that is open for writing is
+not read: half of one may be valid. Where inotify does not reach (network file systems, a
+directory replaced as a whole), `Watch.stale` compares on the daemon's own clock.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from lvs.errors import SystemFault
+
+if TYPE_CHECKING:
+    from watchdog.events import FileSystemEventHandler
+
+LONGEST = 64 << 20  # bytes; 40,000 real servers take 5 MB
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A file's content, and what tells whether it is still the same."""
+
+    content: bytes
+    signature: tuple[int, ...]
+
+
+def read(path: Path) -> Text:
+    """The file's content. Errors: SystemFault with the reason."""
+    try:
+        # O_NONBLOCK: a FIFO put in the file's place must not hang the daemon.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:  # noqa: PTH123
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise SystemFault("not a regular file")
+            if status.st_size > LONGEST:
+                raise SystemFault(f"larger than {LONGEST >> 20} MiB")
+            return Text(file.read(LONGEST), _signature(status))
+    except OSError as fault:
+        raise SystemFault(str(fault.strerror).lower()) from fault
+
+
+def _signature(status: os.stat_result) -> tuple[int, ...]:
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def signature(path: Path) -> tuple[int, ...]:
+    """What `Text.signature` would be now; empty if there is no file."""
+    try:
+        return _signature(path.stat())
+    except OSError:
+        return ()
+
+
+def chain(path: Path) -> tuple[Path, ...]:
+    """Every symlink on the way to a file, and the file: what may be replaced to change it."""
+    found: list[Path] = []
+    pending = list(reversed(path.absolute().parts[1:]))
+    at = Path("/")
+    for _ in range(40 + len(pending)):  # as many links as the kernel follows, path_resolution(7)
+        if not pending:
+            break
+        step = at / pending.pop()
+        if step.name == "..":
+            at = at.parent
+        elif step.is_symlink():
+            found.append(step)
+            target = step.readlink()
+            if target.is_absolute():
+                at = Path("/")
+            pending += reversed([part for part in target.parts if part != "/"])
+        else:
+            at = step
+    return (*found, at)
+
+
+class Watch:
+    """Calls `poke` from a thread of its own whenever the file may have changed."""
+
+    def __init__(self, path: Path, poke: Callable[[], object]) -> None:
+        from watchdog.observers.inotify import InotifyObserver
+
+        self._path = path
+        self._poke = poke
+        self._names: frozenset[str] = frozenset()
+        self._directories: tuple[tuple[str, int], ...] = ()
+        self._suspect: tuple[int, ...] = ()
+        self.fault = ""  # why the kernel gives no notice
+        self._observer = InotifyObserver()
+        self._observer.daemon = True
+        self._observer.start()
+        self.follow()
+
+    def stop(self) -> None:
+        self._observer.stop()
+
+    def follow(self) -> None:
+        """Watch the directories on the path as it is now."""
+        from watchdog.events import (
+            DirMovedEvent,
+            FileClosedEvent,
+            FileCreatedEvent,
+            FileMovedEvent,
+            FileSystemEvent,
+        )
+
+        links = chain(self._path)
+        directories = tuple(sorted({(str(link.parent), _inode(link.parent)) for link in links}))
+        self._names = frozenset(map(str, links))
+        if directories == self._directories:
+            return
+        self._observer.unschedule_all()
+        self._directories = directories
+        wanted: list[type[FileSystemEvent]] = [
+            FileClosedEvent,
+            FileCreatedEvent,
+            FileMovedEvent,
+            DirMovedEvent,
+        ]
+        self.fault = ""
+        for directory, inode in directories:
+            try:
+                if inode:
+                    self._observer.schedule(_handler(self._event), directory, event_filter=wanted)
+            except OSError as fault:  # fs.inotify.max_user_watches or max_user_instances is reached
+                self.fault = str(fault.strerror)
+
+    def stale(self, known: tuple[int, ...]) -> bool:
+        """Whether the file differs from what is known, and has stood still since the last call."""
+        self.follow()
+        now = signature(self._path)
+        settled = now == self._suspect
+        self._suspect = now
+        return bool(now) and now != known and settled
+
+    def _event(self, kind: str, source: str, target: str) -> None:
+        if kind == "created":
+            # Only a link is complete when it is created; a file will be closed.
+            if source in self._names and Path(source).is_symlink():
+                self._poke()
+        elif source in self._names or target in self._names:
+            self._poke()
+
+
+def _handler(tell: Callable[[str, str, str], None]) -> FileSystemEventHandler:
+    from watchdog.events import FileSystemEvent, FileSystemEventHandler
+
+    class Handler(FileSystemEventHandler):
+        def on_any_event(self, event: FileSystemEvent) -> None:
+            tell(event.event_type, os.fsdecode(event.src_path), os.fsdecode(event.dest_path))
+
+    return Handler()
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0

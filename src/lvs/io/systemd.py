@@ -1,0 +1,36 @@
+"""What systemd is told: sd_notify(3), and the watchdog's period."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+
+def notifier() -> Callable[..., None]:
+    """A function that tells systemd state lines, or does nothing where nobody listens.
+
+    Called as `notify("READY=1", "STATUS=serving")`.
+    """
+    if not os.environ.get("NOTIFY_SOCKET"):
+        return lambda *_lines: None
+    from systemd.daemon import notify
+
+    def tell(*lines: str) -> None:
+        notify("\n".join(lines))
+
+    return tell
+
+
+def reloading() -> tuple[str, str]:
+    """The lines for Type=notify-reload: the time tells this reload from an older one."""
+    return "RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}"
+
+
+def watchdog_period_s() -> float | None:
+    """How often WATCHDOG=1 is to be sent: half of what systemd waits, sd_watchdog_enabled(3)."""
+    asked = os.environ.get("WATCHDOG_USEC", "")
+    pid = os.environ.get("WATCHDOG_PID", "")
+    if not asked.isdigit() or (pid and pid != str(os.getpid())):
+        return None
+    return int(asked) / 2_000_000

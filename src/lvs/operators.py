@@ -1,0 +1,92 @@
+"""Answers for operators, made of the director's state and what the kernel holds. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from lvs import __version__, telling
+from lvs.director import Converged, ConvergeFailed, State
+from lvs.errors import Exit
+from lvs.kernel import text
+from lvs.kernel.desired import Desired
+from lvs.kernel.state import (
+    Op,
+    RemoveDestination,
+    RemoveService,
+    ServiceKey,
+    SetDestination,
+    SetService,
+)
+from lvs.protocol import Reply
+from lvs.status import Held, Status, virtual_servers
+
+
+def summary(state: State) -> str:
+    """One line for systemd and the head of `lvsd status`."""
+    if state.unavailable:
+        return f"cannot manage the kernel: {state.unavailable}"
+    if state.config is None:
+        return "waiting for a valid configuration"
+    services = len(state.goal.state.services)
+    refused = f", {len(state.refused)} operations refused" if state.refused else ""
+    return f"serving {services} virtual servers{refused}"
+
+
+def status(state: State, file: str, held: Mapping[ServiceKey, Held]) -> Status:
+    """What `lvsd status` shows."""
+    return Status(
+        version=__version__,
+        file=file,
+        serial_no=None if state.config is None else state.config.serial_no,
+        digest=state.digest,
+        state=summary(state),
+        vips=tuple(f"{text.vip(vip)} {vip.label or vip.device}" for vip in sorted(state.goal.state.vips)),
+        refused=tuple(f"{line}: {reason}" for line, reason in state.refused),
+        virtual_servers=tuple(virtual_servers(state.goal, held)),
+    )
+
+
+def plan(
+    ops: tuple[Op, ...], held: Mapping[ServiceKey, Held], before: Desired, after: Desired
+) -> tuple[str, ...]:
+    """Operations as lines, each with the connections it would touch behind a `#`."""
+    if not ops:
+        return ("# nothing to change",)
+    return tuple(f"{text.line(op)}{_touched(op, held, before, after)}" for op in ops)
+
+
+def _touched(op: Op, held: Mapping[ServiceKey, Held], before: Desired, after: Desired) -> str:
+    match op:
+        case RemoveService(key) | SetService(key):
+            counts = list(_counts(held.get(key)))
+            name = telling.virtual_server_name(key, before if isinstance(op, RemoveService) else after)
+        case RemoveDestination(service, key) | SetDestination(service, key):
+            found = held[service].destinations.get(key) if service in held else None
+            counts = [(found.active, found.inactive)] if found else []
+            where = before if isinstance(op, RemoveDestination) else after
+            real_server = telling.real_server_name(service, key, where)
+            name = f"{real_server} of {telling.virtual_server_name(service, where)}"
+        case _:
+            return ""
+    active, inactive = sum(count[0] for count in counts), sum(count[1] for count in counts)
+    return f"  # {name}: {active} active, {inactive} inactive connections"
+
+
+def _counts(found: Held | None) -> Iterator[tuple[int, int]]:
+    if found is not None:
+        for connections in found.destinations.values():
+            yield connections.active, connections.inactive
+
+
+def reloaded(file: str, result: Converged | ConvergeFailed, warnings: tuple[str, ...]) -> Reply:
+    """What `lvsd reload` says once the kernel was converged."""
+    if isinstance(result, ConvergeFailed):
+        return Reply(Exit.FAILED, err=(*warnings, result.reason))
+    lines = tuple(text.line(op) for op in result.done)
+    shown = lines if len(lines) <= telling.ONE_BY_ONE else (f"{len(lines)} changes",)
+    refused = tuple(f"refused: {line}: {reason}" for line, reason in result.refused)
+    return Reply(
+        Exit.FAILED if refused else Exit.OK,
+        out=(f"{file}: applied in {result.took_s * 1000:.0f} ms", *shown),
+        err=(*warnings, *refused),
+    )

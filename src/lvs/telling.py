@@ -1,0 +1,89 @@
+"""Operations on the kernel, told in the operator's words as events."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import assert_never
+
+from lvs import events
+from lvs.kernel import text
+from lvs.kernel.desired import Desired, destination_of
+from lvs.kernel.state import (
+    AddDestination,
+    AddService,
+    DestinationKey,
+    DropVip,
+    LoadModule,
+    Op,
+    RemoveDestination,
+    RemoveService,
+    ServiceKey,
+    SetDestination,
+    SetService,
+    SetSysctl,
+    SetTimeouts,
+    TakeVip,
+)
+
+ONE_BY_ONE = 50  # more changes than this at a time are told as one number
+
+
+def told(op: Op, before: Desired, after: Desired, reason: str) -> events.Event:
+    """The event for an operation that was carried out on the way from `before` to `after`."""
+    line = text.line(op)
+    match op:
+        case AddService(key):
+            name = virtual_server_name(key, after)
+            return events.VirtualServerAdded(name, text.service_name(key), line, reason)
+        case SetService(key):
+            name = virtual_server_name(key, after)
+            return events.VirtualServerChanged(name, text.service_name(key), line, reason)
+        case RemoveService(key):
+            name = virtual_server_name(key, before)
+            return events.VirtualServerRemoved(name, text.service_name(key), line, reason)
+        case AddDestination(service, key):
+            return events.RealServerAdded(*_names(service, key, after), line, reason)
+        case SetDestination(service, key):
+            return events.RealServerChanged(*_names(service, key, after), line, reason)
+        case RemoveDestination(service, key):
+            return events.RealServerRemoved(*_names(service, key, before), line, reason)
+        case TakeVip(vip):
+            return events.VipTaken(text.vip(vip), vip.label or vip.device, line, reason)
+        case DropVip(vip):
+            return events.VipDropped(text.vip(vip), vip.label or vip.device, line, reason)
+        case LoadModule() | SetSysctl() | SetTimeouts():
+            return events.SettingChanged(line, reason)
+        case _:
+            assert_never(op)
+
+
+def virtual_server_name(key: ServiceKey, where: Desired) -> str:
+    """Name of a virtual server; those that share a firewall mark are joined by commas."""
+    names = [virtual_server.name for virtual_server in where.origin.get(key, ())]
+    return ", ".join(names) or text.service_name(key)
+
+
+def real_server_name(service: ServiceKey, key: DestinationKey, where: Desired) -> str:
+    """Name of a real server in a virtual server."""
+    address = ip_address(key.address)
+    for virtual_server in where.origin.get(service, ()):
+        for real_server in virtual_server.real_servers:
+            if real_server.address == address and destination_of(virtual_server, real_server) == key:
+                return real_server.name
+    return text.destination_name(key)
+
+
+def _names(service: ServiceKey, key: DestinationKey, where: Desired) -> tuple[str, str, str]:
+    return (
+        virtual_server_name(service, where),
+        real_server_name(service, key, where),
+        text.destination_name(key),
+    )
+
+
+def shortened(ops: tuple[Op, ...], most: int = 5) -> str:
+    """A few operations as lines, and how many more there are."""
+    lines = [text.line(op) for op in ops[:most]]
+    if len(ops) > most:
+        lines.append(f"and {len(ops) - most} more")
+    return "; ".join(lines)

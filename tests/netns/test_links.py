@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+
 from lvs.errors import KernelError
 from lvs.io import links as links_module
 from lvs.io import sysctls
@@ -44,7 +45,7 @@ pytestmark = [
 ]
 
 T = TypeVar("T")
-LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC = ctypes.CDLL(None)
 CLONE_NEWNET = 0x40000000
 PATIENCE_S = 10.0
 
@@ -66,8 +67,7 @@ class Net:
         def body() -> None:
             try:
                 with Path(f"/run/netns/{self.name}").open() as handle:
-                    if LIBC.setns(handle.fileno(), CLONE_NEWNET) != 0:
-                        raise OSError(ctypes.get_errno(), "setns")
+                    assert LIBC.setns(handle.fileno(), CLONE_NEWNET) == 0
                 results.append(work())
             except BaseException as error:  # noqa: BLE001
                 errors.append(error)
@@ -527,8 +527,8 @@ def test_neighbours_believe_the_announcement(pair: tuple[Net, Net], accept: str)
             announcer.close()
 
     a.links(work)
-    for address in ("192.0.2.1", "2001:db8::1"):
-        eventually(lambda address=address: b.neighbour(address) == a.mac())
+    eventually(lambda: b.neighbour("192.0.2.1") == a.mac())
+    eventually(lambda: b.neighbour("2001:db8::1") == a.mac())
     six = json.loads(b.ip("-j", "neigh", "show", "to", "2001:db8::1"))[0]
     assert "router" in six
 

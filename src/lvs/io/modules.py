@@ -68,6 +68,8 @@ def available(name: str) -> bool:
 
 def loaded(name: str) -> bool:
     """Whether a module is loaded and ready, or built into the kernel."""
+    if not NAME.fullmatch(name):
+        return False  # "" and ".." would be found below /sys/module
     wanted = _plain(name)
     try:
         # name size users used-by state address; "Loading" and "Unloading" are not ready.

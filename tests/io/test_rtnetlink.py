@@ -1,4 +1,4 @@
-"""`lvs.io.links` and `lvs.io.rtnetlink` without a kernel; with one: netns/test_links.py."""
+"""Links without a kernel: `rtnetlink` and what `links` does by itself; with one: netns/test_links.py."""
 
 from __future__ import annotations
 

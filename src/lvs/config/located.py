@@ -1,8 +1,14 @@
-"""Where a value stands in a file, and what is wrong with it."""
+"""Where a value stands in a file, and what is wrong with it.
+
+Both readers make the same tree of `Block`s out of their text: option names and values that
+are already of the model's types, not yet judged together. No line numbers are kept: they are
+needed only when something is wrong, and each reader's `locate` then finds them again.
+"""
 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -28,4 +34,62 @@ class Problem(msgspec.Struct, frozen=True, order=True, gc=False):
     def __str__(self) -> str:
         where = f"{self.file}:{self.line}" if self.line else self.file
         kind = "warning: " if self.severity is Severity.WARNING else ""
-        return f"{where}: {kind}{self.path}: {self.message}" if self.path else f"{where}: {kind}{self.message}"
+        return (
+            f"{where}: {kind}{self.path}: {self.message}" if self.path else f"{where}: {kind}{self.message}"
+        )
+
+
+class Place(msgspec.Struct, frozen=True, gc=False):
+    """A key path within a stretch of text: indices count from its beginning."""
+
+    key: str = ""  # option; empty: the block itself
+    block: int = -1  # index of the virtual server; -1: global
+    server: int = -1  # index of the real server in it; -1: the virtual server's own
+    kind: str = "virtual"  # or failover
+
+    def path(self, first: int = 0) -> str:
+        """Return the key path, `first` being the number of such blocks before the stretch."""
+        if self.block < 0:
+            return self.key
+        path = f"{self.kind}[{self.block + first}]"
+        if self.server >= 0:
+            path += f".server[{self.server}]"
+        return f"{path}.{self.key}" if self.key else path
+
+
+class Note(msgspec.Struct, frozen=True, gc=False):
+    """A problem in a stretch of text, before its line and index in the file are known."""
+
+    place: Place
+    message: str
+    severity: Severity = Severity.ERROR
+    line: int = 0  # from 1, within the stretch; 0: where `place` is
+
+
+class Block(msgspec.Struct):
+    """A virtual server or a real server as read; `values` by option name."""
+
+    name: str
+    values: dict[str, Any] = {}  # msgspec copies an empty default
+    servers: list[Block] = []
+    bad: set[str] = set()  # options given, but refused: what depends on them is not judged
+    port: int = 0  # lvs.cf, real server: what it inherits from the virtual server above it
+
+
+class Part(msgspec.Struct):
+    """All that a reader found in a stretch of text."""
+
+    values: dict[str, Any] = {}  # global options
+    bad: set[str] = set()
+    virtuals: list[Block] = []
+    failovers: int = 0
+    notes: list[Note] = []
+    alone: bool = True  # false: means something else when read on its own than within its file
+
+
+class BadSyntaxError(Exception):
+    """The text is not of its language at all; `line` says where, if it is known."""
+
+    def __init__(self, message: str, line: int) -> None:
+        super().__init__(message)
+        self.line = line

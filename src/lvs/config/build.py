@@ -1,0 +1,538 @@
+"""Located tree -> Config, or every Problem found.
+
+The one validator behind both readers and every door of the product. What stands in one virtual
+server is judged by `virtual_server`, what concerns several by `across`, the global options by
+`config`. Nothing is repaired in silence: what is taken otherwise than it is written comes with a
+warning.
+
+Only what is active must be complete and must not clash: piranha-gui writes new entries inactive
+and half empty, and Piranha set up nothing that is inactive.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lvs.config.located import Note, Place, Severity
+from lvs.config.options import BY_SCOPE, Scope
+from lvs.model import (
+    Address,
+    Check,
+    Config,
+    DeviceAddress,
+    Format,
+    Forwarding,
+    Kernel,
+    Pair,
+    Persistence,
+    Protocol,
+    RealServer,
+    Scheduler,
+    SchedulerFlag,
+    Tunnel,
+    TunnelChecksum,
+    TunnelType,
+    Unused,
+    VirtualServer,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lvs.config.located import Block
+    from lvs.config.values import Device, Mask
+
+DEFAULTS: dict[tuple[Format, Scope], dict[str, Any]] = {
+    (file_format, scope): {name: option.default(file_format) for name, option in BY_SCOPE[scope].items()}
+    for file_format in Format
+    for scope in Scope
+}
+_NOWHERE = (IPv4Address(0), IPv6Address(0))
+_PROTOCOLS = {Protocol.TCP: 0, Protocol.UDP: 1, Protocol.SCTP: 2}
+
+
+class Facts(msgspec.Struct, frozen=True, gc=False):
+    """What `across` needs to know of one virtual server, in values that compare fast."""
+
+    name: str
+    masquerading: bool
+    identity: int = 0  # VIP, protocol and port as one number; 0: inactive, or known by its mark
+    vip: tuple[int, str, str | None, int | None] | None = None  # and where it is to be held
+    mark: int = 0
+    agreement: tuple[object, ...] = ()  # what virtual servers of one mark share, one kernel service
+    mixed: bool = False  # some real server is of another family than the VIP
+
+
+class Judge:
+    """Collects what is wrong with one block, or with the global options."""
+
+    def __init__(self, notes: list[Note], bad: set[str], index: int = -1) -> None:
+        self.notes = notes
+        self.bad = bad
+        self.index = index
+
+    def sound(self, *options: str) -> bool:
+        """Tell whether none of `options` was refused by the reader, so that a rule can go by them."""
+        return not self.bad or self.bad.isdisjoint(options)
+
+    def refuse(self, option: str, message: str, server: int = -1) -> None:
+        self.notes.append(Note(Place(option, self.index, server), message))
+
+    def warn(self, option: str, message: str, server: int = -1) -> None:
+        self.notes.append(Note(Place(option, self.index, server), message, Severity.WARNING))
+
+
+def _number(address: Address) -> int:
+    """Return `address` as a number that no address of the other family shares."""
+    return int(address) if type(address) is IPv4Address else int(address) + (1 << 128)
+
+
+def _family(address: Address) -> str:
+    return "IPv4" if type(address) is IPv4Address else "IPv6"
+
+
+def _across_families(judge: Judge, option: str, address: Address, vip: Address, server: int = -1) -> None:
+    message = f"{_family(address)}, but the VIP is {_family(vip)}; only tunnel forwarding joins the two"
+    judge.refuse(option, message, server)
+
+
+# --- one virtual server
+
+
+def virtual_server(
+    block: Block, index: int, file_format: Format, network: Forwarding, notes: list[Note]
+) -> tuple[VirtualServer | None, Facts]:
+    """Build one virtual server, and what is to be known of it when several are judged together.
+
+    Problems are appended to `notes`. The virtual server is None if a value of it was refused, here
+    or by the reader.
+    """
+    before = len(notes)
+    judge = Judge(notes, block.bad, index)
+    values = {**DEFAULTS[file_format, Scope.VIRTUAL], **block.values}
+    get = values.__getitem__
+    active: bool = get("active")
+    vip: Address | None = get("address")
+    fwmark: int = get("fwmark")
+    protocol: Protocol = get("protocol")
+    scheduler: Scheduler = get("scheduler")
+    flags: frozenset[SchedulerFlag] = get("scheduler_flags")
+    port: int | None = get("port")
+    if active:
+        if vip is None and judge.sound("address"):
+            judge.refuse("address", "missing; an active virtual server needs a VIP")
+        if get("device") is None and vip is not None and not fwmark and judge.sound("device", "fwmark"):
+            judge.refuse("device", "missing; it may be left out beside fwmark only")
+        if port is None and not fwmark and judge.sound("port", "fwmark"):
+            judge.refuse("port", "missing; it may be left out beside fwmark only")
+    if port is None:
+        port = 80
+    held = _held(judge, vip, get("device"), get("vip_nmask"), "device", "vip_nmask")
+    if flags:
+        _check_flags(judge, flags, scheduler, protocol)
+    forwarding: Forwarding = get("forwarding") or network
+    tunnel = _tunnel(judge, values, block.values, forwarding)
+    persistence = _persistence(judge, values, vip, protocol)
+    real_servers, mixed = _real_servers(judge, block, file_format, vip, port, forwarding)
+    sorry: Address | None = get("sorry_server")
+    if sorry is not None and vip is not None and type(sorry) is not type(vip):
+        mixed = True
+        if forwarding is not Forwarding.TUNNELING and judge.sound("forwarding"):
+            _across_families(judge, "sorry_server", sorry, vip)
+
+    masquerading = forwarding is Forwarding.MASQUERADING
+    if block.bad or any(note.severity is Severity.ERROR for note in notes[before:]):
+        return None, Facts(block.name, masquerading)
+    if any(entry.bad for entry in block.servers):
+        return None, Facts(block.name, masquerading)
+    check = Check(
+        get("send"),
+        get("expect"),
+        get("use_regex"),
+        get("send_program"),
+        get("timeout"),
+        get("reentry"),
+        get("load_monitor"),
+    )
+    built = VirtualServer(
+        block.name,
+        active,
+        vip,
+        held,
+        fwmark,
+        protocol,
+        port,
+        scheduler,
+        flags,
+        persistence,
+        forwarding,
+        tunnel,
+        check,
+        get("quiesce_server"),
+        sorry,
+        get("client_monitor"),
+        real_servers,
+    )
+    if not active or vip is None:
+        return built, Facts(block.name, masquerading)
+    number = _number(vip)
+    return built, Facts(
+        block.name,
+        masquerading,
+        0 if fwmark else number << 20 | _PROTOCOLS[protocol] << 16 | port,
+        None if held is None else (number, held.device, held.label, held.prefix),
+        fwmark,
+        (_family(vip), scheduler, flags, persistence, forwarding, tunnel) if fwmark else (),
+        mixed,
+    )
+
+
+def _real_servers(
+    judge: Judge, block: Block, file_format: Format, vip: Address | None, port: int, forwarding: Forwarding
+) -> tuple[tuple[RealServer, ...], bool]:
+    """Build the real servers; also tell whether one of them is of another family than the VIP."""
+    default_active = DEFAULTS[file_format, Scope.SERVER]["active"]
+    masquerading = forwarding is Forwarding.MASQUERADING
+    kind = type(vip)
+    nowhere = _NOWHERE[kind is IPv6Address]
+    mixed = False
+    seen: dict[int, int] = {}
+    built: list[RealServer] = []
+    for index, entry in enumerate(block.servers):
+        values = entry.values
+        get = values.get
+        address: Address | None = get("address")
+        active: bool = get("active", default_active)
+        check_port: int = get("port") or entry.port or port
+        target = check_port if masquerading else port
+        upper = lower = 0
+        if len(values) > 3:  # hardly any real server says more than address, active and weight
+            upper, lower = get("upper_threshold", 0), get("lower_threshold", 0)
+            if lower and lower >= upper and entry.bad.isdisjoint(("upper_threshold", "lower_threshold")):
+                judge.refuse(
+                    "lower_threshold", f"less than upper_threshold, which is {upper}; got {lower}", index
+                )
+        if address is None:
+            if active and "address" not in entry.bad:
+                judge.refuse("address", "missing; an active real server needs one", index)
+            address = nowhere
+        elif active:
+            if vip is not None and type(address) is not kind:
+                mixed = True
+                if forwarding is not Forwarding.TUNNELING and judge.sound("forwarding"):
+                    _across_families(judge, "address", address, vip, index)
+            other = seen.setdefault(_number(address) << 16 | target, index)
+            if other != index and judge.sound("port", "forwarding"):
+                name = block.servers[other].name
+                judge.refuse("address", f"{address} port {target} is server[{other}] ({name}) already", index)
+        if target != check_port and judge.sound("port", "forwarding"):
+            judge.warn(
+                "port",
+                f"{forwarding} forwarding keeps the port: checked at {check_port}, forwarded to {port}",
+                index,
+            )
+        built.append(
+            RealServer(entry.name, address, target, check_port, active, get("weight", 1), upper, lower)
+        )
+    return tuple(built), mixed
+
+
+def _held(
+    judge: Judge,
+    address: Address | None,
+    device: Device | None,
+    mask: Mask | None,
+    device_key: str,
+    mask_key: str,
+) -> DeviceAddress | None:
+    """Put an address on its device; None if there is no address or no device."""
+    if address is None:
+        return None
+    if device is None:
+        if mask is not None and judge.sound(device_key):
+            judge.warn(mask_key, f"ignored without {device_key}")
+        return None
+    if device.label is not None and type(address) is not IPv4Address:
+        judge.refuse(device_key, f'IPv6 addresses have no labels; write {device_key} = "{device.name}"')
+    return DeviceAddress(address, _prefix(judge, mask_key, mask, address), device.name, device.label)
+
+
+def _prefix(judge: Judge, option: str, mask: Mask | None, address: Address | None) -> int | None:
+    if mask is None:
+        return None
+    if type(address) is IPv6Address and mask.dotted:
+        judge.refuse(option, f"an IPv6 mask is a prefix length, such as {option} = 64")
+    if type(address) is not IPv6Address and mask.prefix > 32:
+        judge.refuse(option, f"a prefix length of 1 to 32 beside an IPv4 address, got {mask.prefix}")
+    return mask.prefix
+
+
+def _check_flags(
+    judge: Judge, flags: frozenset[SchedulerFlag], scheduler: Scheduler, protocol: Protocol
+) -> None:
+    for flag in sorted(flags):
+        if flag is SchedulerFlag.ONE_PACKET:
+            if protocol is not Protocol.UDP and judge.sound("protocol"):
+                judge.refuse(
+                    "scheduler_flags", f"{flag} is for protocol udp only, and this one is {protocol}"
+                )
+        elif flag.partition("-")[0] != scheduler and judge.sound("scheduler"):
+            wanted = flag.partition("-")[0]
+            judge.refuse(
+                "scheduler_flags", f"{flag} is for scheduler {wanted} only, and this one is {scheduler}"
+            )
+
+
+def _tunnel(judge: Judge, values: dict[str, Any], given: dict[str, Any], forwarding: Forwarding) -> Tunnel:
+    if not judge.sound("tunnel", "forwarding"):
+        return Tunnel()
+    kind: TunnelType = values["tunnel"]
+    port: int | None = values["tunnel_port"]
+    checksum: TunnelChecksum = values["tunnel_checksum"]
+    if forwarding is not Forwarding.TUNNELING:
+        for option in ("tunnel", "tunnel_port", "tunnel_checksum"):
+            if option in given:
+                judge.refuse(option, f"for tunnel forwarding only, and this one is {forwarding}")
+        return Tunnel()
+    if kind is TunnelType.GUE and port is None and judge.sound("tunnel_port"):
+        judge.refuse("tunnel_port", "missing; a gue tunnel needs one")
+    if kind is not TunnelType.GUE and port is not None:
+        judge.refuse("tunnel_port", f"for gue tunnels only, and this one is {kind}")
+    if kind is TunnelType.IPIP and checksum is not TunnelChecksum.NONE:
+        judge.refuse("tunnel_checksum", "ipip tunnels have none")
+    if kind is TunnelType.GRE and checksum is TunnelChecksum.REMOTE:
+        judge.refuse("tunnel_checksum", f"{checksum} is for gue tunnels only, and this one is {kind}")
+    return Tunnel(kind, port or 0, checksum)
+
+
+def _persistence(
+    judge: Judge, values: dict[str, Any], vip: Address | None, protocol: Protocol
+) -> Persistence | None:
+    timeout: int = values["persistent"]
+    mask: Mask | None = values["pmask"]
+    engine = values["persistence_engine"]
+    if not timeout:
+        if judge.sound("persistent"):
+            if mask is not None:
+                judge.warn("pmask", "ignored without persistent")
+            if engine is not None:
+                judge.refuse("persistence_engine", "persistent is missing")
+        return None
+    if engine is not None and protocol is not Protocol.UDP and judge.sound("protocol"):
+        judge.refuse("persistence_engine", f"{engine} is for protocol udp only, and this one is {protocol}")
+    prefix = _prefix(judge, "pmask", mask, vip) if judge.sound("address") else None
+    full = 128 if type(vip) is IPv6Address else 32
+    return Persistence(timeout, None if prefix == full else prefix, engine)
+
+
+# --- several virtual servers
+
+
+def across(facts: Sequence[Facts], *, syncdaemon: bool, notes: list[Note]) -> None:
+    """Judge virtual servers together; the places of `notes` count through the whole file.
+
+    The clean case, which is nearly every load, is decided by comparing sizes of sets.
+    """
+    names = [fact.name for fact in facts]
+    if len(set(names)) != len(names):
+        _twice(
+            names,
+            "",
+            "the name {what} is also that of virtual[{other}]; they are kept apart by their addresses",
+            notes,
+            Severity.WARNING,
+        )
+    identities = [fact.identity for fact in facts if fact.identity]
+    if len(set(identities)) != len(identities):
+        _twice(
+            [fact.identity for fact in facts],
+            "address",
+            "VIP, protocol and port are those of virtual[{other}] ({name}) already",
+            notes,
+            names=names,
+        )
+    vips = {fact.vip for fact in facts if fact.vip is not None}
+    if len({vip[0] for vip in vips}) != len(vips):
+        _vips_apart(facts, notes)
+    if any([fact.mark for fact in facts]):  # noqa: C419  a list is faster
+        _marks_agree(facts, notes)
+    if syncdaemon and any([fact.mixed for fact in facts]):  # noqa: C419
+        for index, fact in enumerate(facts):
+            if fact.mixed:
+                message = (
+                    "the kernel refuses syncdaemon beside real servers of another family than their VIP; "
+                    "turn off syncdaemon, or use one family"
+                )
+                notes.append(Note(Place("", index), message))
+
+
+def _twice(
+    keys: Sequence[object],
+    option: str,
+    message: str,
+    notes: list[Note],
+    severity: Severity = Severity.ERROR,
+    names: Sequence[str] = (),
+) -> None:
+    first: dict[object, int] = {}
+    for index, key in enumerate(keys):
+        other = first.setdefault(key, index)
+        if key and other != index:
+            text = message.format(what=key, other=other, name=names[other] if names else "")
+            notes.append(Note(Place(option, index), text, severity))
+
+
+def _vips_apart(facts: Sequence[Facts], notes: list[Note]) -> None:
+    first: dict[int, int] = {}
+    for index, fact in enumerate(facts):
+        if fact.vip is None:
+            continue
+        other = first.setdefault(fact.vip[0], index)
+        seen = facts[other].vip
+        if seen is not None and seen != fact.vip:
+            _, device, label, prefix = seen
+            mask = "" if prefix is None else f"/{prefix}"
+            message = (
+                f"virtual[{other}] ({facts[other].name}) puts this VIP on {label or device}{mask}; "
+                "it is held there, as the first block says"
+            )
+            notes.append(Note(Place("address", index), message, Severity.WARNING))
+
+
+_AGREEMENT = (
+    ("address", "address family"),
+    ("scheduler", "scheduler"),
+    ("scheduler_flags", "scheduler flags"),
+    ("persistent", "persistence"),
+    ("forwarding", "forwarding method"),
+    ("tunnel", "tunnel"),
+)
+
+
+def _marks_agree(facts: Sequence[Facts], notes: list[Note]) -> None:
+    first: dict[int, int] = {}
+    for index, fact in enumerate(facts):
+        if not fact.mark:
+            continue
+        other = first.setdefault(fact.mark, index)
+        if facts[other].agreement == fact.agreement:
+            continue
+        for (option, word), mine, theirs in zip(
+            _AGREEMENT, fact.agreement, facts[other].agreement, strict=True
+        ):
+            if mine != theirs:
+                message = (
+                    f"another {word} than virtual[{other}] ({facts[other].name}), which has the same fwmark "
+                    f"{fact.mark}: to the kernel both are one service"
+                )
+                notes.append(Note(Place(option, index), message))
+
+
+# --- global options
+
+
+def config(
+    given: dict[str, Any],
+    bad: set[str],
+    file_format: Format,
+    virtual_servers: tuple[VirtualServer | None, ...],
+    facts: Sequence[Facts],
+    notes: list[Note],
+) -> Config:
+    """Build the whole; of no use if there is an error anywhere, as a missing virtual server shows."""
+    judge = Judge(notes, bad)
+    values = {**DEFAULTS[file_format, Scope.GLOBAL], **given}
+    get = values.__getitem__
+    nat_router: Address | None = get("nat_router")
+    device: Device | None = get("nat_router_device")
+    if nat_router is not None and device is None and judge.sound("nat_router_device"):
+        judge.refuse("nat_router_device", "missing; nat_router needs a device to be held on")
+    if nat_router is None and judge.sound("nat_router") and file_format is Format.TOML and device is not None:
+        judge.refuse("nat_router", "missing beside nat_router_device")
+    if nat_router is None and get("nat_nmask") is not None and judge.sound("nat_router"):
+        judge.warn("nat_nmask", "ignored without nat_router")
+    if nat_router is not None and not any([fact.masquerading for fact in facts]):  # noqa: C419
+        judge.warn("nat_router", "no virtual server has nat forwarding, so it is not held")
+    return Config(
+        get("serial_no"),
+        _pair(judge, values, given),
+        get("network"),
+        _held(judge, nat_router, device, get("nat_nmask"), "nat_router_device", "nat_nmask"),
+        Kernel(
+            get("tcp_timeout"),
+            get("tcpfin_timeout"),
+            get("udp_timeout"),
+            get("expire_nodest_conn"),
+            get("expire_quiescent_template"),
+            get("conn_reuse_mode"),
+            get("conntrack"),
+        ),
+        get("on_stop"),
+        Unused(**{name: values[name] for name in Unused.__struct_fields__}),
+        virtual_servers,  # type: ignore[arg-type]  # None is there beside errors only
+    )
+
+
+def _pair(judge: Judge, values: dict[str, Any], given: dict[str, Any]) -> Pair:
+    get = values.__getitem__
+    primary: Address | None = get("primary")
+    primary_private: Address | None = get("primary_private")
+    backup: Address | None = get("backup")
+    backup_private: Address | None = get("backup_private")
+    if primary_private is None and backup_private is not None and judge.sound("primary_private"):
+        if backup_private != backup:
+            judge.warn(
+                "backup_private",
+                "ignored without primary_private: there is one heartbeat link, the public one",
+            )
+        backup_private = backup
+    primary_private = primary_private or primary
+    backup_private = backup_private or backup
+    active: bool | None = get("backup_active")
+    if active is None:
+        active = backup is not None
+    if active and judge.sound("primary", "backup"):
+        if backup is None:
+            judge.warn("backup_active", "there is no backup, so this director runs alone")
+            active = False
+        elif primary is None:
+            judge.refuse("primary", "missing; of two directors the addresses of both are needed")
+    links = (("backup", primary, backup), ("backup_private", primary_private, backup_private))
+    for option, one, other in links:
+        if one is None or other is None or option not in given:
+            continue
+        if one == other:
+            judge.refuse(option, f"{other} is the primary's address; each director has its own")
+        elif type(one) is not type(other):
+            judge.refuse(option, f"{_family(other)}, but the primary's address is {_family(one)}")
+    keepalive: float = get("keepalive")
+    deadtime: float = get("deadtime")
+    if keepalive >= deadtime and judge.sound("keepalive", "deadtime"):
+        option = "keepalive" if "keepalive" in given else "deadtime"
+        unwritten = (
+            "" if {"keepalive", "deadtime"} <= given.keys() else " (the one not given has its default)"
+        )
+        judge.refuse(
+            option,
+            f"keepalive is less than deadtime, a third of it at most is wise; "
+            f"got {keepalive:g} and {deadtime:g}{unwritten}",
+        )
+    return Pair(
+        primary,
+        primary_private,
+        backup,
+        backup_private,
+        active,
+        get("heartbeat_port"),
+        keepalive,
+        deadtime,
+        get("monitor_links"),
+        get("syncdaemon"),
+        get("syncd_iface"),
+        get("syncd_id"),
+        get("active_cmd"),
+        get("inactive_cmd"),
+    )

@@ -1,0 +1,210 @@
+"""lvs.toml text -> located tree.
+
+tomli reads strictly, but tells no line of what it has read. Lines are wanted only when something
+is wrong: `locate` then goes over the text, which tomli has found valid, for table headers and keys.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import tomli
+
+from lvs.config.located import BadSyntaxError, Block, Note, Part, Place
+from lvs.config.options import BY_SCOPE, Option, Scope, unknown
+from lvs.config.values import FROM_TOML, Refused, shown
+from lvs.model import Format
+
+HEADER = "[[virtual]]"  # at the beginning of a line; where a text may be cut
+
+
+class Values:
+    """Reads the values of one table of the file; words that occurred before come from memory."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.words: dict[str, dict[str, Any]] = {}
+        self.readers: dict[str, tuple[Any, Option]] = {}
+        for name, option in BY_SCOPE[scope].items():
+            if Format.TOML in option.formats:
+                self.readers[name] = (FROM_TOML[option.kind], option)
+                self.words[name] = {}
+
+    def read(self, key: str, value: object) -> Any:
+        known = self.words.get(key)
+        if known is None:
+            raise Refused(unknown(key, self.scope, Format.TOML))
+        if type(value) is not str:
+            read, option = self.readers[key]
+            return read(option, value)
+        if value in known:
+            return known[value]
+        read, option = self.readers[key]
+        result = known[value] = read(option, value)
+        return result
+
+
+class Reader:
+    """Reads any number of texts of one file, remembering their words."""
+
+    header = HEADER
+
+    def __init__(self) -> None:
+        self.values = {scope: Values(scope) for scope in Scope}
+
+    def read(self, text: str) -> Part:
+        """Read a text; line ends are LF. Raises BadSyntaxError."""
+        table = parsed(text)
+        part = Part()
+        virtuals = table.pop("virtual", None)
+        head = not text.startswith(HEADER)
+        part.alone = virtuals is None if head else not table and _is_one(virtuals)
+        self._settings(Scope.GLOBAL, table, part, part.notes, Place())
+        if virtuals is None:
+            return part
+        for index, block in enumerate(_tables(virtuals, "virtual", Place("virtual"), part)):
+            part.virtuals.append(self._virtual(index, block, part))
+        return part
+
+    def _virtual(self, index: int, table: dict[str, Any], part: Part) -> Block:
+        place = Place("", index)
+        servers = table.pop("server", None)
+        block = Block(_name(table, place, part))
+        self._settings(Scope.VIRTUAL, table, block, part.notes, place)
+        if servers is None:
+            return block
+        for number, entry in enumerate(_tables(servers, "virtual.server", Place("server", index), part)):
+            place = Place("", index, number)
+            server = Block(_name(entry, place, part))
+            self._settings(Scope.SERVER, entry, server, part.notes, place)
+            block.servers.append(server)
+        return block
+
+    def _settings(
+        self, scope: Scope, table: dict[str, Any], holder: Part | Block, notes: list[Note], place: Place
+    ) -> None:
+        read = self.values[scope].read
+        values = holder.values
+        for key, value in table.items():
+            try:
+                values[key] = read(key, value)
+            except Refused as refused:
+                holder.bad.add(key)
+                notes.append(Note(Place(key, place.block, place.server), str(refused)))
+
+    def locate(self, text: str) -> dict[Place, int]:
+        return locate(text)
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Read TOML; raise BadSyntaxError with the line, whatever tomli stumbles over."""
+    try:
+        return tomli.loads(text)
+    except tomli.TOMLDecodeError as error:
+        message = re.sub(r" \(at .*\)$", "", str(error), flags=re.DOTALL)
+        line = getattr(error, "lineno", 0)
+        raise BadSyntaxError(shown(message)[1:-1], line if isinstance(line, int) else 0) from None
+    except RecursionError:
+        raise BadSyntaxError("nested too deeply", 0) from None
+    except ValueError:  # Python reads no number of more than 4300 digits
+        match = re.search(r"[0-9_]{4000}", text)
+        line = text.count("\n", 0, match.start()) + 1 if match else 0
+        raise BadSyntaxError("a number has too many digits", line) from None
+
+
+def _is_one(virtuals: object) -> bool:
+    return isinstance(virtuals, list) and len(virtuals) == 1
+
+
+def _tables(value: object, header: str, place: Place, part: Part) -> list[dict[str, Any]]:
+    if isinstance(value, list) and all(type(table) is dict for table in value):
+        return value
+    part.notes.append(
+        Note(place, f"blocks are asked for, each beginning with [[{header}]]; got {shown(value)}")
+    )
+    return []
+
+
+def _name(table: dict[str, Any], place: Place, part: Part) -> str:
+    name = table.pop("name", None)
+    if isinstance(name, str) and name and (name.isprintable() or not re.search(r"[\0-\x1f\x7f]", name)):
+        return name
+    if name is None:
+        message = 'a name is missing: name = "..."'
+    elif isinstance(name, str):
+        message = f"a name without control characters is asked for, got {shown(name)}"
+    else:
+        message = f"a text in quotes is asked for, got {shown(name)}"
+    key = "" if name is None else "name"
+    part.notes.append(Note(Place(key, place.block, place.server), message))
+    return ""
+
+
+# --- lines
+
+_BARE = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
+_KEY = re.compile(rf"[ \t]*({_BARE})[ \t]*[=.]")
+_TABLE = re.compile(rf"[ \t]*\[\[?[ \t]*({_BARE})[ \t]*(?:\.[ \t]*({_BARE})[ \t]*)?\]")
+# What a value is made of; the texts first, so that nothing in them is taken for anything else.
+_TOKEN = re.compile(
+    r'"""(?:\\[\s\S]|[^\\"]|"(?!""))*"{3,5}'
+    r"|'''[\s\S]*?'{3,5}"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|#[^\n]*"
+    r"|[\[{]|[\]}]|\n"
+    r"|[^\"'#\[\]{}\n]+"
+)
+
+
+def locate(text: str) -> dict[Place, int]:
+    """Return the lines of tables and keys of a valid text, from 1; the first of each."""
+    places: dict[Place, int] = {}
+    block = server = -1
+    line = 1
+    at = 0
+    inside_virtual = True  # false within some other table
+    while at < len(text):
+        table = _TABLE.match(text, at)
+        key = None if table else _KEY.match(text, at)
+        if table is not None:
+            outer, inner = _unquoted(table[1]), _unquoted(table[2])
+            inside_virtual = outer == "virtual"
+            if inside_virtual and inner is None:
+                block, server = block + 1, -1
+                places.setdefault(Place("", block), line)
+            elif inside_virtual and inner == "server":
+                server += 1
+                places.setdefault(Place("", block, server), line)
+            elif inside_virtual:
+                places.setdefault(Place(inner or "", block, server), line)
+            else:
+                places.setdefault(Place(outer or ""), line)
+        elif key is not None and inside_virtual:
+            places.setdefault(Place(_unquoted(key[1]) or "", block, server), line)
+        at, line = _statement_end(text, at, line)
+    return places
+
+
+def _unquoted(key: str | None) -> str | None:
+    return key[1:-1] if key and key[0] in "\"'" else key
+
+
+def _statement_end(text: str, at: int, line: int) -> tuple[int, int]:
+    """Return where the next statement begins, and its line."""
+    depth = 0
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            return len(text), line
+        piece = match[0]
+        at = match.end()
+        line += piece.count("\n")
+        if piece in "[{":
+            depth += 1
+        elif piece in "]}":
+            depth -= 1
+        elif piece == "\n" and depth <= 0:
+            break
+    return at, line

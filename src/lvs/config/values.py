@@ -1,0 +1,392 @@
+"""One value of one option: a word of lvs.cf or a value of lvs.toml -> the model's own type.
+
+A value is taken or `Refused` with the sentence that its author reads; nothing is repaired. What
+is taken although it deserves a remark comes with a warning.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from lvs.config.options import Kind, Option, Scope, suggestion
+from lvs.config.services import TCP_SERVICES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lvs.model import Address
+
+
+class Refused(Exception):
+    """A value that its option does not take; the text says why."""
+
+
+class Device(msgspec.Struct, frozen=True, gc=False):
+    """A device as an operator writes it: eth0, or eth0:1."""
+
+    name: str
+    label: str | None
+
+
+class Mask(msgspec.Struct, frozen=True, gc=False):
+    """A mask as an operator writes it; 0.0.0.0 and 0 are read as None instead."""
+
+    prefix: int
+    dotted: bool  # written as an IPv4 mask
+
+
+def shown(value: object) -> str:
+    """Return `value` as a message quotes it: at most some sixty characters, in one line."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        text = '"' + (value if len(value) <= 60 else value[:57] + "...") + '"'
+        return text if text.isprintable() else ascii(text[1:-1])
+    if isinstance(value, int):
+        return str(value) if -(10**40) < value < 10**40 else "a number of more than 40 digits"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, dict):
+        return "a table"
+    if isinstance(value, list):
+        return "a list"
+    return "a date or time"
+
+
+# --- numbers
+
+_DIGITS = re.compile(r"[+-]?[0-9]+")
+_INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))")
+
+
+def _in_range(option: Option, value: float) -> None:
+    if not option.low <= value <= option.high:  # not-a-number neither
+        low, high = (f"{limit:g}" if limit % 1 else f"{int(limit)}" for limit in (option.low, option.high))
+        raise Refused(f"{low} to {high}, got {shown(value)}")
+
+
+def _whole(option: Option, word: str) -> tuple[int, str]:
+    """Read a number as C's strtol does with base 0, in the range of `option`."""
+    text = word.lstrip(" \t")
+    if not text:
+        return 0, "an empty number is read as 0"
+    match = _INTEGER.fullmatch(text)
+    if match is None:
+        why = "; comments stand on a line of their own" if "#" in text else ""
+        if _DIGITS.fullmatch(text):
+            why = "; a leading zero makes it octal, and 8 and 9 are no octal digits"
+        raise Refused(f"a whole number is asked for, got {shown(word)}{why}")
+    if len(text) > 40:
+        raise Refused(f"{option.low:g} to {option.high:.0f}, got a number of more than 40 digits")
+    sign, hexadecimal, octal, decimal = match.groups()
+    if decimal:
+        return int(text), ""
+    value = int(hexadecimal, 16) if hexadecimal else int(octal, 8)
+    value = -value if sign == "-" else value
+    if text == "0":
+        return 0, ""
+    return value, f"{text} is {'hexadecimal' if hexadecimal else 'octal'}, that is {value}; write it so"
+
+
+def _cf_integer(option: Option, word: str) -> tuple[int, str]:
+    value, warning = _whole(option, word)
+    _in_range(option, value)
+    return value, warning
+
+
+def _cf_seconds(option: Option, word: str) -> tuple[float, str]:
+    value, warning = _cf_integer(option, word)
+    return float(value), warning
+
+
+def _cf_switch(option: Option, word: str) -> tuple[bool, str]:
+    if word in ("0", "1"):
+        return word == "1", ""
+    if word.lower() in ("yes", "on", "true", "no", "off", "false"):
+        raise Refused(f"0 or 1, got {shown(word)}; write {int(word.lower() in ('yes', 'on', 'true'))}")
+    value, warning = _whole(option, word)
+    if value not in (0, 1) and option.name != "monitor_links":  # there any number but 0 was on
+        raise Refused(f"0 or 1, got {shown(value)}")
+    return bool(value), warning
+
+
+def _cf_port(option: Option, word: str) -> tuple[int, str]:
+    number = TCP_SERVICES.get(word)
+    if number is not None:
+        return number, ""
+    if word[:1].isalpha():
+        raise Refused(_no_service(word))
+    return _cf_integer(option, word)
+
+
+def _no_service(name: str) -> str:
+    lower = suggestion(name, list(TCP_SERVICES))
+    return f"no TCP service of the name {shown(name)} is known{lower or '; write its number'}"
+
+
+def _toml_integer(option: Option, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Refused(f"a whole number is asked for, got {shown(value)}{_unquote(value)}")
+    _in_range(option, value)
+    return value
+
+
+def _unquote(value: object) -> str:
+    return f"; write {value}" if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,12}", value) else ""
+
+
+def _toml_seconds(option: Option, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Refused(f"a number of seconds is asked for, got {shown(value)}")
+    _in_range(option, value)
+    return float(value)
+
+
+def _toml_switch(_: Option, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in (0, 1, "0", "1", "yes", "no", "on", "off", "true", "false"):
+        truth = "true" if value in (1, "1", "yes", "on", "true") else "false"
+        raise Refused(f"true or false, got {shown(value)}; write {truth}")
+    raise Refused(f"true or false, got {shown(value)}")
+
+
+def _toml_port(option: Option, value: object) -> int:
+    if isinstance(value, str) and value[:1].isalpha():
+        number = TCP_SERVICES.get(value)
+        if number is None:
+            raise Refused(_no_service(value))
+        return number
+    return _toml_integer(option, value)
+
+
+# --- addresses
+
+_OCTETS = {str(octet): octet for octet in range(256)}
+_QUAD = re.compile(r"[0-9]+(\.[0-9]+){3}")
+
+
+def _ipv4(word: str) -> int | None:
+    """Read four decimal numbers without leading zeros; None if it is anything else."""
+    try:
+        one, two, three, four = word.split(".")
+        return _OCTETS[one] << 24 | _OCTETS[two] << 16 | _OCTETS[three] << 8 | _OCTETS[four]
+    except (ValueError, KeyError):
+        return None
+
+
+def _why_not_ipv4(word: str) -> str:
+    if "/" in word:
+        return (
+            f"an address without a prefix length is asked for, got {shown(word)}; the mask has its own option"
+        )
+    if _QUAD.fullmatch(word):
+        if any(len(part) > 1 and part[0] == "0" for part in word.split(".")):
+            return (
+                f"leading zeros are refused, got {shown(word)}: "
+                "Piranha read such numbers as octal, 010 being 8; write the decimal number"
+            )
+        return f"four numbers of 0 to 255 are asked for, got {shown(word)}"
+    if re.fullmatch(r"[0-9xXa-fA-F.]*", word) and word[:1].isdigit():
+        return f"an address of four decimal numbers is asked for, got {shown(word)}"
+    return (
+        f"an address is asked for, got {shown(word)}; names are not looked up: "
+        "the answer could change, or hang a reload"
+    )
+
+
+def _usable(number: int) -> None:
+    """Refuse what is no unicast address: the kernel takes it for neither VIP nor real server."""
+    if not 0x01000000 <= number < 0xE0000000 and not 0xF0000000 <= number < 0xFFFFFFFF:
+        raise Refused(f"an address of one machine is asked for, got {IPv4Address(number)}")
+
+
+def _cf_address(option: Option, word: str) -> tuple[Address | None, str]:
+    number = _ipv4(word)
+    if number is None:
+        if ":" in word:
+            raise Refused(
+                f"an IPv4 address is asked for, got {shown(word)}; "
+                "IPv6 is for lvs.toml: lvsd convert --to toml writes one from this file"
+            )
+        raise Refused(_why_not_ipv4(word))
+    if not number and option.zero_is_unset:
+        return None, ""
+    _usable(number)
+    return IPv4Address(number), ""
+
+
+def _toml_address(option: Option, value: object) -> Address | None:
+    if not isinstance(value, str):
+        raise Refused(f"an address in quotes is asked for, got {shown(value)}")
+    if ":" in value:
+        return _ipv6(option, value)
+    number = _ipv4(value)
+    if number is None:
+        raise Refused(_why_not_ipv4(value))
+    if not number and option.zero_is_unset:
+        return None
+    _usable(number)
+    return IPv4Address(number)
+
+
+def _ipv6(option: Option, word: str) -> IPv6Address | None:
+    try:
+        address = IPv6Address(word)
+    except ValueError:
+        address = None
+    if address is None or address.scope_id is not None:
+        raise Refused(f"an IPv6 address is asked for, got {shown(word)}") from None
+    if address.is_unspecified and option.zero_is_unset:
+        return None
+    if address.is_multicast or address.is_unspecified:
+        raise Refused(f"an address of one machine is asked for, got {address}")
+    if address.ipv4_mapped is not None:
+        raise Refused(f"write the IPv4 address {address.ipv4_mapped} itself, got {shown(word)}")
+    if address.is_link_local and option.scope is Scope.SERVER:
+        raise Refused(f"the kernel takes no link-local address as a real server, got {address}")
+    return address
+
+
+_PREFIXES = {(2**32 - 1) >> (32 - prefix) << (32 - prefix): prefix for prefix in range(33)}
+
+
+def _dotted_mask(word: str) -> Mask | None:
+    number = _ipv4(word)
+    if number is None:
+        raise Refused(f"a mask such as 255.255.255.0 is asked for, got {shown(word)}")
+    prefix = _PREFIXES.get(number)
+    if prefix is None:
+        raise Refused(f"a mask is ones followed by zeros, such as 255.255.255.0, got {shown(word)}")
+    return Mask(prefix, dotted=True) if prefix else None
+
+
+def _cf_mask(_: Option, word: str) -> tuple[Mask | None, str]:
+    return _dotted_mask(word), ""
+
+
+def _toml_mask(_: Option, value: object) -> Mask | None:
+    if isinstance(value, str):
+        return _dotted_mask(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise Refused(f"a mask such as 255.255.255.0, or a prefix length, is asked for, got {shown(value)}")
+    if not 1 <= value <= 128:
+        raise Refused(f"a prefix length of 1 to 128, got {shown(value)}")
+    return Mask(value, dotted=False)
+
+
+_DEVICE = re.compile(r"[^\s/:\0-\x1f]+")
+
+
+def _device(word: str) -> Device:
+    name, colon, suffix = word.partition(":")
+    if not _DEVICE.fullmatch(name) or (colon and not re.fullmatch(r"[^\s/\0-\x1f]+", suffix)):
+        raise Refused(f"a device such as eth0, or eth0:1, is asked for, got {shown(word)}")
+    if len(word.encode("utf-8", "replace")) > 15:
+        raise Refused(f"a device with its label has at most 15 characters, got {shown(word)}")
+    return Device(name, word if colon else None)
+
+
+def _interface(word: str) -> str:
+    device = _device(word)
+    if device.label is not None:
+        raise Refused(f"a device without a label is asked for, got {shown(word)}; write {device.name}")
+    return device.name
+
+
+# --- words
+
+_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
+_ESCAPES = {"\\": "\\", "r": "\r", "n": "\n", "t": "\t", "'": "'", '"': '"'}
+
+
+def decoded(text: str) -> tuple[str, list[str]]:
+    """Decode lvs.cf's escapes; also return those that it does not know, which stay as they are."""
+    if len(text) < 2:
+        return text, []
+    strange: list[str] = []
+
+    def replace(match: re.Match[str]) -> str:
+        known = _ESCAPES.get(match[1])
+        if known is None:
+            strange.append(match[0])
+            return match[0]
+        return known
+
+    return _ESCAPE.sub(replace, text), strange
+
+
+def _cf_text(_: Option, word: str) -> tuple[str, str]:
+    text, strange = decoded(word)
+    if not strange:
+        return text, ""
+    return text, f"unknown escape {shown(strange[0])} is kept as it stands (nanny hung on it)"
+
+
+def _plain(value: str) -> str | None:
+    if not value.isprintable() and re.search(r"[\0-\x1f\x7f]", value):
+        raise Refused(f"control characters are refused, got {shown(value)}")
+    return value or None
+
+
+def _choice(option: Option, word: str) -> Any:
+    assert option.choices is not None
+    try:
+        return option.choices(word)
+    except ValueError:
+        if option.name == "service" and word == "fos":
+            raise Refused(
+                "failover services are not supported, only virtual servers are: "
+                "a cluster manager such as Pacemaker does what fos did"
+            ) from None
+        words = [str(choice) for choice in option.choices]
+        raise Refused(
+            f"unknown {option.name} {shown(word)}"
+            + (suggestion(word, words) or "; one of " + ", ".join(words))
+        ) from None
+
+
+def _toml_flags(option: Option, value: object) -> frozenset[Any]:
+    if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
+        raise Refused(f'a list of words such as ["sh-port"] is asked for, got {shown(value)}')
+    return frozenset(_choice(option, word) for word in value)
+
+
+def _string(value: object) -> str:
+    if not isinstance(value, str):
+        raise Refused(f"a text in quotes is asked for, got {shown(value)}")
+    return value
+
+
+FROM_WORD: dict[Kind, Callable[[Option, str], tuple[Any, str]]] = {
+    Kind.INTEGER: _cf_integer,
+    Kind.SECONDS: _cf_seconds,
+    Kind.SWITCH: _cf_switch,
+    Kind.PORT: _cf_port,
+    Kind.ADDRESS: _cf_address,
+    Kind.DEVICE: lambda _, word: (_device(word), ""),
+    Kind.INTERFACE: lambda _, word: (_interface(word), ""),
+    Kind.MASK: _cf_mask,
+    Kind.CHOICE: lambda option, word: (_choice(option, word), ""),
+    Kind.WORD: lambda _, word: (_plain(word), ""),
+    Kind.TEXT: _cf_text,
+}
+
+FROM_TOML: dict[Kind, Callable[[Option, object], Any]] = {
+    Kind.INTEGER: _toml_integer,
+    Kind.SECONDS: _toml_seconds,
+    Kind.SWITCH: _toml_switch,
+    Kind.PORT: _toml_port,
+    Kind.ADDRESS: _toml_address,
+    Kind.DEVICE: lambda _, value: _device(_string(value)),
+    Kind.INTERFACE: lambda _, value: _interface(_string(value)),
+    Kind.MASK: _toml_mask,
+    Kind.CHOICE: lambda option, value: _choice(option, _string(value)),
+    Kind.FLAGS: _toml_flags,
+    Kind.WORD: lambda _, value: _plain(_string(value)),
+    Kind.TEXT: lambda _, value: _string(value),
+}

@@ -40,7 +40,7 @@ from lvs.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lvs.config.located import Block
     from lvs.config.values import Device, Mask
@@ -129,14 +129,14 @@ def virtual_server(
         if port is None and not fwmark and judge.sound("port", "fwmark"):
             judge.refuse("port", "missing; it may be left out beside fwmark only")
     if port is None:
-        port = 80
-    held = _held(judge, vip, get("device"), get("vip_nmask"), "device", "vip_nmask")
+        values["port"] = port = 80
+    held = _held(judge, vip, values, "device", "vip_nmask")
     if flags:
         _check_flags(judge, flags, scheduler, protocol)
     forwarding: Forwarding = get("forwarding") or network
     tunnel = _tunnel(judge, values, block.values, forwarding)
     persistence = _persistence(judge, values, vip, protocol)
-    real_servers, mixed = _real_servers(judge, block, file_format, vip, port, forwarding)
+    real_servers, mixed = _real_servers(judge, block, values, file_format, forwarding)
     sorry: Address | None = get("sorry_server")
     if sorry is not None and vip is not None and type(sorry) is not type(vip):
         mixed = True
@@ -191,10 +191,12 @@ def virtual_server(
 
 
 def _real_servers(
-    judge: Judge, block: Block, file_format: Format, vip: Address | None, port: int, forwarding: Forwarding
+    judge: Judge, block: Block, virtual: dict[str, Any], file_format: Format, forwarding: Forwarding
 ) -> tuple[tuple[RealServer, ...], bool]:
     """Build the real servers; also tell whether one of them is of another family than the VIP."""
-    default_active = DEFAULTS[file_format, Scope.SERVER]["active"]
+    vip: Address | None = virtual["address"]
+    port: int = virtual["port"]
+    default_active: bool = DEFAULTS[file_format, Scope.SERVER]["active"]
     masquerading = forwarding is Forwarding.MASQUERADING
     kind = type(vip)
     nowhere = _NOWHERE[kind is IPv6Address]
@@ -241,14 +243,11 @@ def _real_servers(
 
 
 def _held(
-    judge: Judge,
-    address: Address | None,
-    device: Device | None,
-    mask: Mask | None,
-    device_key: str,
-    mask_key: str,
+    judge: Judge, address: Address | None, values: dict[str, Any], device_key: str, mask_key: str
 ) -> DeviceAddress | None:
     """Put an address on its device; None if there is no address or no device."""
+    device: Device | None = values[device_key]
+    mask: Mask | None = values[mask_key]
     if address is None:
         return None
     if device is None:
@@ -338,22 +337,14 @@ def across(facts: Sequence[Facts], *, syncdaemon: bool, notes: list[Note]) -> No
     """
     names = [fact.name for fact in facts]
     if len(set(names)) != len(names):
-        _twice(
-            names,
-            "",
-            "the name {what} is also that of virtual[{other}]; they are kept apart by their addresses",
-            notes,
-            Severity.WARNING,
-        )
+        for index, other in _twice(names):
+            message = f"the name {names[index]} is also that of virtual[{other}]; both are served"
+            notes.append(Note(Place("", index), message, Severity.WARNING))
     identities = [fact.identity for fact in facts if fact.identity]
     if len(set(identities)) != len(identities):
-        _twice(
-            [fact.identity for fact in facts],
-            "address",
-            "VIP, protocol and port are those of virtual[{other}] ({name}) already",
-            notes,
-            names=names,
-        )
+        for index, other in _twice([fact.identity for fact in facts]):
+            message = f"virtual[{other}] ({names[other]}) has this VIP, protocol and port already"
+            notes.append(Note(Place("address", index), message))
     vips = {fact.vip for fact in facts if fact.vip is not None}
     if len({vip[0] for vip in vips}) != len(vips):
         _vips_apart(facts, notes)
@@ -369,20 +360,13 @@ def across(facts: Sequence[Facts], *, syncdaemon: bool, notes: list[Note]) -> No
                 notes.append(Note(Place("", index), message))
 
 
-def _twice(
-    keys: Sequence[object],
-    option: str,
-    message: str,
-    notes: list[Note],
-    severity: Severity = Severity.ERROR,
-    names: Sequence[str] = (),
-) -> None:
+def _twice(keys: Sequence[object]) -> Iterator[tuple[int, int]]:
+    """Yield the index of every key that was there before, and where it was first."""
     first: dict[object, int] = {}
     for index, key in enumerate(keys):
         other = first.setdefault(key, index)
         if key and other != index:
-            text = message.format(what=key, other=other, name=names[other] if names else "")
-            notes.append(Note(Place(option, index), text, severity))
+            yield index, other
 
 
 def _vips_apart(facts: Sequence[Facts], notes: list[Note]) -> None:
@@ -439,6 +423,7 @@ def config(
     bad: set[str],
     file_format: Format,
     virtual_servers: tuple[VirtualServer | None, ...],
+    *,
     facts: Sequence[Facts],
     notes: list[Note],
 ) -> Config:
@@ -460,7 +445,7 @@ def config(
         get("serial_no"),
         _pair(judge, values, given),
         get("network"),
-        _held(judge, nat_router, device, get("nat_nmask"), "nat_router_device", "nat_nmask"),
+        _held(judge, nat_router, values, "nat_router_device", "nat_nmask"),
         Kernel(
             get("tcp_timeout"),
             get("tcpfin_timeout"),

@@ -90,7 +90,7 @@ def load(
     virtual_servers = tuple([server for stretch in stretches for server in stretch.virtual_servers])
     facts = [fact for stretch in stretches for fact in stretch.facts]
     build.across(facts, syncdaemon=settings.get("syncdaemon", False), notes=notes)
-    config = build.config(settings, bad, file_format, virtual_servers, facts, notes)
+    config = build.config(settings, bad, file_format, virtual_servers, facts=facts, notes=notes)
     problems = _problems(file, stretches, list(_located(notes, stretches, cutter.reader)) if notes else ())
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Loaded(None, problems, file_format, stretches, network)

@@ -401,7 +401,7 @@ def test_changes(pair: tuple[Net, Net]) -> None:
     a, b = pair
 
     async def work(links: Links) -> None:
-        async with aclosing(links.changes()) as changes:  # type: ignore[type-var]
+        async with aclosing(links.changes()) as changes:
             assert await anext(changes) == Resync()
             labelled = vip("192.0.2.1", label="eth0:1")
             await links.take(labelled)
@@ -431,7 +431,7 @@ def test_leaving_a_bridge_is_not_going(pair: tuple[Net, Net]) -> None:
     a.ip("link", "add", "br0", "type", "bridge")
 
     async def work(links: Links) -> None:
-        async with aclosing(links.changes()) as changes:  # type: ignore[type-var]
+        async with aclosing(links.changes()) as changes:
             assert await anext(changes) == Resync()
             a.ip("link", "set", "eth0", "master", "br0")
             a.ip("link", "set", "eth0", "nomaster")
@@ -448,7 +448,7 @@ def test_overflow_is_told(pair: tuple[Net, Net], monkeypatch: pytest.MonkeyPatch
     many = [vip(f"10.9.0.{n}", 16) for n in range(1, 100)]
 
     async def work(links: Links) -> None:
-        async with aclosing(links.changes()) as changes:  # type: ignore[type-var]
+        async with aclosing(links.changes()) as changes:
             assert await anext(changes) == Resync()
             assert await links.take_all(many) == {}
             await _next(changes, Resync())

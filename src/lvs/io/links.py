@@ -7,8 +7,8 @@ better things to do first. What is known of it, and why calls are built here by 
 - An exchange that was cancelled, or that failed in any way but a plain refusal, leaves answers
   under way; the socket is closed, and the next exchange opens another. It costs 0.3 ms, and no answer
   can meet the wrong question.
-- pyroute2 0.9.7 ignores NLM_F_DUMP_INTR, the kernel's mark on a dump that changed underway, so
-  the mark is looked for here and the dump repeated.
+- pyroute2 0.9.7 ignores NLM_F_DUMP_INTR, the kernel's mark on a dump that changed underway and
+  may lack addresses that were there all the time. Here the dump is repeated.
 - Its batch method stops at the first refusal and forgets the rest; ours tells each outcome.
 
 Several VIPs of one subnet on one device: IPv4 calls the first the primary and the others its
@@ -27,6 +27,7 @@ import asyncio
 import errno
 import os
 import socket
+import struct
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,7 @@ from lvs.kernel import text
 from lvs.kernel.state import Vip
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
     from lvs.model import Address
 
@@ -171,7 +172,13 @@ class Links:
         refused = await self._change(RTM_NEWADDR, flags, tuple(vips), adding=True)
         there = [vip for vip, error in refused.items() if error.errno == errno.EEXIST]
         held = await self.addresses() if there else frozenset()
-        return {vip: error for vip, error in refused.items() if vip not in held}
+        others = {(other.device, other.address) for other in held}
+        return {
+            vip: error
+            for vip, error in refused.items()
+            # Removed since, or missing from a torn dump: what the kernel said first holds.
+            if error.errno != errno.EEXIST or (vip not in held and (vip.device, vip.address) in others)
+        }
 
     async def drop_all(self, vips: Iterable[Vip]) -> dict[Vip, KernelError]:
         """Remove addresses, whatever their labels; return those refused, with reasons.
@@ -202,7 +209,6 @@ class Links:
         async with self._exchange(f"neighbours of {address} cannot be read") as route:
             messages = await _dump(route, RTM_GETNEIGH, request)
         names = _names()
-        wanted = str(address)
         return tuple(
             Neighbour(
                 names.get(message["ifindex"], "?"),
@@ -210,7 +216,7 @@ class Links:
                 NEIGHBOUR_STATES.get(message["state"], "none"),
             )
             for message in messages
-            if message.get_attr("NDA_DST") == wanted
+            if address_of(message.get_attr("NDA_DST")) == address
         )
 
     async def route_to(self, address: Address) -> Route | None:
@@ -233,13 +239,14 @@ class Links:
             )
         return None
 
-    async def changes(self) -> AsyncIterator[LinkChange]:
+    async def changes(self) -> AsyncGenerator[LinkChange, None]:
         """Changes of links and addresses as they happen, without end.
 
         The first value is `Resync`: what is read after it and what is told after it leave no
         gap. `Resync` again means that the kernel told faster than was listened, or that a
         device got another name. Our own takes and drops are told like everyone's. Cancel the
-        task, or `aclose`, to end it.
+        task, or leave `contextlib.aclosing`, to end it.
+        Errors: KernelError if links cannot be watched or read at all.
         """
         while True:
             monitor = await _monitor()
@@ -265,13 +272,16 @@ class Links:
         """The socket for one question and its answers; errors of pyroute2 become ours."""
         async with self._lock:
             route = await self._ready()
-            from pyroute2.netlink.exceptions import NetlinkError
+            from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkError
 
             try:
                 async with asyncio.timeout(ANSWER_S):
                     yield route
             except NetlinkError as error:
                 raise KernelError(f"{doing}: {reason(error)}", error.code, exit_code(error.code)) from error
+            except (NetlinkDecodeError, struct.error) as error:
+                self.close()
+                raise KernelError(f"{doing}: pyroute2 does not understand the answer: {error!r}") from error
             except TimeoutError as error:
                 self.close()
                 raise KernelError(f"{doing}: no answer in {ANSWER_S:.0f} s", errno.ETIMEDOUT) from error
@@ -345,11 +355,13 @@ async def _monitor() -> Any:
 
 
 async def _hear(monitor: Any) -> list[Any] | None:
-    """The next messages, or None after an overflow: pyroute2 cannot use the socket any further."""
-    from pyroute2.netlink.exceptions import NetlinkError
+    """The next messages, or None if some were lost: pyroute2 cannot use the socket any further."""
+    from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkError
 
     try:
         return [message async for message in monitor.get()]
+    except (NetlinkDecodeError, struct.error):
+        return None
     except (OSError, NetlinkError) as error:
         code = (error.code if isinstance(error, NetlinkError) else error.errno) or 0
         if code == errno.ENOBUFS:
@@ -358,26 +370,40 @@ async def _hear(monitor: Any) -> list[Any] | None:
 
 
 async def _dump(route: Any, kind: int, request: Any) -> list[Any]:
-    """All answers to one question, asked again while the answer changes underway."""
-    from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
+    """All answers to one question, asked again while the answer changes underway.
+
+    Shape: `request` makes the question, and its class decodes the answers. They are decoded when
+    all are here: the kernel goes on only as fast as it is listened to, and while 2,000 addresses
+    were decoded on the way, every dump met a change.
+    """
+    from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
     from pyroute2.netlink.nlsocket import NetlinkRequest
 
-    messages: list[Any] = []
+    answers: list[bytes] = []
     for _ in range(DUMP_TRIES):
-        torn = False
+        answers, torn, question = [], False, request()
 
-        def watch(message: Any) -> bool:
+        def keep(data: bytes, offset: int, length: int) -> Any:
             nonlocal torn
-            torn = torn or bool(message["header"]["flags"] & NLM_F_DUMP_INTR)
-            return False  # not taken out of the answer
+            _, answer, flags, sequence = struct.unpack_from("=IHHI", data, offset)
+            torn = torn or bool(flags & NLM_F_DUMP_INTR)
+            if answer in (NLMSG_ERROR, NLMSG_DONE):
+                return route.marshal.parse_one_message(answer, flags, sequence, data, offset, length)
+            answers.append(data[offset : offset + length])  # noqa: B023
+            # pyroute2 takes a packet of which nothing is left for the end.
+            return {"header": {"type": answer, "flags": flags, "error": None}}
 
         asked = NetlinkRequest(
-            route, request(), msg_type=kind, msg_flags=NLM_F_REQUEST | NLM_F_DUMP, callback=watch
+            route, question, msg_type=kind, msg_flags=NLM_F_REQUEST | NLM_F_DUMP, parser=keep
         )
         await asked.send()
-        messages = [message async for message in asked.response()]
+        async for _message in asked.response():
+            pass
         if not torn:
             break
+    messages = [type(question)(answer) for answer in answers]
+    for message in messages:
+        message.decode()
     return messages
 
 

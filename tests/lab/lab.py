@@ -13,6 +13,7 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
@@ -22,6 +23,7 @@ from .channel import Channel, LabError
 from .launch import agent_command
 from .machine import Machine
 from .paths import TREE
+from .segment import Segment
 
 Mode = Literal["local", "guest"]
 
@@ -84,15 +86,28 @@ class Lab:
             self.close()
             raise LabError(f"the agent did not come up ({self.mode})\n{console}") from None
 
-    def machine(self, name: str, *, bare: bool = False) -> Machine:
+    def machine(self, name: str, *, bare: bool = False, overlaid: tuple[str, ...] = ()) -> Machine:
         """The machine of that name, made at its first mention.
 
         Shape: a bare one has a network of its own and shares all files with the agent; segments
-        are made in one.
+        are made in one. ``overlaid`` are further folders of which it gets its own writable view.
         """
         if name not in self.machines:
-            self.machines[name] = Machine(self.channel, name, bare=bare)
+            self.machines[name] = Machine(self.channel, name, bare=bare, overlaid=overlaid)
         return self.machines[name]
+
+    def segment(
+        self, name: str, addresses: Mapping[str, str | Sequence[str]], *, gateway: str | None = None
+    ) -> Segment:
+        """A segment that joins machines, each with its address or addresses in it."""
+        return Segment(self, name, addresses, gateway=gateway)
+
+    def reset(self) -> None:
+        """Remove all machines and segments: a fresh lab without a boot."""
+        removals = [self.channel.send("remove", name=name)[1] for name in self.machines]
+        self.machines.clear()
+        for removal in removals:
+            removal.result(60)
 
     def console(self) -> str:
         """What the guest's kernel has printed; nothing in local mode."""

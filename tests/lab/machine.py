@@ -92,6 +92,35 @@ class Process:
         return written
 
 
+class Pending:
+    """A program under way whose result will be wanted."""
+
+    def __init__(
+        self, channel: Channel, number: int, promise: Future[dict[str, Any]], argv: tuple[str, ...]
+    ) -> None:
+        self._channel, self._number, self._promise, self.argv = channel, number, promise, argv
+
+    def result(self, timeout: float = 60, *, check: bool = True) -> Result:
+        """Wait for its end.
+
+        Units: timeout in seconds of the host's clock; the program and its group are killed after it.
+        Errors: ProgramFailed if it exits other than 0 and ``check`` is set, ProgramTimedOut always.
+        """
+        late = False
+        try:
+            reply = self._promise.result(timeout)
+        except TimeoutError:
+            late = True
+            self._channel.ask("signal", of=self._number, signal=int(signal.SIGKILL), group=True)
+            reply = self._promise.result(30)
+        result = Result(reply["rc"], _text(reply["out"]), _text(reply["err"]))
+        if late:
+            raise ProgramTimedOut(self.argv, result)
+        if check and result.rc != 0:
+            raise ProgramFailed(self.argv, result)
+        return result
+
+
 class Machine:
     """A network namespace with its own /run, /tmp, /etc/lvs, /var/lib/lvs and host name.
 
@@ -99,10 +128,12 @@ class Machine:
     tree instead, of which each machine has its own writable view.
     """
 
-    def __init__(self, channel: Channel, name: str, *, bare: bool = False) -> None:
+    def __init__(
+        self, channel: Channel, name: str, *, bare: bool = False, overlaid: tuple[str, ...] = ()
+    ) -> None:
         self._channel, self.name = channel, name
         self.interfaces = 0  # how many segments it has joined
-        channel.ask("machine", name=name, bare=bare)
+        channel.ask("machine", name=name, bare=bare, overlaid=overlaid)
 
     def __repr__(self) -> str:
         return f"Machine({self.name!r})"
@@ -114,9 +145,10 @@ class Machine:
         stdin: str | bytes | None = None,
         env: dict[str, str] | None = None,
         cwd: str = "/",
-    ) -> tuple[int, Future[dict[str, Any]]]:
-        """Start a program without waiting: the request's number and the promise of its reply."""
-        return self._channel.send("run", **self._program(argv, root, stdin, env, cwd))
+    ) -> Pending:
+        """Start a program whose result is asked for later, so that several can run at once."""
+        number, promise = self._channel.send("run", **self._program(argv, root, stdin, env, cwd))
+        return Pending(self._channel, number, promise, argv)
 
     def run(
         self,
@@ -128,25 +160,8 @@ class Machine:
         env: dict[str, str] | None = None,
         cwd: str = "/",
     ) -> Result:
-        """Run a program to its end.
-
-        Units: timeout in seconds of the host's clock; the program is killed after it.
-        Errors: ProgramFailed if it exits other than 0 and ``check`` is set, ProgramTimedOut always.
-        """
-        number, promise = self.begin(*argv, root=root, stdin=stdin, env=env, cwd=cwd)
-        late = False
-        try:
-            reply = promise.result(timeout)
-        except TimeoutError:
-            late = True
-            self._channel.ask("signal", of=number, signal=int(signal.SIGKILL), group=True)
-            reply = promise.result(30)
-        result = Result(reply["rc"], _text(reply["out"]), _text(reply["err"]))
-        if late:
-            raise ProgramTimedOut(argv, result)
-        if check and result.rc != 0:
-            raise ProgramFailed(argv, result)
-        return result
+        """Run a program to its end: begin, and Pending.result."""
+        return self.begin(*argv, root=root, stdin=stdin, env=env, cwd=cwd).result(timeout, check=check)
 
     def spawn(
         self,
@@ -182,6 +197,18 @@ class Machine:
         if value is not None:
             self.write(path, f"{value}\n")
         return self.read(path).strip()
+
+    def pause(self) -> None:
+        """Stop everything that runs here, as a hypervisor's snapshot does."""
+        self._channel.ask("signal_all", name=self.name, signal=int(signal.SIGSTOP))
+
+    def resume(self) -> None:
+        """Let everything run again."""
+        self._channel.ask("signal_all", name=self.name, signal=int(signal.SIGCONT))
+
+    def kill(self) -> None:
+        """Kill everything that runs here. With Segment.cut before it: the power is gone."""
+        self._channel.ask("signal_all", name=self.name, signal=int(signal.SIGKILL))
 
     def _file(self, do: str, fields: dict[str, Any]) -> dict[str, Any]:
         reply = self._channel.ask(do, machine=self.name, **fields)

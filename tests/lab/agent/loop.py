@@ -1,6 +1,6 @@
 """The agent's loop: requests in, programs started and reaped, replies out."""
 # pathlib costs 100 ms under emulation
-# ruff: noqa: PTH103, PTH112, PTH120
+# ruff: noqa: PTH103
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import select
 import signal
 import sys
 
-from .machines import Machine, make_machine, mount, power_off
+from .machines import Machine, make_machine, mount, power_off, signal_all, unmake_machine
 from .programs import child
 
 TYPE_CHECKING = False
@@ -28,8 +28,8 @@ TICK_S = 2.0
 class Job:
     """A program under way: where its output goes, and who waits for its end."""
 
-    def __init__(self, pid: int, out: int, err: int) -> None:
-        self.pid, self.out, self.err = pid, out, err
+    def __init__(self, pid: int, machine: str | None, out: int, err: int) -> None:
+        self.pid, self.machine, self.out, self.err = pid, machine, out, err
         self.status: int | None = None
         self.waiters: list[int] = []
         self.kept = False  # spawned: its output is asked for after its end
@@ -111,8 +111,24 @@ class Agent:
         """Make a machine; ``bare`` ones have a network of their own and nothing else."""
         name, bare = request["name"], request.get("bare", False)
         if name not in self.machines:
-            self.machines[name] = make_machine(name, bare, self.tree, self.keep)
+            overlaid = request.get("overlaid", [])
+            self.machines[name] = make_machine(name, bare, self.tree, self.keep, overlaid)
         self.reply({"id": number})
+
+    def do_remove(self, number: int, request: dict[str, Any]) -> None:
+        """End a machine and all that runs in it; what its programs wrote is forgotten."""
+        name = request["name"]
+        unmake_machine(name, self.machines.pop(name))
+        for job in [job for job in self.jobs.values() if job.machine == name]:
+            job.kept = False
+            if job.status is not None:
+                self.forget(job)
+        self.reply({"id": number})
+
+    def do_signal_all(self, number: int, request: dict[str, Any]) -> None:
+        """Signal everything that runs in a machine: pausing it, losing its power."""
+        count = signal_all(self.machines[request["name"]], request["signal"])
+        self.reply({"id": number, "count": count})
 
     def do_run(self, number: int, request: dict[str, Any]) -> None:
         """Start a program; the reply comes when it has ended."""
@@ -173,7 +189,7 @@ class Agent:
         if pid == 0:
             child(request, machine, (stdin, out, err))
         os.close(stdin)
-        job = self.jobs[pid] = Job(pid, out, err)
+        job = self.jobs[pid] = Job(pid, name, out, err)
         return job
 
     def reap(self) -> None:
@@ -196,9 +212,13 @@ class Agent:
             self.reply(reply if job.kept else reply | self.output_of(job, 0))
         job.waiters.clear()
         if not job.kept:
-            os.close(job.out)
-            os.close(job.err)
-            del self.jobs[job.pid]
+            self.forget(job)
+
+    def forget(self, job: Job) -> None:
+        """Let go of a job's output."""
+        os.close(job.out)
+        os.close(job.err)
+        del self.jobs[job.pid]
 
     def output_of(self, job: Job, offset: int) -> dict[str, str]:
         """Both outputs, each from an offset on."""

@@ -4,12 +4,14 @@ System calls go through ctypes: os.unshare and os.setns came with Python 3.12, a
 would cost a process each.
 """
 # pathlib costs 100 ms under emulation
-# ruff: noqa: PTH103, PTH112, PTH120
+# ruff: noqa: PTH103, PTH108, PTH112, PTH116, PTH208
 
 from __future__ import annotations
 
 import ctypes
 import os
+import signal
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself costs 60 ms under emulation
@@ -19,6 +21,7 @@ CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWNET = 0x00020000, 0x04000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 SIOCSIFFLAGS, IFF_UP = 0x8914, 0x1
 POWER_OFF = 0x4321FEDC
+MNT_DETACH = 2
 
 # What each machine has for itself. /etc and /var/lib are overlays: reads see the host's files,
 # writes stay in the machine, and /etc/lvs can be made without touching the host.
@@ -67,7 +70,7 @@ def bring_up_lo() -> None:
     os.close(sock)
 
 
-def private_mounts(tree: str, keep: list[str]) -> None:
+def private_mounts(tree: str, keep: list[str], overlaid: list[str]) -> None:
     """Give the calling process its own /run, /tmp, /etc, /var/lib, /sys and peer tree.
 
     ``keep`` are directories (the checkout, the tree) that must stay visible even when they lie
@@ -84,7 +87,7 @@ def private_mounts(tree: str, keep: list[str]) -> None:
             os.makedirs(path, exist_ok=True)
             mount(f"/proc/self/fd/{fd}", path, flags=MS_BIND | MS_REC)
     os.makedirs("/run/lock", exist_ok=True)
-    for path in OVERLAID:
+    for path in (*OVERLAID, *overlaid):
         overlay(path, path, f"/run/.lab{path}")
     for path in OWN:
         os.makedirs(path, exist_ok=True)
@@ -98,7 +101,24 @@ def private_mounts(tree: str, keep: list[str]) -> None:
         os.close(fd)
 
 
-def set_up_machine(name: str, bare: bool, tree: str, keep: list[str]) -> None:
+def isolate_names(name: str) -> None:
+    """Know one's own name and ask nobody: a lookup through the host's resolver waits for 20 s."""
+    files = {
+        "hosts": f"127.0.0.1 localhost {name}\n::1 localhost {name}\n",
+        "resolv.conf": "",
+        "hostname": name,
+    }
+    for root in ("", TREE_MOUNT):
+        for file, text in files.items():
+            path = f"{root}/etc/{file}"
+            if os.path.lexists(path):
+                os.unlink(path)  # on many hosts a link into /run
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+            os.write(fd, text.encode())
+            os.close(fd)
+
+
+def set_up_machine(name: str, bare: bool, tree: str, keep: list[str], overlaid: list[str]) -> None:
     """Turn the calling (forked) process into the first one of a new machine."""
     if bare:
         sys_call("unshare", CLONE_NEWNET)
@@ -106,11 +126,12 @@ def set_up_machine(name: str, bare: bool, tree: str, keep: list[str]) -> None:
         return
     sys_call("unshare", CLONE_NEWNET | CLONE_NEWNS | CLONE_NEWUTS)
     bring_up_lo()
-    private_mounts(tree, keep)
+    private_mounts(tree, keep, overlaid)
+    isolate_names(name)
     sys_call("sethostname", name.encode(), len(name.encode()))
 
 
-def make_machine(name: str, bare: bool, tree: str, keep: list[str]) -> Machine:
+def make_machine(name: str, bare: bool, tree: str, keep: list[str], overlaid: list[str]) -> Machine:
     """Fork, let the child unshare, and hold its namespaces by descriptor.
 
     Errors: what went wrong in the child is raised here, in words.
@@ -121,7 +142,7 @@ def make_machine(name: str, bare: bool, tree: str, keep: list[str]) -> Machine:
     if pid == 0:
         try:
             os.close(go_write)
-            set_up_machine(name, bare, tree, keep)
+            set_up_machine(name, bare, tree, keep, overlaid)
             os.write(ready_write, b"\0")
             os.read(go_read, 1)
         except BaseException as problem:  # noqa: BLE001  told to the parent
@@ -147,6 +168,47 @@ def _name_namespace(name: str, fd: int) -> None:
     path = f"/run/netns/{name}"
     os.close(os.open(path, os.O_CREAT | os.O_RDONLY))
     mount(f"/proc/self/fd/{fd}", path, flags=MS_BIND)
+
+
+def unmake_machine(name: str, machine: Machine) -> None:
+    """End every program of a machine and let its namespaces go."""
+    signal_all(machine, signal.SIGKILL)
+    sys_call("umount2", f"/run/netns/{name}".encode(), MNT_DETACH)
+    os.unlink(f"/run/netns/{name}")
+    for fd in machine.fds:
+        os.close(fd)
+
+
+def signal_all(machine: Machine, number: int) -> int:
+    """Signal every process of a machine, wherever it was started from; how many there were.
+
+    Killing repeats until none is left, for those that were forking meanwhile.
+    """
+    count = 0
+    while pids := processes_of(machine):
+        for pid in pids:
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                continue
+        count += len(pids)
+        if number != signal.SIGKILL:
+            break
+        time.sleep(0.002)
+    return count
+
+
+def processes_of(machine: Machine) -> list[int]:
+    """Every live process in a machine's network."""
+    own = os.fstat(machine.fds[0]).st_ino
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and name != "1" and os.stat(f"/proc/{name}/ns/net").st_ino == own:
+                found.append(int(name))
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue  # ended meanwhile, or ended and not yet reaped
+    return found
 
 
 def enter(machine: Machine) -> None:

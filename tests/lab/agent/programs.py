@@ -1,6 +1,6 @@
 """The forked process, from the fork to the program it becomes."""
 # pathlib costs 100 ms under emulation
-# ruff: noqa: PTH103, PTH112, PTH120
+# ruff: noqa: PTH103, PTH120
 
 from __future__ import annotations
 

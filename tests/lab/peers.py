@@ -1,0 +1,81 @@
+"""Starting the lab's own small server and client in machines."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .launch import PYTHON
+from .machine import Machine, Process
+from .paths import LAB
+
+Kind = Literal["tcp", "udp", "udpnew", "stream"]
+
+# No site, no environment: half the start-up time.
+SCRIPT = (PYTHON, "-I", "-S")
+
+
+def echo(machine: Machine, *, tcp: Sequence[int] = (), udp: Sequence[int] = ()) -> Process:
+    """Start the echo server, which answers with the machine's name; it serves on return."""
+    ports = ["--tcp", *map(str, tcp), "--udp", *map(str, udp)]
+    process = machine.spawn(*SCRIPT, str(LAB / "echo.py"), machine.name, *ports)
+    process.expect("serving")
+    return process
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What became of a client's requests; see traffic.py."""
+
+    sent: int
+    answered: int
+    failed: int
+    refused: int
+    reset: int
+    slow: int
+    by: dict[str, int]
+    longest_gap_s: float
+    slowest_s: float
+
+
+class Traffic:
+    """A client at work."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    def stop(self) -> Tally:
+        """End it and count."""
+        if self.process.alive:
+            self.process.signal(signal.SIGTERM)
+        return self.tally()
+
+    def tally(self, timeout: float = 120) -> Tally:
+        """Wait for its end and count."""
+        self.process.wait(timeout)
+        return Tally(**json.loads(self.process.result().out.splitlines()[-1]))
+
+
+def traffic(
+    machine: Machine,
+    kind: Kind,
+    address: str,
+    port: int,
+    *,
+    period_s: float = 0.02,
+    count: int = 0,
+    source_ports: range = range(0),
+) -> Traffic:
+    """Start a client; it has begun on return.
+
+    Shape: ``count`` requests, or with 0 until stopped. Under emulation a TCP request takes some
+    milliseconds, so a shorter period is not kept.
+    """
+    source = [str(source_ports.start), str(len(source_ports))]
+    numbers = [str(port), str(period_s), str(count), *source]
+    process = machine.spawn(*SCRIPT, str(LAB / "traffic.py"), kind, address, *numbers)
+    process.expect("started")
+    return Traffic(process)

@@ -1,0 +1,140 @@
+"""A client that keeps count: requests at a steady pace, or one long stream, and what became of them.
+
+traffic.py KIND ADDRESS PORT PERIOD_S COUNT FIRST_PORT PORTS
+  tcp      a connection for each request        udp      a datagram for each request, one socket
+  stream   one connection, a line a request     udpnew   a datagram for each request, a new socket
+COUNT 0 means until SIGTERM or SIGINT. With PORTS > 0 the source ports are FIRST_PORT and the
+PORTS - 1 after it, in turn. The result is one JSON object on standard output:
+  sent, answered, failed, refused, reset, by (answers a name), longest_gap_s (between answers),
+  slowest_s, slow (answers that took 0.9 s or more: a retransmission).
+Runs inside the machine, so it starts light.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import sys
+import time
+
+PATIENCE_S = 1.5  # for one answer; more than one retransmission of a SYN
+SLOW_S = 0.9
+
+
+class Count:
+    """What became of the requests."""
+
+    def __init__(self) -> None:
+        self.sent = self.answered = self.failed = self.refused = self.reset = self.slow = 0
+        self.by: dict[str, int] = {}
+        self.longest_gap_s = self.slowest_s = 0.0
+        self._last = time.monotonic()
+
+    def answer(self, name: str, began: float) -> None:
+        """Take note of an answer."""
+        now = time.monotonic()
+        self.answered += 1
+        self.by[name] = self.by.get(name, 0) + 1
+        self.longest_gap_s = max(self.longest_gap_s, now - self._last)
+        self.slowest_s = max(self.slowest_s, now - began)
+        self.slow += now - began >= SLOW_S
+        self._last = now
+
+    def failure(self, problem: OSError) -> None:
+        """Take note of a request without an answer."""
+        self.failed += 1
+        self.refused += isinstance(problem, ConnectionRefusedError)
+        self.reset += isinstance(problem, ConnectionResetError | BrokenPipeError)
+
+    def report(self) -> str:
+        """All of it, as JSON."""
+        self.longest_gap_s = max(self.longest_gap_s, time.monotonic() - self._last)
+        shown = {key: value for key, value in vars(self).items() if not key.startswith("_")}
+        return json.dumps(shown)
+
+
+class Client:
+    """Makes one request after another, in the way its kind says."""
+
+    def __init__(self, kind: str, address: str, port: int, source: tuple[int, int]) -> None:
+        self.kind, self.target = kind, (address, port)
+        self.first_port, self.ports = source
+        self.family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.made = 0
+        self.open: socket.socket | None = None
+
+    def request(self) -> str:
+        """One request; the name that came back. OSError if none did."""
+        if self.open is None:
+            self.open = self._connect()
+        try:
+            if self.kind.startswith("udp"):
+                return self._ask_datagram(self.open)
+            self.open.sendall(b"?\n")
+            reply = self.open.recv(4096)
+            if not reply:
+                raise ConnectionResetError
+            return reply.decode().split()[0]
+        except OSError:
+            if self.kind == "stream":
+                self._drop()
+            raise
+        finally:
+            if self.kind in ("tcp", "udpnew"):
+                self._drop()
+
+    def _connect(self) -> socket.socket:
+        kind = socket.SOCK_DGRAM if self.kind.startswith("udp") else socket.SOCK_STREAM
+        sock = socket.socket(self.family, kind)
+        try:
+            if self.ports:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind(("", self.first_port + self.made % self.ports))
+            self.made += 1
+            sock.settimeout(PATIENCE_S)
+            sock.connect(self.target)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
+    def _ask_datagram(self, sock: socket.socket) -> str:
+        """Ask; answers to earlier questions that came too late are passed over."""
+        self.made += 1
+        token = str(self.made).encode()
+        sock.send(token)
+        while True:
+            name, _, echoed = sock.recv(4096).partition(b" ")
+            if echoed == token:
+                return name.decode()
+
+    def _drop(self) -> None:
+        if self.open is not None:
+            self.open.close()
+            self.open = None
+
+
+def main() -> None:
+    """Make requests until there were enough, or a signal says stop."""
+    kind, address, port, period, count, first_port, ports = sys.argv[1:]
+    client = Client(kind, address, int(port), (int(first_port), int(ports)))
+    tally, stopped = Count(), []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.append(True))
+    print("started", flush=True)
+    due = time.monotonic()
+    while not stopped and (int(count) == 0 or tally.sent < int(count)):
+        began = time.monotonic()
+        tally.sent += 1
+        try:
+            tally.answer(client.request(), began)
+        except OSError as problem:
+            tally.failure(problem)
+        due = max(due + float(period), time.monotonic() - 1)  # a stall is not made up for
+        time.sleep(max(0.0, due - time.monotonic()))
+    print(tally.report(), flush=True)
+
+
+if __name__ == "__main__":
+    main()

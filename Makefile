@@ -1,0 +1,55 @@
+# What is supported here; `make help` lists it. Everything runs in .venv, which .ci/setup makes.
+
+PYTHON ?= python3# at least 3.11; only makes .venv
+SECONDS ?= 60
+PY := .venv/bin/python
+VENV := .venv/.complete
+BINARY := dist/lvsd
+
+# SHELL=1 asks `run` for a shell, but is also make's name for what runs the lines below.
+ifeq ($(origin SHELL),command line)
+export LAB_SHELL := $(SHELL)
+override SHELL := /bin/sh
+endif
+
+.NOTPARALLEL:
+.PHONY: help run test check netns-test binary binary-test bench fuzz lock clean
+
+help:  ## list these targets
+	@sed -n 's/^\([a-z-]*\):[^#]*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
+
+run: $(VENV)  ## a demonstration in a lab of its own; SHELL=1 opens a shell in it
+	PYTHONPATH=tests $(PY) -m lab.demo
+
+test: check binary-test netns-test  ## everything there is to test; what CI runs
+
+check: $(VENV)  ## format, lint, types, house rules and unit tests, in seconds
+	@$(PY) .ci/check.py
+
+netns-test: $(VENV)  ## tests on real IPVS, in namespaces of this host or of a guest
+	$(PY) -m pytest -m netns tests/netns tests/lab
+
+binary: $(BINARY)  ## dist/lvsd: one file that needs no Python
+
+binary-test: $(VENV) $(BINARY)  ## tests of dist/lvsd
+	$(PY) -m pytest -m binary tests/binary
+
+bench: $(VENV)  ## measurements beside their reference points; ONLY=name for one
+	PYTHONPATH=tests $(PY) -m bench $(ONLY)
+
+fuzz: $(VENV)  ## fuzz both readers of the configuration; SECONDS=60
+	$(PY) tests/fuzz/fuzz_config.py $(SECONDS)
+
+lock: $(VENV)  ## write the lock files anew from pyproject.toml
+	@.ci/lock
+
+clean:  ## remove all that was built, .venv too
+	rm -rf build dist .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis src/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV): .ci/setup .ci/build.lock .ci/requirements.lock pyproject.toml
+	@PYTHON="$(PYTHON)" .ci/setup
+	@touch $@
+
+$(BINARY): $(VENV) image/lvsd.spec $(shell find src appliance lvs.toml.example -type f -not -name '*.pyc' -not -path '*.egg-info/*' 2>/dev/null)
+	@.ci/binary

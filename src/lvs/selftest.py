@@ -1,0 +1,208 @@
+"""What `lvsd selftest` checks: that a binary is whole; and what it tells of the machine it runs on.
+
+Every import stands here in full, for PyInstaller finds what it bundles by reading; a test
+holds the list of our own modules to what there is. What the machine lacks (a kernel with IPVS,
+a journal) is told and fails nothing: the binary is not at fault.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+# Files that are part of the product, by their place in the repository.
+BUNDLED = ("lvs.toml.example", "appliance/lvs.catalog", "appliance/lvs.service")
+
+JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
+
+
+def run() -> list[tuple[str, bool, str]]:
+    """Every check: its name, whether it passed, and what it found. Errors: none; each is a failed check."""
+    return [_checked(name, check) for name, check in CHECKS] + [
+        (name, True, _checked(name, look)[2]) for name, look in MACHINE
+    ]
+
+
+def bundled(name: str) -> Path:
+    """Where one of `BUNDLED` lies: in the unpacked binary, or in the checkout."""
+    return Path(getattr(sys, "_MEIPASS", Path(__file__).parents[2])) / name
+
+
+def _checked(name: str, check: Callable[[], str]) -> tuple[str, bool, str]:
+    try:
+        return name, True, check()
+    except Exception as fault:  # noqa: BLE001  whatever is broken is what is looked for
+        return name, False, f"{type(fault).__name__}: {fault}"
+
+
+def _interpreter() -> str:
+    kind = "one file" if getattr(sys, "frozen", False) else "from source"
+    return f"Python {'.'.join(map(str, sys.version_info[:3]))}, {kind}"
+
+
+def _modules() -> str:
+    # ruff: noqa: F401
+    from lvs import (
+        completion,
+        daemon,
+        director,
+        errors,
+        events,
+        model,
+        operators,
+        protocol,
+        status,
+        telling,
+    )
+    from lvs.config import build, load, located, lvscf, options, render, services, toml, values
+    from lvs.io import (
+        announce,
+        child,
+        control,
+        converge,
+        files,
+        journal,
+        ledger,
+        links,
+        modules,
+        netlink,
+        rtnetlink,
+        sysctls,
+        systemd,
+    )
+    from lvs.kernel import desired, diff, frames, refusal, state, text, wire
+
+    return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
+
+
+def _msgspec() -> str:
+    import msgspec
+
+    class Value(msgspec.Struct, frozen=True):
+        name: str
+        weight: int
+
+    value = Value("web", 1)
+    _same(msgspec.json.decode(msgspec.json.encode(value), type=Value), value)
+    return msgspec.__version__
+
+
+def _toml() -> str:
+    import toml
+    import tomli
+
+    value = {"virtual": [{"name": "wéb", "port": 80}]}
+    _same(tomli.loads(toml.dumps(value)), value)
+    return "a table to text and back"
+
+
+def _watchdog() -> str:
+    from watchdog.events import FileSystemEventHandler
+    from watchdog.observers.inotify import InotifyObserver
+
+    observer = InotifyObserver()
+    observer.schedule(FileSystemEventHandler(), "/")
+    observer.start()
+    observer.stop()
+    observer.join(5)
+    return "watches a directory"
+
+
+def _pyroute2() -> str:
+    from lvs.io.links import Links
+
+    async def devices() -> dict[str, Any]:
+        links = Links()
+        await links.open()
+        try:
+            return dict(await links.devices())
+        finally:
+            links.close()
+
+    return f"{len(asyncio.run(devices()))} devices"
+
+
+def _systemd() -> str:
+    from systemd import daemon, journal
+
+    journal.JournalHandler(SYSLOG_IDENTIFIER="lvsd")
+    return "systemd runs this machine" if daemon.booted() else "systemd does not run this machine"
+
+
+def _wire() -> str:
+    from lvs.kernel import wire
+    from lvs.kernel.state import ServiceKey, ServiceOptions
+
+    service = ServiceKey(4, 6, bytes((192, 0, 2, 1)), 80, 0), ServiceOptions("wlc", 1, 300, 0xFFFFFFFF, "")
+    data = wire.message(0x20, wire.NEW_SERVICE, wire.service_body(*service), 1)
+    (found,) = wire.messages(data, len(data))
+    _same(wire.decode_service(data, found), service)
+    return "a service to netlink and back"
+
+
+def _files() -> str:
+    missing = [name for name in BUNDLED if not bundled(name).is_file()]
+    if missing:
+        raise FileNotFoundError(", ".join(missing))
+    return ", ".join(BUNDLED)
+
+
+def _example() -> str:
+    from lvs.config.load import load
+
+    loaded = load(bundled("lvs.toml.example").read_bytes(), "lvs.toml")
+    if loaded.config is None:
+        raise ValueError("; ".join(map(str, loaded.problems)))
+    return f"{len(loaded.config.virtual_servers)} virtual servers"
+
+
+def _same(got: object, wanted: object) -> None:
+    """Errors: ValueError. An assert would be gone: the binary is compiled without."""
+    if got != wanted:
+        raise ValueError(f"{got!r} is not {wanted!r}")
+
+
+def _ipvs() -> str:
+    from lvs.io import modules
+
+    if modules.loaded("ip_vs"):
+        return "this kernel runs IPVS"
+    if modules.available("ip_vs"):
+        return "this kernel can load ip_vs"
+    return f"this kernel ({os.uname().release}) has no IPVS, or its modules are not to be seen from here"
+
+
+def _rights() -> str:
+    return "root" if os.geteuid() == 0 else f"user {os.geteuid()}: `lvsd run` needs CAP_NET_ADMIN"
+
+
+def _journal() -> str:
+    return "there" if JOURNAL_SOCKET.exists() else f"no {JOURNAL_SOCKET}: events go to standard error"
+
+
+def _notify() -> str:
+    return "there" if os.environ.get("NOTIFY_SOCKET") else "none: systemd did not start this process"
+
+
+CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("interpreter", _interpreter),
+    ("own modules", _modules),
+    ("msgspec", _msgspec),
+    ("toml", _toml),
+    ("watchdog", _watchdog),
+    ("pyroute2", _pyroute2),
+    ("systemd", _systemd),
+    ("netlink codec", _wire),
+    ("bundled files", _files),
+    ("bundled example", _example),
+)
+MACHINE: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("kernel", _ipvs),
+    ("rights", _rights),
+    ("journal", _journal),
+    ("notify socket", _notify),
+)

@@ -39,8 +39,8 @@ def print_ipp(client: Machine, address: str, text: str = "a page\n") -> None:
 
 
 def print_lpd(client: Machine, address: str, text: str = "a page\n") -> None:
-    """Print a job over LPD (rlpr)."""
-    client.run("rlpr", f"--printhost={address}", f"--printer={QUEUE}", root="tree", stdin=text)
+    """Print a job over LPD (rlpr); without a banner page, of which CUPS here has none."""
+    client.run("rlpr", "-h", f"--printhost={address}", f"--printer={QUEUE}", root="tree", stdin=text)
 
 
 def jobs(real_server: Machine) -> int:

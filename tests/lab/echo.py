@@ -56,12 +56,19 @@ def serve(
                 streams[stream.fileno()] = stream
                 epoll.register(stream, select.EPOLLIN)
             elif fd in datagrams:
-                # The destination address comes with the datagram and goes back with the answer: a
-                # real server with the VIP on lo must not answer from its own address.
-                data, info, _, peer = datagrams[fd].recvmsg(2048, 64)
-                datagrams[fd].sendmsg([name, b" ", data], info, 0, peer)
+                answer_datagram(name, datagrams[fd])
             elif not answer(name, streams[fd]):
                 streams.pop(fd).close()
+
+
+def answer_datagram(name: bytes, endpoint: socket.socket) -> None:
+    """Answer from the address that was asked: a real server that holds the VIP has several.
+
+    That address comes as an in6_pktinfo and goes back as one, without the interface's number: the
+    way back may be another interface's.
+    """
+    data, [(level, kind, info), *_], _, peer = endpoint.recvmsg(2048, 64)
+    endpoint.sendmsg([name, b" ", data], [(level, kind, info[:16] + bytes(4))], 0, peer)
 
 
 def answer(name: bytes, stream: socket.socket) -> bool:

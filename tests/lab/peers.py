@@ -20,10 +20,15 @@ SCRIPT = (PYTHON, "-I", "-S")
 
 def echo(machine: Machine, *, tcp: Sequence[int] = (), udp: Sequence[int] = ()) -> Process:
     """Start the echo server, which answers with the machine's name; it serves on return."""
-    ports = ["--tcp", *map(str, tcp), "--udp", *map(str, udp)]
-    process = machine.spawn(*SCRIPT, str(LAB / "echo.py"), machine.name, *ports)
+    process = begin_echo(machine, tcp=tcp, udp=udp)
     process.expect("serving")
     return process
+
+
+def begin_echo(machine: Machine, *, tcp: Sequence[int] = (), udp: Sequence[int] = ()) -> Process:
+    """Start the echo server; it says "serving" when it does."""
+    ports = ["--tcp", *map(str, tcp), "--udp", *map(str, udp)]
+    return machine.spawn(*SCRIPT, str(LAB / "echo.py"), machine.name, *ports)
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ from lvs.model import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lvs.config.located import Block
+    from lvs.config.located import Virtual
     from lvs.config.values import Device, Mask
 
 DEFAULTS: dict[tuple[Format, Scope], dict[str, Any]] = {
@@ -69,7 +69,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
 class Judge:
     """Collects what is wrong with one block, or with the global options."""
 
-    def __init__(self, notes: list[Note], bad: set[str], index: int = -1) -> None:
+    def __init__(self, notes: list[Note], bad: frozenset[str], index: int = -1) -> None:
         self.notes = notes
         self.bad = bad
         self.index = index
@@ -103,7 +103,7 @@ def _across_families(judge: Judge, option: str, address: Address, vip: Address, 
 
 
 def virtual_server(
-    block: Block, index: int, file_format: Format, network: Forwarding, notes: list[Note]
+    block: Virtual, file_format: Format, network: Forwarding, notes: list[Note]
 ) -> tuple[VirtualServer | None, Facts]:
     """Build one virtual server, and what is to be known of it when several are judged together.
 
@@ -111,7 +111,7 @@ def virtual_server(
     or by the reader.
     """
     before = len(notes)
-    judge = Judge(notes, block.bad, index)
+    judge = Judge(notes, block.bad, block.index)
     values = {**DEFAULTS[file_format, Scope.VIRTUAL], **block.values}
     get = values.__getitem__
     active: bool = get("active")
@@ -191,7 +191,7 @@ def virtual_server(
 
 
 def _real_servers(
-    judge: Judge, block: Block, virtual: dict[str, Any], file_format: Format, forwarding: Forwarding
+    judge: Judge, block: Virtual, virtual: dict[str, Any], file_format: Format, forwarding: Forwarding
 ) -> tuple[tuple[RealServer, ...], bool]:
     """Build the real servers; also tell whether one of them is of another family than the VIP."""
     vip: Address | None = virtual["address"]
@@ -210,13 +210,11 @@ def _real_servers(
         active: bool = get("active", default_active)
         check_port: int = get("port") or entry.port or port
         target = check_port if masquerading else port
-        upper = lower = 0
-        if len(values) > 3:  # hardly any real server says more than address, active and weight
-            upper, lower = get("upper_threshold", 0), get("lower_threshold", 0)
-            if lower and lower >= upper and entry.bad.isdisjoint(("upper_threshold", "lower_threshold")):
-                judge.refuse(
-                    "lower_threshold", f"less than upper_threshold, which is {upper}; got {lower}", index
-                )
+        upper, lower = get("upper_threshold", 0), get("lower_threshold", 0)
+        if lower and lower >= upper and entry.bad.isdisjoint(("upper_threshold", "lower_threshold")):
+            judge.refuse(
+                "lower_threshold", f"less than upper_threshold, which is {upper}; got {lower}", index
+            )
         if address is None:
             if active and "address" not in entry.bad:
                 judge.refuse("address", "missing; an active real server needs one", index)
@@ -420,7 +418,7 @@ def _marks_agree(facts: Sequence[Facts], notes: list[Note]) -> None:
 
 def config(
     given: dict[str, Any],
-    bad: set[str],
+    bad: frozenset[str],
     file_format: Format,
     virtual_servers: tuple[VirtualServer | None, ...],
     *,

@@ -233,16 +233,13 @@ class _Cutter:
 
     def _built(self, text: str, part: Part, network: Forwarding, *, alone: bool = True) -> Stretch:
         notes = part.notes
-        built = [
-            build.virtual_server(block, index, self.format, network, notes)
-            for index, block in enumerate(part.virtuals)
-        ]
+        built = [build.virtual_server(block, self.format, network, notes) for block in part.virtuals]
         if notes:
             notes = _with_lines(notes, text, self.reader)
         return Stretch(
             text,
             part.values,
-            frozenset(part.bad),
+            part.bad,
             tuple([server for server, _ in built]),
             tuple([facts for _, facts in built]),
             part.failovers,
@@ -262,10 +259,10 @@ def _network(stretches: Sequence[Stretch], network: Forwarding) -> Forwarding:
     return network
 
 
-def _settings(stretches: Sequence[Stretch], notes: list[Note]) -> tuple[dict[str, Any], set[str]]:
+def _settings(stretches: Sequence[Stretch], notes: list[Note]) -> tuple[dict[str, Any], frozenset[str]]:
     """Merge the global options; the last of several counts."""
     settings: dict[str, Any] = {}
-    bad: set[str] = set()
+    bad: frozenset[str] = frozenset()
     for stretch in stretches:
         if not stretch.settings and not stretch.bad:
             continue

@@ -1,6 +1,6 @@
 """Where a value stands in a file, and what is wrong with it.
 
-Both readers make the same tree of `Block`s out of their text: option names and values that
+Both readers make the same tree out of their text, a `Part`: option names and values that
 are already of the model's types, not yet judged together. No line numbers are kept: they are
 needed only when something is wrong, and each reader's `locate` then finds them again.
 """
@@ -66,22 +66,32 @@ class Note(msgspec.Struct, frozen=True, gc=False):
     line: int = 0  # from 1, within the stretch; 0: where `place` is
 
 
-class Block(msgspec.Struct):
-    """A virtual server or a real server as read; `values` by option name."""
+class Server(msgspec.Struct):
+    """A real server as read."""
 
     name: str
-    values: dict[str, Any] = {}  # msgspec copies an empty default
-    servers: list[Block] = []
-    bad: set[str] = set()  # options given, but refused: what depends on them is not judged
-    port: int = 0  # lvs.cf, real server: what it inherits from the virtual server above it
+    values: dict[str, Any]  # by option
+    bad: frozenset[str] = frozenset()  # options refused: what depends on them is not judged
+    port: int | None = None  # lvs.cf: what it inherits from the virtual server above it
+
+
+class Virtual(msgspec.Struct):
+    """A virtual server as read; in lvs.cf also a failover block."""
+
+    name: str
+    values: dict[str, Any]
+    bad: frozenset[str] = frozenset()
+    servers: list[Server] = []  # msgspec copies an empty default
+    index: int = 0
+    kind: str = "virtual"
 
 
 class Part(msgspec.Struct):
     """All that a reader found in a stretch of text."""
 
     values: dict[str, Any] = {}  # global options
-    bad: set[str] = set()
-    virtuals: list[Block] = []
+    bad: frozenset[str] = frozenset()
+    virtuals: list[Virtual] = []
     failovers: int = 0
     notes: list[Note] = []
     alone: bool = True  # false: means something else when read on its own than within its file

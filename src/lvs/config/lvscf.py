@@ -14,25 +14,37 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from lvs.config.located import Block, Note, Part, Place, Severity
-from lvs.config.options import BY_SCOPE, GLOBAL, SERVER, VIRTUAL, Kind, Option, Scope, unknown
+import msgspec
+
+from lvs.config.located import Note, Part, Place, Server, Severity, Virtual
+from lvs.config.options import BY_SCOPE, Kind, Option, Scope, unknown
 from lvs.config.values import FROM_WORD, Refused, shown
 from lvs.model import Format
 
 HEADER = "virtual "  # at the beginning of a line; where a text may be cut
 
-# What a line is: its first member says what the others are.
+# What a line is: the first member of its entry; the other two belong to it.
 SET, BLANK, SERVER_OPENS, CLOSES, BLOCK_OPENS, SET_TWO, SET_NOTED, WRONG, UNUSED, LONE_BRACE = range(10)
 #   SET           option, value
-#   SERVER_OPENS  name, problem or nothing
-#   CLOSES        -, warning or nothing
-#   BLOCK_OPENS   name, problem or nothing, kind, without brace
-#   SET_TWO       option, value, option of the second word, its value
-#   SET_NOTED     option, value, key as written, warning
-#   WRONG         key as written, problem, the line closes a block too
+#   SET_TWO       option, (value, option of the second word, its value)
+#   SET_NOTED     option, (value, key as written, warning)
 #   UNUSED        key, warning
-Line = tuple[Any, ...]
-_BLANK: Line = (BLANK,)
+#   WRONG         key as written, (problem, the line closes a block too)
+#   SERVER_OPENS  name, Opening
+#   BLOCK_OPENS   name, Opening
+#   CLOSES        warning or nothing
+Entry = tuple[int, str, Any]
+_BLANK: Entry = (BLANK, "", None)
+
+
+class Opening(msgspec.Struct, frozen=True):
+    """What else there is to say of a line that opens a block."""
+
+    kind: str
+    problem: str = ""
+    brace_missing: bool = False
+    closed: bool = False  # on the same line
+
 
 PAIRS = {(Scope.VIRTUAL, "address"): "device", (Scope.GLOBAL, "nat_router"): "nat_router_device"}
 ALIASES = {(Scope.VIRTUAL, "vip_mask"): "vip_nmask", (Scope.GLOBAL, "nat_mask"): "nat_nmask"}
@@ -50,6 +62,8 @@ def words(line: str) -> list[str]:
     a word other marks are text, and so are those behind a backslash (as in Piranha, where that
     was `"a"b"` and `"a\\"b"`). Backslashes stay: only `send` and `expect` decode them.
     """
+    if '"' not in line and "'" not in line:
+        return _WORD.findall(line)
     found: list[str] = []
     end = len(line.rstrip(" \t"))
     at = 0
@@ -83,126 +97,132 @@ def words(line: str) -> list[str]:
         at = scanned
 
 
-def _number_of_words(key: str, given: list[str], *, takes: int) -> Line:
+def _wrong(key: str, problem: str, *, closes: bool = False) -> Entry:
+    return (WRONG, key, (problem, closes))
+
+
+def _number_of_words(key: str, given: list[str], takes: int) -> Entry:
     """Say what is wrong with too many or too few words after `key =`."""
     if len(given) < takes:
         if takes == 2 and given:
             example = "10.0.0.5 eth0:1" if key == "address" else "192.168.1.254 eth1:1"
-            return (WRONG, key, f"two words are asked for, address and device: {key} = {example}", False)
-        return (WRONG, key, "the value is missing", False)
+            return _wrong(key, f"two words are asked for, address and device: {key} = {example}")
+        return _wrong(key, "the value is missing")
     extra = given[takes:]
     if any(word.startswith("#") for word in extra):
-        return (WRONG, key, _COMMENT_ADVICE, False)
+        return _wrong(key, _COMMENT_ADVICE)
     if extra[0] == "}":
-        return (WRONG, key, _BRACE_ADVICE, True)
+        return _wrong(key, _BRACE_ADVICE, closes=True)
     count = "two words are" if takes == 2 else "one word is"
-    return (WRONG, key, f"{count} asked for, got {len(given)}; quote a value that has blanks", False)
+    return _wrong(key, f"{count} asked for, got {len(given)}; quote a value that has blanks")
 
 
-def _value(scope: Scope, option: Option, written: str, given: list[str]) -> Line:
+def _value(scope: Scope, option: Option, written: str, given: list[str]) -> Entry:
     """Read the words after `written =`."""
     second = PAIRS.get((scope, option.name))
     takes = 1 if second is None else 2
     if len(given) != takes:
-        return _number_of_words(written, given, takes=takes)
+        return _number_of_words(written, given, takes)
     try:
         value, warning = FROM_WORD[option.kind](option, given[0])
         if second is not None:
             device, _ = FROM_WORD[Kind.DEVICE](option, given[1])
-            return (SET_TWO, option.name, value, second, device)
+            return (SET_TWO, option.name, (value, second, device))
     except Refused as refused:
         glued = option.kind is not Kind.TEXT and given[0].endswith("}") and len(given[0]) > 1
-        return (WRONG, written, f"{refused}; {_BRACE_ADVICE}" if glued else str(refused), glued)
+        return _wrong(written, f"{refused}; {_BRACE_ADVICE}" if glued else str(refused), closes=glued)
     if written != option.name:
-        warning = f"Piranha does not know this name; read as {option.name}" + (
-            f"; {warning}" if warning else ""
-        )
+        renamed = f"Piranha does not know this name; read as {option.name}"
+        warning = f"{renamed}; {warning}" if warning else renamed
     if warning:
-        return (SET_NOTED, option.name, value, written, warning)
+        return (SET_NOTED, option.name, (value, written, warning))
     return (SET, option.name, value)
 
 
-def _opening(kind: str, found: list[str]) -> tuple[str, str, bool, bool]:
-    """Read `virtual NAME {`: name, problem, brace missing, closed again on the same line."""
+def _opening(kind: str, found: list[str]) -> tuple[str, Opening]:
+    """Read `virtual NAME {`; return the name, and what else there is to say."""
     name = found[1] if len(found) > 1 else ""
     rest = found[2:]
-    closes = bool(rest) and rest[-1].endswith("}")
-    if len(found) == 3 and rest[0] == "{":
+    if len(rest) == 1 and rest[0] == "{":
+        if not name:
+            return name, Opening(kind, "the name is empty")
         if not name.isprintable() and re.search(r"[\0-\x1f\x7f]", name):
-            return name, f"control characters are refused in a name, got {shown(name)}", False, False
-        return name, "", False, False
+            return name, Opening(kind, f"control characters are refused in a name, got {shown(name)}")
+        return name, _CLEAN[kind]
+    asked = shown(f"{kind} {name} {{")[1:-1]
     if not rest:
         if name in ("", "{", "{}"):
-            return "", f"a name is missing: {kind} NAME {{", name == "", name == "{}"
+            return "", Opening(kind, f"a name is missing: {kind} NAME {{", name == "", name == "{}")
         if name.endswith("{"):
-            return name[:-1], f"a blank is missing before the brace: {kind} {name[:-1]} {{", False, False
-        return name, f"the opening brace belongs on this line: {kind} {name} {{", True, False
+            asked = shown(f"{kind} {name[:-1]} {{")[1:-1]
+            return name[:-1], Opening(kind, f"a blank is missing before the brace: {asked}")
+        return name, Opening(kind, f"the opening brace belongs on this line: {asked}", brace_missing=True)
+    closed = rest[-1].endswith("}")
+    brace_missing = "{" not in rest
     if name == "=":
-        return rest[0], f"no = here: {kind} {rest[0]} {{", "{" not in rest, closes
-    if rest[0] != "{":
-        if rest[0].startswith("#"):
-            return name, _COMMENT_ADVICE, True, False
-        if rest[0].startswith("{"):
-            return name, f"{_ONE_STATEMENT}: {kind} {name} {{", False, closes
-        return name, "a name is one word; quote one that has blanks", "{" not in rest, closes
-    if rest[1].startswith("#"):
-        return name, _COMMENT_ADVICE, False, False
-    return name, f"{_ONE_STATEMENT}: {kind} {name} {{", False, closes
+        asked = shown(f"{kind} {rest[0]} {{")[1:-1]
+        return rest[0], Opening(kind, f"no = stands here: {asked}", brace_missing, closed)
+    if any(word.startswith("#") for word in rest):
+        return name, Opening(kind, _COMMENT_ADVICE, brace_missing)
+    if rest[0].startswith("{"):
+        return name, Opening(kind, f"{_ONE_STATEMENT}: {asked}", closed=closed)
+    return name, Opening(kind, "a name is one word; quote one that has blanks", brace_missing, closed)
 
 
+_CLEAN = {kind: Opening(kind) for kind in ("virtual", "failover", "server")}
 _ONE_STATEMENT = "nothing else stands on the line that opens a block"
 
 
-def _statement(scope: Scope, line: str) -> Line:
+def _statement(scope: Scope, line: str) -> Entry:
     """Say what `line` is within a block of the kind `scope`."""
     stripped = line.strip(" \t")
     if not stripped or stripped[0] == "#":
         return _BLANK
     if "\0" in stripped:
-        return (WRONG, "", "a NUL byte; the file is damaged", False)
+        return _wrong("", "a NUL byte; the file is damaged")
     try:
         found = words(stripped)
     except Refused as refused:
         match = _WORD.match(stripped)
         first = match[0] if match else ""
-        return (WRONG, first if first in BY_SCOPE[scope] else "", str(refused), False)
+        if first in ("virtual", "failover", "server"):
+            kind = SERVER_OPENS if first == "server" else BLOCK_OPENS
+            return (kind, "", Opening(first, str(refused)))
+        return _wrong(first if first in BY_SCOPE[scope] else "", str(refused))
     first = found[0]
     if first in ("virtual", "failover"):
-        name, problem, brace_missing, closed = _opening(first, found)
-        return (BLOCK_OPENS, name, problem, first, brace_missing, closed)
+        return (BLOCK_OPENS, *_opening(first, found))
     if first == "server":
-        name, problem, brace_missing, closed = _opening(first, found)
-        return (SERVER_OPENS, name, problem, brace_missing, closed)
+        return (SERVER_OPENS, *_opening(first, found))
     if first == "}":
         lost = len(found) > 1 and not found[1].startswith("#")
-        return (CLOSES, "what follows the closing brace is ignored" if lost else "")
+        return (CLOSES, "what follows the closing brace is ignored" if lost else "", None)
     if first == "{":
-        return (LONE_BRACE,) if len(found) == 1 else (WRONG, "", "no block is opened by this brace", False)
+        problem = "no block is opened by this brace: it belongs on the line of the block's name"
+        return (LONE_BRACE, problem, None) if len(found) == 1 else _wrong("", problem)
     return _assignment(scope, first, found)
 
 
-def _assignment(scope: Scope, first: str, found: list[str]) -> Line:
+def _assignment(scope: Scope, first: str, found: list[str]) -> Entry:
     name = ALIASES.get((scope, first), first)
     option = BY_SCOPE[scope].get(name)
     if option is None or Format.LVS_CF not in option.formats:
         if scope is Scope.SERVER and first == "nmask":
             return (UNUSED, first, "a real server has no mask; ignored")
-        closes = found[-1] == "}" and len(found) > 1
-        return (WRONG, *_unknown_word(scope, first, found), closes)
+        key, problem = _unknown_word(scope, first, found)
+        return _wrong(key, problem, closes=len(found) > 1 and found[-1] == "}")
     if len(found) == 1 or found[1] != "=":
-        if first == "dirs" and len(found) == 1:
-            return (WRONG, first, "the value is missing", False)
-        example = f"{first} = {'...' if len(found) < 2 else found[1].lstrip('=') or '...'}"
-        return (WRONG, first, f"= between blanks is expected: {shown(example)[1:-1]}", False)
+        example = f"{first} = {found[1].lstrip('=') if len(found) > 1 else ''}".strip()
+        return _wrong(first, f"= between blanks is expected: {shown(example)[1:-1]}")
     given = found[2:]
-    if option.kind is Kind.UNUSED:
-        if name == "dirs":
-            if len(given) < 2 or given[0] != "[" or given[-1] != "]":
-                return (WRONG, first, "a list is asked for: [ a b c ]", False)
-        elif len(given) != 1:
-            return _number_of_words(first, given, takes=1)
-        return (UNUSED, first, f"{option.help}; ignored")
-    return _value(scope, option, first, given)
+    if option.kind is not Kind.UNUSED:
+        return _value(scope, option, first, given)
+    if name == "dirs" and given:
+        if len(given) < 2 or given[0] != "[" or given[-1] != "]":
+            return _wrong(first, "a list is asked for: [ a b c ]")
+    elif len(given) != 1:
+        return _number_of_words(first, given, takes=1)
+    return (UNUSED, first, f"{option.help}; ignored")
 
 
 def _unknown_word(scope: Scope, first: str, found: list[str]) -> tuple[str, str]:
@@ -225,19 +245,15 @@ def _unknown_word(scope: Scope, first: str, found: list[str]) -> tuple[str, str]
     return first, problem
 
 
-class Lines(dict[str, Line]):
+class Lines(dict[str, Entry]):
     """What each line says in a block of one kind, read when first asked for."""
 
     def __init__(self, scope: Scope) -> None:
         super().__init__()
         self.scope = scope
-        self.readers = {
-            name: (FROM_WORD[option.kind], option)
-            for name, option in BY_SCOPE[scope].items()
-            if option.kind in FROM_WORD and Format.LVS_CF in option.formats and (scope, name) not in PAIRS
-        }
+        self.readers = _READERS[scope]
 
-    def __missing__(self, line: str) -> Line:
+    def __missing__(self, line: str) -> Entry:
         # Most new lines are a clean `key = word`; the rest takes the long way, for the message.
         match = _SIMPLE.fullmatch(line)
         if match is not None:
@@ -255,6 +271,16 @@ class Lines(dict[str, Line]):
         return entry
 
 
+_READERS = {
+    scope: {
+        name: (FROM_WORD[option.kind], option)
+        for name, option in BY_SCOPE[scope].items()
+        if option.kind in FROM_WORD and Format.LVS_CF in option.formats and (scope, name) not in PAIRS
+    }
+    for scope in Scope
+}
+
+
 class Reader:
     """Reads any number of texts of one file, remembering their lines."""
 
@@ -265,171 +291,169 @@ class Reader:
 
     def read(self, text: str) -> Part:
         """Read a text that begins at top level; line ends are LF."""
-        return _Reading(self).read(text)
+        part = Part()
+        _Reading(self.lines, part).read(text)
+        return part
 
     def locate(self, text: str) -> dict[Place, int]:
         """Return the line of every option and block in a text, from 1; of repeated ones the last."""
-        reading = _Reading(self)
-        reading.places = {}
-        reading.read(text)
-        return reading.places
+        places: dict[Place, int] = {}
+        _Reading(self.lines, Part(), places).read(text)
+        return places
 
 
 class _Reading:
     """One pass over a text."""
 
-    def __init__(self, reader: Reader) -> None:
-        self.top = reader.lines[Scope.GLOBAL]
-        self.virtual = reader.lines[Scope.VIRTUAL]
-        self.server = reader.lines[Scope.SERVER]
-        self.places: dict[Place, int] | None = None
-        self.part = Part()
-        self.kind = "virtual"
-        self.index = -1  # of the open virtual or failover block among its kind
-        self.server_index = -1
+    def __init__(self, lines: dict[Scope, Lines], part: Part, places: dict[Place, int] | None = None) -> None:
+        self.lines = lines
+        self.part = part
+        self.places = places
+        self.block: Virtual | None = None  # the open virtual or failover block
+        self.block_line = 0
+        self.server: Server | None = None  # the open server block
+        self.server_line = 0
 
-    def _place(self, key: str = "") -> Place:
-        return Place(key, self.index, self.server_index, self.kind)
+    def read(self, text: str) -> None:  # noqa: PLR0915  one state machine
+        top, inside_virtual, inside_server = self.lines.values()
+        lines = top
+        values = self.part.values
+        locating = self.places is not None
+        brace_due = 0  # line after one that lacks its brace
+        for number, line in enumerate(text.split("\n"), 1):
+            what, key, value = lines[line]
+            if what == SET:
+                if locating or key in values:
+                    self._again(number, key, values)
+                values[key] = value
+            elif what == SERVER_OPENS:
+                if lines is inside_server:
+                    self._unclosed()
+                block = self.block
+                if block is None:
+                    server = Server(key, {})
+                    message = "a server block stands within a virtual block; is there a brace too many above?"
+                    self._note(number, "", message)
+                else:
+                    server = Server(key, {}, frozenset(), block.values.get("port", 80))
+                    block.servers.append(server)
+                self.server = server
+                self.server_line = number
+                values = server.values
+                lines = inside_server
+                if locating or value.problem:
+                    self._opened(number, value)
+                    brace_due = number + 1 if value.brace_missing else 0
+                    if value.closed:
+                        lines, values = self._close(number)
+            elif what == CLOSES:
+                if key:
+                    self._note(number, "", key, Severity.WARNING)
+                if lines is inside_server and self.block is not None:  # _close, for the many
+                    self.server = None
+                    lines, values = inside_virtual, self.block.values
+                else:
+                    lines, values = self._close(number)
+            elif what == BLANK:
+                pass
+            elif what == BLOCK_OPENS:
+                while lines is not top:
+                    self._unclosed()
+                    lines, values = self._close(number)
+                block = self._begin(key, value.kind, number)
+                values = block.values
+                lines = inside_virtual
+                if locating or value.problem:
+                    self._opened(number, value)
+                    brace_due = number + 1 if value.brace_missing else 0
+                    if value.closed:
+                        lines, values = self._close(number)
+            elif what == SET_TWO:
+                if locating or key in values:
+                    self._again(number, key, values)
+                values[key], values[value[1]] = value[0], value[2]
+            elif what == SET_NOTED:
+                if locating or key in values:
+                    self._again(number, key, values)
+                values[key] = value[0]
+                self._note(number, value[1], value[2], Severity.WARNING)
+            elif what == WRONG:
+                self._wrong(number, key, value[0])
+                if value[1] and lines is not top:
+                    lines, values = self._close(number)
+            elif what == UNUSED:
+                self._unused(number, key, value)
+            elif brace_due != number:  # LONE_BRACE
+                self._note(number, "", key)
+        while self.block is not None or self.server is not None:
+            self._unclosed()
+            self._close(0)
+
+    # Rare things; how far we are is in `block` and `server`.
+
+    def _place(self, key: str) -> Place:
+        if self.block is None:
+            return Place(key)
+        server = -1 if self.server is None else len(self.block.servers) - 1
+        return Place(key, self.block.index, server, self.block.kind)
 
     def _note(self, line: int, key: str, message: str, severity: Severity = Severity.ERROR) -> None:
         self.part.notes.append(Note(self._place(key), message, severity, line))
 
-    def read(self, text: str) -> Part:  # noqa: PLR0915  one state machine
+    def _begin(self, name: str, kind: str, line: int) -> Virtual:
         part = self.part
-        lines = self.top
-        values = part.values
-        holder: Part | Block = part  # whose values these are
-        block: Block | None = None  # the open virtual or failover block
-        opened: list[int] = []  # lines of the open blocks, the outer first
-        brace_due = 0  # line after one that lacks its brace
-        noting = self.places is not None
-        number = 0
-        for line in text.split("\n"):
-            number += 1
-            entry = lines[line]
-            what = entry[0]
-            if what == SET:
-                key = entry[1]
-                if key in values or noting:
-                    self._repeated(number, key, values)
-                values[key] = entry[2]
-            elif what == BLANK:
-                pass
-            elif what == SERVER_OPENS:
-                if lines is self.server:
-                    self._unclosed(opened.pop())
-                    self.server_index = -1
-                holder = Block(entry[1])
-                values = holder.values
-                lines = self.server
-                opened.append(number)
-                if block is None:
-                    self._note(
-                        number, "", "server stands in a virtual block only; is a brace too many above?"
-                    )
-                else:
-                    holder.port = block.values.get("port", 80)
-                    block.servers.append(holder)
-                    self.server_index = len(block.servers) - 1
-                if noting or entry[2]:
-                    self._opened(number, entry[2])
-                brace_due = number + 1 if entry[3] else 0
-                if entry[4]:
-                    opened.pop()
-                    self.server_index = -1
-                    holder, lines = (part, self.top) if block is None else (block, self.virtual)
-                    values = part.values if block is None else block.values
-            elif what == CLOSES or (what == WRONG and entry[3]):
-                if what == WRONG:
-                    self._wrong(number, entry, holder)
-                elif entry[1]:
-                    self._note(number, "", entry[1], Severity.WARNING)
-                if not opened:
-                    if what == CLOSES:
-                        self._note(number, "", "no block is open here; this brace closes nothing")
-                    continue
-                opened.pop()
-                if lines is self.server and block is not None:
-                    holder, values, lines = block, block.values, self.virtual
-                    self.server_index = -1
-                else:
-                    holder, values, lines = part, part.values, self.top
-                    block, self.index, self.server_index = None, -1, -1
-            elif what == BLOCK_OPENS:
-                while opened:
-                    self._unclosed(opened.pop())
-                    self.server_index = -1
-                block = holder = Block(entry[1])
-                values = block.values
-                lines = self.virtual
-                self.kind = entry[3]
-                self.server_index = -1
-                if self.kind == "virtual":
-                    self.index = len(part.virtuals)
-                    part.virtuals.append(block)
-                else:
-                    self.index = part.failovers
-                    part.failovers += 1
-                    self._note(
-                        number,
-                        "",
-                        "failover services are not supported; this block is checked and ignored",
-                        Severity.WARNING,
-                    )
-                opened.append(number)
-                if noting or entry[2]:
-                    self._opened(number, entry[2])
-                brace_due = number + 1 if entry[4] else 0
-                if entry[5]:
-                    opened.pop()
-                    holder, values, lines = part, part.values, self.top
-                    block, self.index = None, -1
-            elif what == SET_TWO:
-                _, key, value, second, device = entry
-                if key in values or noting:
-                    self._repeated(number, key, values)
-                values[key] = value
-                values[second] = device
-            elif what == SET_NOTED:
-                _, key, value, written, warning = entry
-                if key in values or noting:
-                    self._repeated(number, key, values)
-                values[key] = value
-                self._note(number, written, warning, Severity.WARNING)
-            elif what == WRONG:
-                self._wrong(number, entry, holder)
-            elif what == UNUSED:
-                if self.kind != "failover" or entry[1] not in ("start_cmd", "stop_cmd"):
-                    self._note(number, entry[1], entry[2], Severity.WARNING)
-            elif brace_due != number:
-                self._note(number, "", "no block is opened by this brace: it belongs on the line of the name")
-        while opened:
-            self._unclosed(opened.pop())
-            self.server_index = -1
-        return part
+        if kind == "virtual":
+            block = Virtual(name, {}, index=len(part.virtuals))
+            part.virtuals.append(block)
+        else:
+            block = Virtual(name, {}, index=part.failovers, kind=kind)
+            part.failovers += 1
+        self.block = block
+        self.block_line = line
+        if kind != "virtual":
+            message = "failover services are not supported; this block is checked and ignored"
+            self._note(line, "", message, Severity.WARNING)
+        return block
 
-    def _repeated(self, line: int, key: str, values: dict[str, Any]) -> None:
+    def _opened(self, line: int, opening: Opening) -> None:
+        if self.places is not None:
+            self.places[self._place("")] = line
+        if opening.problem:
+            self._note(line, "", opening.problem)
+
+    def _close(self, line: int) -> tuple[Lines, dict[str, Any]]:
+        """Close the inner block; return what holds for the lines that follow."""
+        if self.server is not None:
+            self.server = None
+            if self.block is not None:
+                return self.lines[Scope.VIRTUAL], self.block.values
+        elif self.block is not None:
+            self.block = None
+        else:
+            self._note(line, "", "no block is open here; this brace closes nothing")
+        return self.lines[Scope.GLOBAL], self.part.values
+
+    def _unclosed(self) -> None:
+        """Tell that the inner block has no end."""
+        line = self.block_line if self.server is None else self.server_line
+        self._note(line, "", "no closing brace is found for the block opened here; is the file complete?")
+
+    def _again(self, line: int, key: str, values: dict[str, Any]) -> None:
         if self.places is not None:
             self.places[self._place(key)] = line
         if key in values:
             self._note(line, key, "given before; the last one counts", Severity.WARNING)
 
-    def _opened(self, line: int, problem: str) -> None:
-        if self.places is not None:
-            self.places[self._place()] = line
-        if problem:
-            self._note(line, "", problem)
+    def _unused(self, line: int, key: str, warning: str) -> None:
+        if self.block is None or self.block.kind == "virtual" or key not in ("start_cmd", "stop_cmd"):
+            self._note(line, key, warning, Severity.WARNING)
 
-    def _unclosed(self, line: int) -> None:
-        self._note(
-            line, "", "no closing brace is found for the block that is opened here; is the file complete?"
-        )
-
-    def _wrong(self, line: int, entry: Line, holder: Part | Block) -> None:
-        _, key, problem, _ = entry
-        name = ALIASES.get((Scope.VIRTUAL if isinstance(holder, Block) else Scope.GLOBAL, key), key)
-        if name in VIRTUAL or name in GLOBAL or name in SERVER:
-            holder.bad.add(name)
+    def _wrong(self, line: int, key: str, problem: str) -> None:
+        """Take the option for refused, so that nothing is concluded from its absence."""
+        holder = self.server or self.block or self.part
+        name = ALIASES.get((Scope.GLOBAL if holder is self.part else Scope.VIRTUAL, key), key)
+        if key:
+            holder.bad |= {name}
             holder.values.pop(name, None)
             if self.places is not None:
                 self.places[self._place(name)] = line

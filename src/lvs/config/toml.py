@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli
 
-from lvs.config.located import BadSyntaxError, Block, Note, Part, Place
+from lvs.config.located import BadSyntaxError, Note, Part, Place, Server, Virtual
 from lvs.config.options import BY_SCOPE, Option, Scope, unknown
 from lvs.config.values import FROM_TOML, Refused, shown
 from lvs.model import Format
@@ -67,22 +67,27 @@ class Reader:
             part.virtuals.append(self._virtual(index, block, part))
         return part
 
-    def _virtual(self, index: int, table: dict[str, Any], part: Part) -> Block:
+    def _virtual(self, index: int, table: dict[str, Any], part: Part) -> Virtual:
         place = Place("", index)
         servers = table.pop("server", None)
-        block = Block(_name(table, place, part))
+        block = Virtual(_name(table, place, part), {}, index=index)
         self._settings(Scope.VIRTUAL, table, block, part.notes, place)
         if servers is None:
             return block
         for number, entry in enumerate(_tables(servers, "virtual.server", Place("server", index), part)):
             place = Place("", index, number)
-            server = Block(_name(entry, place, part))
+            server = Server(_name(entry, place, part), {})
             self._settings(Scope.SERVER, entry, server, part.notes, place)
             block.servers.append(server)
         return block
 
     def _settings(
-        self, scope: Scope, table: dict[str, Any], holder: Part | Block, notes: list[Note], place: Place
+        self,
+        scope: Scope,
+        table: dict[str, Any],
+        holder: Part | Virtual | Server,
+        notes: list[Note],
+        place: Place,
     ) -> None:
         read = self.values[scope].read
         values = holder.values
@@ -90,7 +95,7 @@ class Reader:
             try:
                 values[key] = read(key, value)
             except Refused as refused:
-                holder.bad.add(key)
+                holder.bad |= {key}
                 notes.append(Note(Place(key, place.block, place.server), str(refused)))
 
     def locate(self, text: str) -> dict[Place, int]:

@@ -206,18 +206,26 @@ def _usable(number: int) -> None:
 
 
 def _cf_address(option: Option, word: str) -> tuple[Address | None, str]:
-    number = _ipv4(word)
-    if number is None:
+    try:  # as _ipv4 and _usable, at half the time: in big files this is half of the reading
+        one, two, three, four = word.split(".")
+        number = _OCTETS[one] << 24 | _OCTETS[two] << 16 | _OCTETS[three] << 8 | _OCTETS[four]
+    except (ValueError, KeyError):
+        pass
+    else:
+        if 0x01000000 <= number < 0xE0000000:
+            return IPv4Address(number), ""
+    found = _ipv4(word)
+    if found is None:
         if ":" in word:
             raise Refused(
                 f"an IPv4 address is asked for, got {shown(word)}; "
                 "IPv6 is for lvs.toml: lvsd convert --to toml writes one from this file"
             )
         raise Refused(_why_not_ipv4(word))
-    if not number and option.zero_is_unset:
+    if not found and option.zero_is_unset:
         return None, ""
-    _usable(number)
-    return IPv4Address(number), ""
+    _usable(found)
+    return IPv4Address(found), ""
 
 
 def _toml_address(option: Option, value: object) -> Address | None:

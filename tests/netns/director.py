@@ -1,0 +1,91 @@
+"""lvsd on a machine of the lab, as tests use it."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lab import Machine, Process
+
+Seen = TypeVar("Seen")
+
+LVSD = str(Path(sys.executable).parent / "lvsd")
+SLOWEST_S = 60.0  # an emulated guest is about fifteen times slower than its host
+
+
+class Director:
+    """A machine with lvsd, its file, and its kernel's table."""
+
+    def __init__(self, machine: Machine, file: str = "/etc/lvs/lvs.toml") -> None:
+        self.machine = machine
+        self.file = file
+        self.process: Process | None = None
+
+    def start(self, text: str | None = None, *options: str) -> None:
+        """Start lvsd, with a new file if there is one, and wait until it has applied it."""
+        if text is not None:
+            self.machine.write(self.file, text)
+        self.process = self.machine.spawn(LVSD, "run", "--config", self.file, *options)
+        self.process.expect(" applied: ", SLOWEST_S)
+
+    def stop(self) -> str:
+        """Stop lvsd; all that it said."""
+        assert self.process is not None
+        assert self.process.stop() == 0, self.process.output()
+        return self.process.output()
+
+    @property
+    def said(self) -> str:
+        """All that lvsd has said so far."""
+        assert self.process is not None
+        return self.process.output()
+
+    def save(self, text: str) -> str:
+        """Save a file as an editor does, by rename over the old one; what lvsd then says of it."""
+        before = len(self.said)
+        self.machine.write(self.file + ".new", text)
+        self.machine.run("mv", self.file + ".new", self.file)
+        return self.wait_for(r"( applied: | nothing to change| refused: )[^\n]*\n", before)
+
+    def wait_for(self, pattern: str, since: int = 0) -> str:
+        """Wait until lvsd has said something that matches; all of it since then."""
+        return until(lambda: self.said[since:], lambda said: re.search(pattern, said) is not None)
+
+    def lvsd(self, *arguments: str, check: bool = True) -> str:
+        """A command of lvsd; what it prints."""
+        result = self.machine.run(LVSD, *arguments, check=check)
+        return result.out + result.err
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.machine.run(LVSD, "status", "--json").out)
+        return found
+
+    def table(self) -> list[str]:
+        """The kernel's table, as another program reads it."""
+        return sorted(self.machine.run("ipvsadm", "-Sn", root="tree").out.splitlines())
+
+    def addresses(self) -> set[str]:
+        """Addresses with prefix and label of all devices but lo."""
+        shown = json.loads(self.machine.run("ip", "-json", "address").out)
+        return {
+            f"{one['local']}/{one['prefixlen']} {one.get('label', device['ifname'])}"
+            for device in shown
+            if device["ifname"] != "lo"
+            for one in device["addr_info"]
+            if one["scope"] == "global"
+        }
+
+
+def until(look: Callable[[], Seen], good: Callable[[Seen], bool], limit_s: float = SLOWEST_S) -> Seen:
+    """Look again and again until it is good."""
+    end = time.monotonic() + limit_s
+    while not good(seen := look()):
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {limit_s:.0f} s; last seen:\n{seen}")
+        time.sleep(0.05)
+    return seen

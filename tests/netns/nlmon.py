@@ -1,0 +1,61 @@
+"""What is said to the kernel over netlink in a machine, captured by the kernel's own monitor.
+
+A second witness beside lvsd's word: an nlmon device and tcpdump. Source: drivers/net/nlmon.c;
+the link type is LINKTYPE_NETLINK, a 16-byte cooked header that ends in the protocol family.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from lab import Machine
+
+REQUEST = 0x1  # NLM_F_REQUEST: dumps come back under the same command numbers, without it
+ROUTE, GENERIC = 0, 16
+RTM_NEWADDR, RTM_DELADDR = 20, 21
+IPVS_WRITES = {1: "-A", 2: "-E", 3: "-D", 5: "-a", 6: "-e", 7: "-d", 12: "--set", 16: "zero", 17: "-C"}
+FILE = "/tmp/netlink.pcap"
+
+
+class Witness:
+    """Captures from its making to `writes`."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        machine.run("ip", "link", "add", "nlmon0", "type", "nlmon")
+        machine.run("ip", "link", "set", "nlmon0", "up")
+        arguments = ("-i", "nlmon0", "--immediate-mode", "-U", "-B", "8192", "-w", FILE, "-Z", "root")
+        self._tcpdump = machine.spawn("tcpdump", *arguments, root="tree")
+        self._tcpdump.expect("listening on")
+
+    def writes(self) -> list[str]:
+        """The writes since the start, in order: ipvsadm's letters, `address add`, `address del`."""
+        self._tcpdump.stop()
+        self._machine.run("ip", "link", "del", "nlmon0")
+        return list(_writes(self._machine.read_bytes(FILE, root="tree")))
+
+
+def _writes(pcap: bytes) -> list[str]:
+    found, at = [], 24
+    while at + 16 <= len(pcap):
+        size = struct.unpack_from("<I", pcap, at + 8)[0]
+        packet = pcap[at + 16 : at + 16 + size]
+        at += 16 + size
+        (family,) = struct.unpack_from(">14xH", packet)
+        if family in (ROUTE, GENERIC):
+            found += _messages(packet[16:], family)
+    return found
+
+
+def _messages(data: bytes, family: int) -> list[str]:
+    found, at = [], 0
+    while at + 20 <= len(data):
+        size, kind, flags = struct.unpack_from("=IHH", data, at)
+        if not flags & REQUEST:
+            pass
+        elif family == ROUTE and kind in (RTM_NEWADDR, RTM_DELADDR):
+            found.append("address add" if kind == RTM_NEWADDR else "address del")
+        elif family == GENERIC and kind > 0x10 and data[at + 16] in IPVS_WRITES:
+            found.append(IPVS_WRITES[data[at + 16]])
+        at += max(16, size + 3 & ~3)
+    return found

@@ -1,0 +1,206 @@
+"""The laws of the diff, against `apply` and a dumb twin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import reduce
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import strategies
+from lvs.kernel.diff import diff
+from lvs.kernel.state import (
+    AddDestination,
+    AddService,
+    Destination,
+    DestinationKey,
+    DropVip,
+    KernelState,
+    LoadModule,
+    Op,
+    RemoveDestination,
+    RemoveService,
+    Service,
+    ServiceKey,
+    ServiceOptions,
+    SetDestination,
+    SetService,
+    SetSysctl,
+    SetTimeouts,
+    TakeVip,
+    Timeouts,
+    apply,
+)
+
+pairs = st.tuples(strategies.small_states, strategies.small_states)
+
+
+def carried_out(ops: Iterable[Op], state: KernelState) -> KernelState:
+    return reduce(lambda at, op: apply(op, at), ops, state)
+
+
+def on_the_way(ops: Iterable[Op], state: KernelState) -> Iterator[KernelState]:
+    """Every state passed, first and last included."""
+    yield state
+    for op in ops:
+        state = apply(op, state)
+        yield state
+
+
+def arrival(actual: KernelState, desired: KernelState) -> KernelState:
+    """`desired`, with what it leaves alone as it is: timeouts of 0, other sysctls, loaded modules."""
+    was, want = actual.timeouts, desired.timeouts
+    return KernelState(
+        services=desired.services,
+        vips=desired.vips,
+        timeouts=Timeouts(want.tcp_s or was.tcp_s, want.tcpfin_s or was.tcpfin_s, want.udp_s or was.udp_s),
+        sysctls=actual.sysctls | desired.sysctls,
+        modules=actual.modules | desired.modules,
+    )
+
+
+@given(pairs)
+def test_arrives(pair: tuple[KernelState, KernelState]) -> None:
+    actual, desired = pair
+    assert carried_out(diff(actual, desired), actual) == arrival(actual, desired)
+
+
+@given(strategies.small_states)
+def test_nothing_to_do_is_nothing_done(state: KernelState) -> None:
+    assert diff(state, state) == ()
+
+
+@given(pairs)
+def test_twice_changes_nothing(pair: tuple[KernelState, KernelState]) -> None:
+    actual, desired = pair
+    assert diff(carried_out(diff(actual, desired), actual), desired) == ()
+
+
+@given(pairs, st.data())
+def test_cut_anywhere_and_diffed_again_arrives(
+    pair: tuple[KernelState, KernelState], data: st.DataObject
+) -> None:
+    actual, desired = pair
+    ops = diff(actual, desired)
+    halfway = carried_out(ops[: data.draw(st.integers(0, len(ops)))], actual)
+    assert carried_out(diff(halfway, desired), halfway) == arrival(actual, desired)
+
+
+@given(pairs)
+def test_what_both_serve_is_served_throughout(pair: tuple[KernelState, KernelState]) -> None:
+    actual, desired = pair
+    for state in on_the_way(diff(actual, desired), actual):
+        for key, service in actual.services.items():
+            if key in desired.services:
+                both = service.destinations.keys() & desired.services[key].destinations.keys()
+                assert both <= state.services[key].destinations.keys()
+
+
+@given(pairs)
+def test_a_service_is_never_empty_on_the_way(pair: tuple[KernelState, KernelState]) -> None:
+    """Where it had a real server and will have one, though it may be another."""
+    actual, desired = pair
+    lasting = {
+        key
+        for key, service in actual.services.items()
+        if service.destinations and key in desired.services and desired.services[key].destinations
+    }
+    for state in on_the_way(diff(actual, desired), actual):
+        assert all(state.services[key].destinations for key in lasting)
+
+
+@given(pairs)
+def test_a_held_vip_has_its_services(pair: tuple[KernelState, KernelState]) -> None:
+    """A VIP is dropped before its old services go, and taken when its new ones are whole."""
+    actual, desired = pair
+    for state in on_the_way(diff(actual, desired), actual):
+        if state.vips - desired.vips:
+            assert state.services.keys() >= actual.services.keys()
+        if state.vips - actual.vips:
+            assert all(state.services.get(key) == service for key, service in desired.services.items())
+
+
+@given(pairs)
+def test_what_both_hold_is_held_throughout(pair: tuple[KernelState, KernelState]) -> None:
+    actual, desired = pair
+    for state in on_the_way(diff(actual, desired), actual):
+        assert state.vips >= actual.vips & desired.vips
+
+
+ORDER: tuple[tuple[type[Op], ...], ...] = (
+    (DropVip,),
+    (LoadModule,),
+    (SetSysctl,),
+    (SetTimeouts,),
+    (AddService, SetService, AddDestination, SetDestination, RemoveDestination),
+    (TakeVip,),
+    (RemoveService,),
+)
+
+
+@given(pairs)
+def test_order_is_as_documented(pair: tuple[KernelState, KernelState]) -> None:
+    places = [next(n for n, kinds in enumerate(ORDER) if isinstance(op, kinds)) for op in diff(*pair)]
+    assert places == sorted(places)
+
+
+def twin(actual: KernelState, desired: KernelState) -> set[Op]:
+    """The same operations, found by comparing sets and in no order."""
+    ops: set[Op] = {DropVip(vip) for vip in actual.vips - desired.vips}
+    ops |= {TakeVip(vip) for vip in desired.vips - actual.vips}
+    ops |= {LoadModule(name) for name in desired.modules - actual.modules}
+    ops |= {SetSysctl(*item) for item in desired.sysctls.items() - actual.sysctls.items()}
+    have, want = actual.timeouts, desired.timeouts
+    times = [(have.tcp_s, want.tcp_s), (have.tcpfin_s, want.tcpfin_s), (have.udp_s, want.udp_s)]
+    if any(new not in (0, old) for old, new in times):
+        ops.add(SetTimeouts(Timeouts(*(0 if new == old else new for old, new in times))))
+    one = {(key, service.options) for key, service in actual.services.items()}
+    other = {(key, service.options) for key, service in desired.services.items()}
+    for key, options in other - one:
+        ops.add(SetService(key, options) if key in actual.services else AddService(key, options))
+    ops |= {RemoveService(key) for key in actual.services.keys() - desired.services.keys()}
+    before, after = set(_rows(actual)), set(_rows(desired))
+    here = {row[:2] for row in before}
+    for row in after - before:
+        ops.add(SetDestination(*row) if row[:2] in here else AddDestination(*row))
+    for of, gone in here - {row[:2] for row in after}:
+        if of in desired.services:
+            ops.add(RemoveDestination(of, gone))
+    return ops
+
+
+def _rows(state: KernelState) -> Iterator[tuple[ServiceKey, DestinationKey, Destination]]:
+    for key, service in state.services.items():
+        for destination_key, destination in service.destinations.items():
+            yield key, destination_key, destination
+
+
+@given(pairs)
+def test_dumb_twin(pair: tuple[KernelState, KernelState]) -> None:
+    ops = diff(*pair)
+    assert set(ops) == twin(*pair)
+    assert len(ops) == len(set(ops))
+
+
+@settings(max_examples=15)
+@given(strategies.two_states())
+def test_the_whole_option_space(pair: tuple[KernelState, KernelState]) -> None:
+    actual, desired = pair
+    ops = diff(actual, desired)
+    assert set(ops) == twin(actual, desired)
+    assert carried_out(ops, actual) == arrival(actual, desired)
+
+
+def test_the_identical_service_is_not_looked_at() -> None:
+    """What makes a reload of one change in 10,000 cheap."""
+
+    class Untouchable(dict[DestinationKey, Destination]):
+        def __eq__(self, other: object) -> bool:
+            raise AssertionError("looked at")
+
+        __hash__ = None
+
+    key = strategies.KEYS[0]
+    service = Service(ServiceOptions("rr", 0, 0, strategies.ALL_IPV4, ""), Untouchable())
+    assert diff(KernelState({key: service}), KernelState({key: service})) == ()

@@ -1,0 +1,67 @@
+"""Each errno of ip_vs_ctl.c, as a sentence that names what to do, and its name."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import strategies
+from lvs.kernel.refusal import reason
+from lvs.kernel.state import (
+    ROUTE,
+    AddDestination,
+    AddService,
+    Destination,
+    DestinationKey,
+    RemoveDestination,
+    RemoveService,
+    ServiceOptions,
+    SetDestination,
+    SetService,
+    SetTimeouts,
+    TableOp,
+    Timeouts,
+)
+
+KEY = strategies.KEYS[0]
+REAL = DestinationKey(strategies.REALS[4][0], 80)
+ADD = AddService(KEY, ServiceOptions("mh", 0, 0, strategies.ALL_IPV4, ""))
+SET = SetService(KEY, ServiceOptions("wlc", 0, 60, strategies.ALL_IPV4, "sip"))
+ADD_REAL = AddDestination(KEY, REAL, Destination(ROUTE, 1))
+SET_REAL = SetDestination(KEY, REAL, Destination(ROUTE, 1))
+
+
+@pytest.mark.parametrize(
+    ("op", "code", "said"),
+    [
+        (ADD, errno.EPERM, "not permitted: run lvsd as root or give it CAP_NET_ADMIN (EPERM)"),
+        (ADD, errno.ENOENT, "this kernel has no scheduler ip_vs_mh: install the module (ENOENT)"),
+        (SET, errno.ENOENT, "no scheduler ip_vs_wlc or persistence engine ip_vs_pe_sip: install the module"),
+        (ADD, errno.EEXIST, "somebody else added it just now"),
+        (ADD, errno.EINVAL, "the kernel does not take these options together (EINVAL)"),
+        (ADD, errno.EAFNOSUPPORT, "built without this address family or option (EAFNOSUPPORT)"),
+        (ADD, errno.ENOMEM, "the kernel has no memory for it (ENOMEM)"),
+        (SET, errno.ESRCH, "somebody else removed this virtual server just now"),
+        (RemoveService(KEY), errno.ESRCH, "somebody else removed this virtual server just now"),
+        (ADD_REAL, errno.ESRCH, "somebody else removed this virtual server just now"),
+        (ADD_REAL, errno.EEXIST, "somebody else added it just now"),
+        (ADD_REAL, errno.EINVAL, "its address is not unicast here (is the loopback device up"),
+        (SET_REAL, errno.EINVAL, "of another family while the sync daemon runs (EINVAL)"),
+        (SET_REAL, errno.ENOENT, "somebody else removed this real server just now"),
+        (RemoveDestination(KEY, REAL), errno.ENOENT, "somebody else removed this real server just now"),
+        (SetTimeouts(Timeouts(1, 1, 1)), errno.EINVAL, "the kernel refused (EINVAL)"),
+        (ADD, 5000, "the kernel refused (5000)"),
+    ],
+)
+def test_reasons(op: TableOp, code: int, said: str) -> None:
+    assert said in reason(op, code)
+
+
+@given(strategies.table_ops(), st.sampled_from(sorted(errno.errorcode)))
+def test_every_errno_has_a_sentence_and_its_name(op: TableOp, code: int) -> None:
+    said = reason(op, code)
+    assert said.endswith(f" ({errno.errorcode[code]})")
+    assert "\n" not in said

@@ -494,15 +494,13 @@ def _pair(judge: Judge, values: dict[str, Any], given: dict[str, Any]) -> Pair:
     keepalive: float = get("keepalive")
     deadtime: float = get("deadtime")
     if keepalive >= deadtime and judge.sound("keepalive", "deadtime"):
-        option = "keepalive" if "keepalive" in given else "deadtime"
-        unwritten = (
-            "" if {"keepalive", "deadtime"} <= given.keys() else " (the one not given has its default)"
-        )
-        judge.refuse(
-            option,
-            f"keepalive is less than deadtime, a third of it at most is wise; "
-            f"got {keepalive:g} and {deadtime:g}{unwritten}",
-        )
+        if "keepalive" in given:
+            default = "" if "deadtime" in given else ", its default"
+            asked = f"less than deadtime is asked for ({deadtime:g}{default})"
+            judge.refuse("keepalive", f"{asked}, got {keepalive:g}")
+        else:
+            asked = f"more than keepalive is asked for ({keepalive:g}, its default)"
+            judge.refuse("deadtime", f"{asked}, got {deadtime:g}")
     return Pair(
         primary,
         primary_private,

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lvs.config import build
-from lvs.config.located import BadSyntaxError, Note, Place, Problem, Severity
+from lvs.config.located import GIVEN_BEFORE, BadSyntaxError, Note, Place, Problem, Severity
 from lvs.config.options import GLOBAL
 from lvs.model import Config, Format, Forwarding, VirtualServer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from lvs.config import lvscf, toml
     from lvs.config.located import Part
@@ -86,12 +86,18 @@ def load(
         before = previous or Loaded(None, (), file_format)
         return Loaded(None, _problems(file, (), notes), file_format, before.stretches, before.network)
 
-    settings, bad = _settings(stretches, notes)
+    settings, bad, again = _settings(stretches)
     virtual_servers = tuple([server for stretch in stretches for server in stretch.virtual_servers])
     facts = [fact for stretch in stretches for fact in stretch.facts]
     build.across(facts, syncdaemon=settings.get("syncdaemon", False), notes=notes)
     config = build.config(settings, bad, file_format, virtual_servers, facts=facts, notes=notes)
-    problems = _problems(file, stretches, list(_located(notes, stretches, cutter.reader)) if notes else ())
+    if notes or again:
+        finder = _Finder(stretches, cutter.reader)
+        notes = [note if note.line else finder.located(note) for note in notes]
+        for index, key in again:
+            if key != "nat_router_device":  # lvs.cf: half of nat_router
+                notes.append(finder.located(Note(Place(key), GIVEN_BEFORE, Severity.WARNING), index))
+    problems = _problems(file, stretches, notes)
     if any(problem.severity is Severity.ERROR for problem in problems):
         return Loaded(None, problems, file_format, stretches, network)
     return Loaded(config, problems, file_format, stretches, network)
@@ -259,20 +265,17 @@ def _network(stretches: Sequence[Stretch], network: Forwarding) -> Forwarding:
     return network
 
 
-def _settings(stretches: Sequence[Stretch], notes: list[Note]) -> tuple[dict[str, Any], frozenset[str]]:
-    """Merge the global options; the last of several counts."""
+def _settings(stretches: Sequence[Stretch]) -> tuple[dict[str, Any], frozenset[str], list[tuple[int, str]]]:
+    """Merge the global options; also return those given before, with the index of their stretch."""
     settings: dict[str, Any] = {}
     bad: frozenset[str] = frozenset()
-    for stretch in stretches:
-        if not stretch.settings and not stretch.bad:
-            continue
-        repeated = (settings.keys() & stretch.settings.keys()) - {"nat_router_device"}  # half of nat_router
-        notes.extend(
-            Note(Place(key), "given before; the last one counts", Severity.WARNING) for key in repeated
-        )
-        settings.update(stretch.settings)
-        bad |= stretch.bad
-    return settings, bad
+    again: list[tuple[int, str]] = []
+    for index, stretch in enumerate(stretches):
+        if stretch.settings or stretch.bad:
+            again += [(index, key) for key in stretch.settings if key in settings]
+            settings.update(stretch.settings)
+            bad |= stretch.bad
+    return settings, bad, again
 
 
 # --- lines: needed only when there is something to tell
@@ -301,28 +304,31 @@ def _with_lines(notes: Sequence[Note], text: str, reader: Reader) -> list[Note]:
     ]
 
 
-def _located(notes: Sequence[Note], stretches: Sequence[Stretch], reader: Reader) -> Iterator[Note]:
-    """Fill in the lines of notes whose places count through the whole file."""
-    firsts = [0, *accumulate(len(stretch.virtual_servers) for stretch in stretches)]
-    lines_before = [0, *accumulate(stretch.text.count("\n") for stretch in stretches)]
-    known: dict[int, dict[Place, int]] = {}
-    for note in notes:
+class _Finder:
+    """Finds the lines of what concerns the file as a whole."""
+
+    def __init__(self, stretches: Sequence[Stretch], reader: Reader) -> None:
+        self.stretches = stretches
+        self.reader = reader
+        self.firsts = [0, *accumulate(len(stretch.virtual_servers) for stretch in stretches)]
+        self.lines_before = [0, *accumulate(stretch.text.count("\n") for stretch in stretches)]
+        self.homes = {
+            key: index for index, stretch in enumerate(stretches) for key in (*stretch.settings, *stretch.bad)
+        }
+        self.known: dict[int, dict[Place, int]] = {}
+
+    def located(self, note: Note, index: int | None = None) -> Note:
+        """Fill in the line; `index` is the stretch, if it is not the last that sets the option."""
         place = note.place
-        if note.line:
-            yield note
-            continue
         if place.block >= 0:
-            index = bisect_right(firsts, place.block) - 1
-            inner = msgspec.structs.replace(place, block=place.block - firsts[index])
-        else:
-            holders = [
-                i for i, stretch in enumerate(stretches) if place.key in stretch.settings.keys() | stretch.bad
-            ]
-            index, inner = (holders or [0])[-1], place
-        if index not in known:
-            known[index] = reader.locate(stretches[index].text)
-        line = _line(inner, known[index])
-        yield msgspec.structs.replace(note, line=line + lines_before[index] if line else 0)
+            index = bisect_right(self.firsts, place.block) - 1
+            place = msgspec.structs.replace(place, block=place.block - self.firsts[index])
+        elif index is None:
+            index = self.homes.get(place.key, 0)
+        if index not in self.known:
+            self.known[index] = self.reader.locate(self.stretches[index].text)
+        line = _line(place, self.known[index])
+        return msgspec.structs.replace(note, line=line + self.lines_before[index] if line else 0)
 
 
 def _problems(file: str, stretches: Sequence[Stretch], notes: Sequence[Note]) -> tuple[Problem, ...]:

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+GIVEN_BEFORE = "given before; the last one counts"
+
 
 class Severity(StrEnum):
     ERROR = "error"  # the file is refused

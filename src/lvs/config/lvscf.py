@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from lvs.config.located import Note, Part, Place, Server, Severity, Virtual
+from lvs.config.located import GIVEN_BEFORE, Note, Part, Place, Server, Severity, Virtual
 from lvs.config.options import BY_SCOPE, Kind, Option, Scope, unknown
 from lvs.config.values import FROM_WORD, Refused, shown
 from lvs.model import Format
@@ -212,7 +212,7 @@ def _assignment(scope: Scope, first: str, found: list[str]) -> Entry:
         key, problem = _unknown_word(scope, first, found)
         return _wrong(key, problem, closes=len(found) > 1 and found[-1] == "}")
     if len(found) == 1 or found[1] != "=":
-        example = f"{first} = {found[1].lstrip('=') if len(found) > 1 else ''}".strip()
+        example = f"{first} = {' '.join(found[1:]).lstrip('= ') or '...'}"
         return _wrong(first, f"= between blanks is expected: {shown(example)[1:-1]}")
     given = found[2:]
     if option.kind is not Kind.UNUSED:
@@ -442,7 +442,7 @@ class _Reading:
         if self.places is not None:
             self.places[self._place(key)] = line
         if key in values:
-            self._note(line, key, "given before; the last one counts", Severity.WARNING)
+            self._note(line, key, GIVEN_BEFORE, Severity.WARNING)
 
     def _unused(self, line: int, key: str, warning: str) -> None:
         if self.block is None or self.block.kind == "virtual" or key not in ("start_cmd", "stop_cmd"):

@@ -73,6 +73,7 @@ class Option(msgspec.Struct, frozen=True):
     high: float = 0
     choices: type[StrEnum] | None = None
     formats: tuple[Format, ...] = (Format.LVS_CF, Format.TOML)
+    toml_words: tuple[str, ...] = ()  # those of the choices that lvs.cf does not have
     zero_is_unset: bool = False  # 0.0.0.0 is written for "none"; elsewhere it is refused
     always: bool = False  # written to lvs.toml even when it is the default
     unit: str = ""
@@ -207,7 +208,15 @@ OPTIONS: tuple[Option, ...] = (
     _virtual("vip_nmask", Kind.MASK, "mask of the VIP on its device"),
     _virtual("sorry_server", Kind.ADDRESS, "server used when no real server is up", zero_is_unset=True),
     _virtual("fwmark", Kind.INTEGER, "firewall mark that replaces VIP and port; 0: none", 0, high=2**32 - 1),
-    _virtual("protocol", Kind.CHOICE, "protocol", Protocol.TCP, choices=Protocol, always=True),
+    _virtual(
+        "protocol",
+        Kind.CHOICE,
+        "protocol",
+        Protocol.TCP,
+        choices=Protocol,
+        toml_words=(Protocol.SCTP,),
+        always=True,
+    ),
     _virtual("port", Kind.PORT, "port", 80, toml=None, always=True),
     _virtual(
         "scheduler",
@@ -302,14 +311,28 @@ KNOWN_MISTAKES: dict[str, str] = {
 }
 
 
-def suggestion(word: str, known: list[str]) -> str:
+def suggestion(word: str, known: list[str], likeness: float = 0.65) -> str:
     """Return `; did you mean "scheduler"?`, or nothing if no known word is close."""
     if len(word) > 40:
         return ""
     import difflib
 
-    close = difflib.get_close_matches(word.lower(), known, 1, 0.7)
+    close = difflib.get_close_matches(word.lower(), known, 1, likeness)
     return f'; did you mean "{close[0]}"?' if close else ""
+
+
+_WHERE = {
+    Format.LVS_CF: {
+        Scope.GLOBAL: "outside all blocks",
+        Scope.VIRTUAL: "in a virtual block",
+        Scope.SERVER: "in a server block",
+    },
+    Format.TOML: {
+        Scope.GLOBAL: "above the first [[virtual]]",
+        Scope.VIRTUAL: "in [[virtual]]",
+        Scope.SERVER: "in [[virtual.server]]",
+    },
+}
 
 
 def unknown(name: str, scope: Scope, file_format: Format) -> str:
@@ -327,7 +350,7 @@ def unknown(name: str, scope: Scope, file_format: Format) -> str:
         other for other in Scope if name in BY_SCOPE[other] and file_format in BY_SCOPE[other][name].formats
     ]
     if homes:
-        where = "outside all blocks" if homes[0] is Scope.GLOBAL else f"in a {homes[0]} block"
+        where = _WHERE[file_format][homes[0]]
         return f"unknown option here; it belongs {where}"
     names = [option.name for option in BY_SCOPE[scope].values() if file_format in option.formats]
     return "unknown option" + suggestion(name, names)

@@ -203,6 +203,10 @@ def to_cf(config: Config, file: str = "lvs.cf") -> str:
     return "\n".join(text) + "\n"
 
 
+def _in_words(value: Any) -> str:
+    return ", ".join(_plain(value)) if isinstance(value, frozenset) else shown(_plain(value))
+
+
 class _CfWriter:
     """Writes lines, and collects what cannot be written."""
 
@@ -233,7 +237,7 @@ class _CfWriter:
             if option.name in ("device", "nat_router_device"):
                 continue  # beside their addresses
             if Format.LVS_CF not in option.formats:
-                self.refuse(here, f"lvs.cf has no such option; it is {shown(_plain(value))}")
+                self.refuse(here, f"lvs.cf has no such option; it is {_in_words(value)}")
                 continue
             word = self._value(option, value, here)
             second = PAIRS.get((scope, option.name))
@@ -261,6 +265,8 @@ class _CfWriter:
             return f'"{value}"'
         if option.kind is Kind.ADDRESS and not isinstance(value, IPv4Address):
             self.refuse(place, f"lvs.cf has IPv4 only, and this is {value}")
+        if value in option.toml_words:
+            self.refuse(place, f"lvs.cf has no {value}")
         if option.kind is Kind.MASK and not isinstance(value, str):
             self.refuse(place, "lvs.cf has IPv4 masks only")
         return self.word(str(value), place)

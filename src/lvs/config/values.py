@@ -63,10 +63,10 @@ _DIGITS = re.compile(r"[+-]?[0-9]+")
 _INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))")
 
 
-def _in_range(option: Option, value: float) -> None:
-    if not option.low <= value <= option.high:  # not-a-number neither
-        low, high = (f"{limit:g}" if limit % 1 else f"{int(limit)}" for limit in (option.low, option.high))
-        raise Refused(f"{low} to {high}, got {shown(value)}")
+def _in_range(option: Option, value: float, low: float | None = None) -> None:
+    low = option.low if low is None else low
+    if not low <= value <= option.high:  # not-a-number neither
+        raise Refused(f"{low:g} to {option.high:.0f}, got {shown(value)}")
 
 
 def _whole(option: Option, word: str) -> tuple[int, str]:
@@ -99,7 +99,8 @@ def _cf_integer(option: Option, word: str) -> tuple[int, str]:
 
 
 def _cf_seconds(option: Option, word: str) -> tuple[float, str]:
-    value, warning = _cf_integer(option, word)
+    value, warning = _whole(option, word)
+    _in_range(option, value, low=1)
     return float(value), warning
 
 
@@ -124,7 +125,7 @@ def _cf_port(option: Option, word: str) -> tuple[int, str]:
 
 
 def _no_service(name: str) -> str:
-    lower = suggestion(name, list(TCP_SERVICES))
+    lower = suggestion(name, list(TCP_SERVICES), 0.9)
     return f"no TCP service of the name {shown(name)} is known{lower or '; write its number'}"
 
 
@@ -353,9 +354,15 @@ def _choice(option: Option, word: str) -> Any:
             ) from None
         words = [str(choice) for choice in option.choices]
         raise Refused(
-            f"unknown {option.name} {shown(word)}"
+            f"unknown {'flag' if option.kind is Kind.FLAGS else option.name} {shown(word)}"
             + (suggestion(word, words) or "; one of " + ", ".join(words))
         ) from None
+
+
+def _cf_choice(option: Option, word: str) -> tuple[Any, str]:
+    if word in option.toml_words:
+        raise Refused(f"{word} is known in lvs.toml only; lvsd convert --to toml writes one from this file")
+    return _choice(option, word), ""
 
 
 def _toml_flags(option: Option, value: object) -> frozenset[Any]:
@@ -379,7 +386,7 @@ FROM_WORD: dict[Kind, Callable[[Option, str], tuple[Any, str]]] = {
     Kind.DEVICE: lambda _, word: (_device(word), ""),
     Kind.INTERFACE: lambda _, word: (_interface(word), ""),
     Kind.MASK: _cf_mask,
-    Kind.CHOICE: lambda option, word: (_choice(option, word), ""),
+    Kind.CHOICE: _cf_choice,
     Kind.WORD: lambda _, word: (_plain(word), ""),
     Kind.TEXT: _cf_text,
 }

@@ -84,7 +84,7 @@ KNOWN_FLAGS = 0x3D  # all but HASHED (0x2), which is the kernel's own
 
 _NLMSGHDR = Struct("=IHHII")
 _NLATTR = Struct("=HH")
-_U16, _U32, _FLAGS = Struct("=H"), Struct("=I"), Struct("=II")
+_U8, _U16, _U32, _FLAGS = Struct("=B"), Struct("=H"), Struct("=I"), Struct("=II")
 _BE16, _BE32 = Struct(">H"), Struct(">I")
 _MESSAGE_HEAD = 16 + 4
 
@@ -362,12 +362,13 @@ class DestinationReader:
     ) -> int | None:
         """Put the destinations of one dumped datagram into a dictionary.
 
-        Shape: the errno that ended the dump (0 is success), None while there is more.
+        Shape: the errno that ended the dump (0 is success), None while there is more; as with
+        `messages`, a truncated message ends the datagram.
         """
         at, length, seen = 0, len(data), self._seen
         while at + 16 <= length:
             size, kind, _flags, number = _HEADER(data, at)
-            if size < 16:
+            if size < 16 or at + size > length:
                 break
             if number == sequence:
                 if kind == family_id:
@@ -421,7 +422,7 @@ def _decode_destination(buffer: bytes, found: Message) -> tuple[DestinationKey, 
         weight=_U32.unpack(values[DEST_WEIGHT])[0],
         upper_threshold=_U32.unpack(values[DEST_UPPER])[0],
         lower_threshold=_U32.unpack(values[DEST_LOWER])[0],
-        tunnel_type=values[DEST_TUN_TYPE][0] if DEST_TUN_TYPE in values else 0,
+        tunnel_type=_U8.unpack(values[DEST_TUN_TYPE])[0] if DEST_TUN_TYPE in values else 0,
         tunnel_port=_BE16.unpack(values[DEST_TUN_PORT])[0] if DEST_TUN_PORT in values else 0,
         tunnel_flags=_U16.unpack(values[DEST_TUN_FLAGS])[0] if DEST_TUN_FLAGS in values else 0,
     )

@@ -7,7 +7,11 @@ from hypothesis import HealthCheck, settings
 
 # Unit tests end in seconds, on a busy machine too; `--hypothesis-profile=thorough` looks longer.
 settings.register_profile(
-    "quick", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "quick",
+    max_examples=30,
+    deadline=None,
+    report_multiple_bugs=False,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("thorough", settings.get_profile("quick"), max_examples=3000)
 settings.load_profile("quick")

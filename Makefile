@@ -1,6 +1,7 @@
 # What is supported here; `make help` lists it. Everything runs in .venv, which .ci/setup makes.
 
-PYTHON ?= python3# at least 3.11; only makes .venv
+# Only makes .venv; at least 3.11. The distribution's is built for speed, and kept up to date.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 SECONDS ?= 60
 PY := .venv/bin/python
 VENV := .venv/.complete

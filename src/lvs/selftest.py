@@ -7,7 +7,6 @@ a journal) is told and fails nothing: the binary is not at fault.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections.abc import Callable
@@ -113,6 +112,8 @@ def _watchdog() -> str:
 
 
 def _pyroute2() -> str:
+    import asyncio
+
     from lvs.io.links import Links
 
     async def devices() -> dict[str, Any]:

@@ -1,0 +1,148 @@
+"""dist/lvsd: whole, on its own, quick, and gone without a trace."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lvs import __version__
+
+pytestmark = pytest.mark.binary
+
+ROOT = Path(__file__).parents[2]
+LVSD = ROOT / "dist" / "lvsd"
+EXAMPLE = ROOT / "lvs.toml.example"
+
+# What the binary asks of its host: the C library, and zlib, which Debian's dpkg cannot do without.
+HOST_LIBRARIES = (
+    "ld-linux",
+    "libc.so",
+    "libm.so",
+    "libdl.so",
+    "libpthread.so",
+    "librt.so",
+    "libutil.so",
+    "libz.so",
+)
+LIBRARY_DIRECTORIES = ("/lib64", "/lib/x86_64-linux-gnu", "/lib/aarch64-linux-gnu", "/lib")
+
+
+def lvsd(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run it with no environment but the given one."""
+    return subprocess.run(
+        (LVSD, *arguments), env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """The example under the name that an operator gives it."""
+    return Path(shutil.copy(EXAMPLE, tmp_path / "lvs.toml"))
+
+
+def quickest_s(*arguments: str | Path) -> float:
+    """The best of some runs: what it costs, not what else the machine does."""
+
+    def took_s() -> float:
+        began = time.monotonic()
+        lvsd(*arguments)
+        return time.monotonic() - began
+
+    return min(took_s() for _ in range(7))
+
+
+def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
+    end = time.monotonic() + within_s
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_version() -> None:
+    assert lvsd("--version").stdout == f"lvsd {__version__}\n"
+
+
+def test_selftest_passes_without_an_environment() -> None:
+    done = lvsd("selftest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "FAIL" not in done.stdout
+    assert "one file" in done.stdout
+
+
+def test_check_of_a_good_and_of_a_bad_file(example: Path) -> None:
+    assert lvsd("check", example).returncode == 0
+    example.write_text(example.read_text() + "\nno_such_option = 1\n")
+    done = lvsd("check", example)
+    assert done.returncode == 2
+    assert "no_such_option" in done.stderr
+
+
+def test_text_is_utf_8_in_any_locale(tmp_path: Path) -> None:
+    file = tmp_path / "lvs.toml"
+    file.write_text('"wéb" = 1\n', encoding="utf-8")
+    for locale in ("C", "POSIX", "de_DE.ISO-8859-1", "ja_JP.EUC-JP", "C.UTF-8"):
+        done = lvsd("check", file, LC_ALL=locale)
+        assert (done.returncode, "wéb" in done.stderr) == (2, True), (locale, done.stderr)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="chroot takes root")
+def test_host_needs_no_python_and_no_library_but_libc_and_zlib(tmp_path: Path) -> None:
+    for directory in map(Path, LIBRARY_DIRECTORIES):
+        for library in directory.glob("*.so*") if directory.is_dir() else ():
+            if library.name.startswith(HOST_LIBRARIES):
+                target = tmp_path / directory.relative_to("/")
+                target.mkdir(parents=True, exist_ok=True)
+                shutil.copy(library, target)
+    (tmp_path / "tmp").mkdir()
+    shutil.copy(LVSD, tmp_path)
+    shutil.copy(EXAMPLE, tmp_path / "lvs.toml")
+    for arguments in (("selftest",), ("check", "lvs.toml")):
+        done = subprocess.run(
+            (shutil.which("chroot") or "chroot", tmp_path, "/lvsd", *arguments),
+            env={},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert not list((tmp_path / "tmp").iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_reaches_lvsd_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
+    with subprocess.Popen(
+        (LVSD, "check", "-"), env={"TMPDIR": str(tmp_path)}, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as process:
+        # The parent unpacks and waits; its child is lvsd, here once it reads its input.
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        until(children.read_text)
+        child = Path("/proc") / children.read_text().strip()
+        until(lambda: (child / "wchan").read_text().startswith(("pipe_read", "anon_pipe_read")))
+        process.send_signal(number)
+        assert process.wait(20) != 0
+        assert not child.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_openssl_and_no_database_inside() -> None:
+    bundled = subprocess.run(
+        (ROOT / ".venv/bin/pyi-archive_viewer", "-l", "-r", LVSD), capture_output=True, text=True, check=True
+    ).stdout
+    assert "libpython" in bundled
+    assert not [name for name in ("libssl", "libcrypto", "libsqlite", "'_ssl", "'ssl'") if name in bundled]
+
+
+def test_size() -> None:
+    assert LVSD.stat().st_size < 20_000_000
+
+
+def test_starts_quickly(example: Path) -> None:
+    assert quickest_s("--version") < 0.4
+    assert quickest_s("check", example) < 0.6

@@ -1,4 +1,4 @@
-"""Random kernel states: small ones, and the whole option space, that a kernel accepts.
+"""Random kernel states: small ones, and the whole option space, that a kernel accepts; plain configurations.
 
 The same strategies feed the laws of the diff and a real kernel, so what they make must be what
 Linux takes. Rules and their sources (net/netfilter/ipvs/ip_vs_ctl.c, 6.12):
@@ -19,7 +19,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from itertools import chain, combinations, product
+from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
 from lvs.kernel.state import (
@@ -56,7 +58,21 @@ from lvs.kernel.state import (
     Timeouts,
     Vip,
 )
-from lvs.model import Scheduler
+from lvs.model import (
+    Check,
+    Config,
+    DeviceAddress,
+    Forwarding,
+    Kernel,
+    OnStop,
+    Pair,
+    Protocol,
+    RealServer,
+    Scheduler,
+    Tunnel,
+    Unused,
+    VirtualServer,
+)
 
 LONGEST_S = 2_147_483  # INT_MAX / HZ at HZ = 1000, ip_vs_set_timeout
 MOST_CONNECTIONS = 2**32 - 1
@@ -159,7 +175,7 @@ def destinations(draw: st.DrawFn, *, tunneled: bool = False) -> Destination:
 
 
 @st.composite
-def real_servers(
+def destinations_of(
     draw: st.DrawFn, key: ServiceKey, choose: Callable[[int], st.SearchStrategy[bytes]] = _addresses
 ) -> tuple[DestinationKey, Destination]:
     """A real server of a service; of the other family now and then, by tunnel."""
@@ -194,7 +210,7 @@ def table_ops(draw: st.DrawFn) -> TableOp:
         return RemoveService(key)
     if kind is AddService or kind is SetService:
         return kind(key, draw(service_options(key)))
-    destination_key, destination = draw(real_servers(key))
+    destination_key, destination = draw(destinations_of(key))
     if kind is AddDestination or kind is SetDestination:
         return kind(key, destination_key, destination)
     return RemoveDestination(key, destination_key)
@@ -210,7 +226,7 @@ def _few(family: int) -> st.SearchStrategy[bytes]:
 @st.composite
 def services(draw: st.DrawFn, key: ServiceKey) -> Service:
     """A service of few real servers, keys among `REALS`."""
-    chosen = draw(st.lists(real_servers(key, _few), max_size=3))
+    chosen = draw(st.lists(destinations_of(key, _few), max_size=3))
     return Service(draw(service_options(key)), dict(chosen))
 
 
@@ -259,7 +275,7 @@ def neighbours(draw: st.DrawFn, state: KernelState) -> KernelState:
             case 1:
                 changed[key] = Service(draw(service_options(key)), changed[key].destinations)
             case 2:
-                more = dict([draw(real_servers(key, _few))])
+                more = dict([draw(destinations_of(key, _few))])
                 changed[key] = Service(changed[key].options, changed[key].destinations | more)
             case 3:
                 left = list(changed[key].destinations.items())[1:]
@@ -311,3 +327,72 @@ small_states: st.SearchStrategy[KernelState] = st.builds(
     sysctls=st.dictionaries(st.sampled_from(SYSCTLS[:2]), st.sampled_from(("0", "1"))),
     modules=_some(MODULES[:2]),
 )
+
+
+# Configurations: plain ones by hand, and random ones made of them
+
+
+def real_server(name: str, address: str, weight: int = 1, **changes: Any) -> RealServer:
+    """A real server on port 80, whatever is not said as `lvs.config` has it by default."""
+    plain = RealServer(name, ip_address(address), 80, 80, True, weight, 0, 0)
+    return msgspec.structs.replace(plain, **changes)
+
+
+def virtual_server(name: str, address: str, *real_servers: RealServer, **changes: Any) -> VirtualServer:
+    """A virtual server of direct routing on port 80, without a VIP of its own to hold."""
+    plain = VirtualServer(
+        name=name,
+        active=True,
+        address=ip_address(address),
+        vip=None,
+        fwmark=0,
+        protocol=Protocol.TCP,
+        port=80,
+        scheduler=Scheduler.WLC,
+        scheduler_flags=frozenset(),
+        persistence=None,
+        forwarding=Forwarding.DIRECT_ROUTING,
+        tunnel=Tunnel(),
+        check=Check(None, None, False, None, 6, 15, None),
+        quiesce_server=False,
+        sorry_server=None,
+        client_monitor=None,
+        real_servers=real_servers,
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def config(*virtual_servers: VirtualServer, **changes: Any) -> Config:
+    """A configuration of one director."""
+    plain = Config(
+        serial_no=1,
+        pair=Pair(None, None, None, None, False, 539, 6.0, 18.0, False, False, "", 0, None, None),
+        network=Forwarding.DIRECT_ROUTING,
+        nat_router=None,
+        kernel=Kernel(0, 0, 0, False, False, 1, False),
+        on_stop=OnStop.KEEP,
+        unused=Unused(),
+        virtual_servers=virtual_servers,
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def on_device(address: str, device: str, prefix: int | None = 24) -> DeviceAddress:
+    """An address on a device, given by its own name or as a label."""
+    name, colon, _ = device.partition(":")
+    return DeviceAddress(ip_address(address), prefix, name, device if colon else None)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> Config:
+    """A small configuration; two of them share some virtual servers, names and addresses."""
+    virtual_servers = []
+    for number in draw(st.sets(st.integers(1, 3))):
+        address = f"192.0.2.{number}"
+        real_servers = [
+            real_server(f"real{real}", f"10.0.0.{real}", draw(st.integers(0, 2)))
+            for real in draw(st.sets(st.integers(1, 3)))
+        ]
+        vip = draw(st.sampled_from((None, on_device(address, "eth0:1"), on_device(address, "eth1"))))
+        virtual_servers.append(virtual_server(f"web{number}", address, *real_servers, vip=vip))
+    return config(*virtual_servers, serial_no=draw(st.integers(1, 3)), on_stop=draw(st.sampled_from(OnStop)))

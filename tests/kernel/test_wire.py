@@ -282,7 +282,7 @@ def services(draw: st.DrawFn) -> tuple[ServiceKey, ServiceOptions]:
     return key, draw(strategies.service_options(key))
 
 
-real_servers = strategies.service_keys().flatmap(strategies.real_servers)
+real_servers = strategies.service_keys().flatmap(strategies.destinations_of)
 dumped = st.tuples(real_servers, st.tuples(numbers, numbers, numbers))
 
 

@@ -1,0 +1,300 @@
+"""From the operator's words to the kernel's: every option, and what is reused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+
+import strategies
+from lvs.kernel import state
+from lvs.kernel.desired import NOTHING, desired, destination_of, modules, service_key, sysctls, vips
+from lvs.kernel.state import (
+    Destination,
+    DestinationKey,
+    KernelState,
+    ServiceKey,
+    ServiceOptions,
+    Timeouts,
+    Vip,
+)
+from lvs.model import (
+    Config,
+    Forwarding,
+    Persistence,
+    PersistenceEngine,
+    Protocol,
+    Scheduler,
+    SchedulerFlag,
+    Tunnel,
+    TunnelChecksum,
+    TunnelType,
+    VirtualServer,
+)
+from strategies import config, on_device, packed, real_server, virtual_server
+
+VIP, VIP6 = "192.0.2.1", "2001:db8::1"
+REAL = real_server("real1", "10.0.0.1")
+
+
+def options(**changes: Any) -> ServiceOptions:
+    [service] = desired(config(virtual_server("web", VIP, **changes))).state.services.values()
+    return service.options
+
+
+def destinations(*virtual_servers: VirtualServer) -> dict[DestinationKey, Destination]:
+    [service] = desired(config(*virtual_servers)).state.services.values()
+    return service.destinations
+
+
+def test_a_whole_configuration() -> None:
+    web = virtual_server("web", VIP, REAL, vip=on_device(VIP, "eth0:1"))
+    kernel = msgspec.structs.replace(config().kernel, tcp_timeout_s=900, udp_timeout_s=300, conntrack=True)
+    held = desired(config(web, kernel=kernel))
+    key = ServiceKey(4, state.TCP, packed(VIP), 80, 0)
+    assert held.origin == {key: (web,)}
+    assert held.state == KernelState(
+        services={
+            key: state.Service(
+                ServiceOptions("wlc", 0, 0, strategies.ALL_IPV4, ""),
+                {DestinationKey(packed("10.0.0.1"), 80): Destination(state.ROUTE, 1)},
+            )
+        },
+        vips=frozenset({Vip("eth0", packed(VIP), 24, "eth0:1")}),
+        timeouts=Timeouts(900, 0, 300),
+        sysctls={
+            "net/ipv4/vs/expire_nodest_conn": "0",
+            "net/ipv4/vs/expire_quiescent_template": "0",
+            "net/ipv4/vs/conn_reuse_mode": "1",
+            "net/ipv4/vs/conntrack": "1",
+            "net/ipv4/conf/eth0/promote_secondaries": "1",
+        },
+        modules=frozenset({"ip_vs", "ip_vs_wlc"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({}, ServiceKey(4, 6, packed(VIP), 80, 0)),
+        ({"protocol": Protocol.UDP, "port": 53}, ServiceKey(4, 17, packed(VIP), 53, 0)),
+        ({"protocol": Protocol.SCTP}, ServiceKey(4, 132, packed(VIP), 80, 0)),
+        ({"fwmark": 2**32 - 1}, ServiceKey(4, 0, b"", 0, 2**32 - 1)),
+    ],
+)
+def test_keys(changes: dict[str, Any], key: ServiceKey) -> None:
+    assert service_key(virtual_server("web", VIP, **changes)) == key
+    six = msgspec.structs.replace(key, family=6, address=packed(VIP6) if key.address else b"")
+    assert service_key(virtual_server("web", VIP6, **changes)) == six
+
+
+@pytest.mark.parametrize("scheduler", Scheduler)
+def test_schedulers(scheduler: Scheduler) -> None:
+    assert options(scheduler=scheduler).scheduler == scheduler.value
+    assert f"ip_vs_{scheduler.value}" in set(modules(config(virtual_server("a", VIP, scheduler=scheduler))))
+
+
+@pytest.mark.parametrize(
+    ("flags", "bits"),
+    [
+        ((), 0),
+        ((SchedulerFlag.SH_FALLBACK,), state.SCHED1),
+        ((SchedulerFlag.SH_FALLBACK, SchedulerFlag.SH_PORT), state.SCHED1 | state.SCHED2),
+        ((SchedulerFlag.MH_FALLBACK,), state.SCHED1),
+        ((SchedulerFlag.MH_PORT,), state.SCHED2),
+        ((SchedulerFlag.ONE_PACKET,), state.ONE_PACKET),
+    ],
+)
+def test_scheduler_flags(flags: tuple[SchedulerFlag, ...], bits: int) -> None:
+    assert options(scheduler_flags=frozenset(flags)).flags == bits
+
+
+@pytest.mark.parametrize(
+    ("persistence", "found"),
+    [
+        (None, ServiceOptions("wlc", 0, 0, 0xFFFFFFFF, "")),
+        (Persistence(60), ServiceOptions("wlc", state.PERSISTENT, 60, 0xFFFFFFFF, "")),
+        (Persistence(60, 24), ServiceOptions("wlc", state.PERSISTENT, 60, 0xFFFFFF00, "")),
+        (Persistence(60, 1), ServiceOptions("wlc", state.PERSISTENT, 60, 0x80000000, "")),
+        (
+            Persistence(60, None, PersistenceEngine.SIP),
+            ServiceOptions("wlc", state.PERSISTENT, 60, 0xFFFFFFFF, "sip"),
+        ),
+    ],
+)
+def test_persistence(persistence: Persistence | None, found: ServiceOptions) -> None:
+    assert options(persistence=persistence) == found
+
+
+def test_persistence_of_ipv6_is_by_prefix() -> None:
+    for prefix, netmask in ((None, 128), (64, 64)):
+        web = virtual_server("web", VIP6, persistence=Persistence(60, prefix))
+        [service] = desired(config(web)).state.services.values()
+        assert service.options.netmask == netmask
+
+
+def test_sip_is_a_module() -> None:
+    sip = virtual_server("sip", VIP, persistence=Persistence(60, None, PersistenceEngine.SIP))
+    assert set(modules(config(sip))) == {"ip_vs", "ip_vs_wlc", "ip_vs_pe_sip"}
+
+
+TUNNEL = Tunnel(TunnelType.GUE, 6080, TunnelChecksum.REMOTE)
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({}, Destination(state.ROUTE, 1)),
+        ({"forwarding": Forwarding.MASQUERADING}, Destination(state.MASQ, 1)),
+        ({"forwarding": Forwarding.TUNNELING}, Destination(state.TUNNEL, 1)),
+        (
+            {"forwarding": Forwarding.TUNNELING, "tunnel": TUNNEL},
+            Destination(state.TUNNEL, 1, 0, 0, state.GUE, 6080, state.REMCSUM),
+        ),
+        (
+            {"forwarding": Forwarding.TUNNELING, "tunnel": Tunnel(TunnelType.GRE, 0, TunnelChecksum.FULL)},
+            Destination(state.TUNNEL, 1, 0, 0, state.GRE, 0, state.CSUM),
+        ),
+        ({"tunnel": TUNNEL}, Destination(state.ROUTE, 1)),  # meaningful with tunneling only
+    ],
+)
+def test_forwarding(changes: dict[str, Any], found: Destination) -> None:
+    assert list(destinations(virtual_server("web", VIP, REAL, **changes)).values()) == [found]
+
+
+def test_weights_and_thresholds() -> None:
+    many = [
+        real_server("a", "10.0.0.1", 0),
+        real_server("b", "10.0.0.2", 65535, upper_threshold=10, lower_threshold=5),
+        real_server("c", "10.0.0.3", 65535, upper_threshold=10),
+    ]
+    found = destinations(virtual_server("web", VIP, *many))
+    assert list(found.values()) == [
+        Destination(state.ROUTE, 0),
+        Destination(state.ROUTE, 65535, 10, 5),
+        Destination(state.ROUTE, 65535, 10, 0),
+    ]
+
+
+def test_what_is_inactive_is_not_there() -> None:
+    inactive = real_server("b", "10.0.0.2", active=False)
+    assert list(destinations(virtual_server("web", VIP, REAL, inactive))) == [
+        DestinationKey(packed("10.0.0.1"), 80)
+    ]
+    off = msgspec.structs.replace(
+        virtual_server("off", VIP, REAL, active=False, vip=on_device(VIP, "eth0")), address=None
+    )
+    assert desired(config(off)).state.services == {}
+    assert not list(vips(config(off)))
+    assert not list(modules(config(off)))
+
+
+@pytest.mark.parametrize(
+    ("forwarding", "port", "kept"),
+    [
+        (Forwarding.DIRECT_ROUTING, 80, 0),
+        (Forwarding.TUNNELING, 80, 0),
+        (Forwarding.MASQUERADING, 80, 0),
+        (Forwarding.MASQUERADING, 8080, 8080),
+    ],
+)
+def test_a_mark_keeps_the_packets_port_unless_told(forwarding: Forwarding, port: int, kept: int) -> None:
+    real = real_server("real1", "10.0.0.1", port=port)
+    marked = virtual_server("web", VIP, real, fwmark=7, forwarding=forwarding)
+    assert destination_of(marked, real).port == kept
+    plain = virtual_server("web", VIP, real, forwarding=forwarding)
+    assert destination_of(plain, real).port == port
+
+
+def test_virtual_servers_of_one_mark_are_one_service() -> None:
+    """The real servers of all, each once; the first one's word counts."""
+    http = virtual_server("http", VIP, real_server("a", "10.0.0.1", 5), fwmark=7)
+    https = virtual_server(
+        "https", VIP, real_server("a", "10.0.0.1", 9), real_server("b", "10.0.0.2"), fwmark=7, port=443
+    )
+    assert destinations(http, https) == {
+        DestinationKey(packed("10.0.0.1"), 0): Destination(state.ROUTE, 5),
+        DestinationKey(packed("10.0.0.2"), 0): Destination(state.ROUTE, 1),
+    }
+    assert desired(config(http, https)).origin == {ServiceKey(4, 0, b"", 0, 7): (http, https)}
+
+
+# VIPs and settings
+
+
+def test_an_address_is_held_once_as_the_first_has_it() -> None:
+    one = virtual_server("one", VIP, vip=on_device(VIP, "eth0:1"))
+    two = virtual_server("two", VIP, vip=on_device(VIP, "eth1", None), port=443)
+    six = virtual_server("six", VIP6, vip=on_device(VIP6, "eth1", None))
+    assert list(vips(config(one, two, six))) == [
+        Vip("eth0", packed(VIP), 24, "eth0:1"),
+        Vip("eth1", packed(VIP6), 128, ""),
+    ]
+
+
+def test_the_nat_router_is_held_where_something_masquerades() -> None:
+    inside = on_device("10.0.0.254", "eth1:1")
+    masquerading = virtual_server("web", VIP, forwarding=Forwarding.MASQUERADING)
+    held = Vip("eth1", packed("10.0.0.254"), 24, "eth1:1")
+    assert list(vips(config(masquerading, nat_router=inside))) == [held]
+    assert not list(vips(config(virtual_server("web", VIP), nat_router=inside)))
+    off = msgspec.structs.replace(masquerading, active=False)
+    assert not list(vips(config(off, nat_router=inside)))
+
+
+@pytest.mark.parametrize(
+    ("address", "setting"), [(VIP, "net/ipv4/ip_forward"), (VIP6, "net/ipv6/conf/all/forwarding")]
+)
+def test_masquerading_forwards_in_its_own_family(address: str, setting: str) -> None:
+    masquerading = virtual_server("web", address, forwarding=Forwarding.MASQUERADING)
+    both = {"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"}
+    assert {name for name in sysctls(config(masquerading)) if name in both} == {setting}
+    assert not both & sysctls(config(virtual_server("web", address))).keys()
+
+
+def test_secondaries_are_promoted_on_devices_with_ipv4_vips() -> None:
+    one = virtual_server("one", VIP, vip=on_device(VIP, "bond0.10"))
+    six = virtual_server("six", VIP6, vip=on_device(VIP6, "eth1"))
+    found = {name for name in sysctls(config(one, six)) if name.endswith("promote_secondaries")}
+    assert found == {"net/ipv4/conf/bond0.10/promote_secondaries"}
+
+
+# What is reused
+
+
+@given(strategies.configs(), strategies.configs())
+def test_reuse_changes_nothing(before: Config, after: Config) -> None:
+    """Some virtual servers of the second are the first one's objects, as with an edited file."""
+    mixed = {one.name: one for one in (*before.virtual_servers[1:], *after.virtual_servers)}
+    mixed |= {one.name: one for one in before.virtual_servers[:1]}
+    new = msgspec.structs.replace(after, virtual_servers=tuple(mixed.values()))
+    assert desired(new, desired(before)) == desired(new, NOTHING)
+
+
+@given(strategies.configs())
+def test_the_same_virtual_server_is_the_same_service(same: Config) -> None:
+    before = desired(same)
+    again = desired(msgspec.structs.replace(same, serial_no=9), before)
+    assert all(again.state.services[key] is service for key, service in before.state.services.items())
+
+
+def test_another_object_is_built_anew() -> None:
+    web, other = virtual_server("web", VIP, REAL), virtual_server("web", VIP, REAL)
+    before = desired(config(web))
+    [key] = before.state.services
+    after = desired(config(other), before)
+    assert after == before
+    assert after.state.services[key] is not before.state.services[key]
+
+
+def test_a_mark_that_gained_a_virtual_server_is_built_anew() -> None:
+    http = virtual_server("http", VIP, REAL, fwmark=7)
+    https = virtual_server("https", VIP, real_server("b", "10.0.0.2"), fwmark=7)
+    before = desired(config(http))
+    for after in (config(http, https), config(https, http)):
+        [service] = desired(after, before).state.services.values()
+        assert len(service.destinations) == 2
+    [service] = desired(config(http), desired(config(http, https))).state.services.values()
+    assert len(service.destinations) == 1

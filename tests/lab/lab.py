@@ -9,6 +9,7 @@ process.
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import socket
@@ -28,6 +29,8 @@ from .segment import Segment
 Mode = Literal["local", "guest"]
 
 BOOT_LIMIT_S = 60.0
+
+_running: dict[str, Lab] = {}
 
 
 class Lab:
@@ -53,6 +56,19 @@ class Lab:
         if not icount and (mode == "local" or (mode is None and kernel_has_ipvs())):
             return cls._start_local()
         return cls._start_guest(icount, memory_mb)
+
+    @classmethod
+    def shared(cls) -> Self:
+        """One lab for the whole process, started at its first mention and closed at exit.
+
+        For tests: reset it after each. A boot costs more than most tests.
+        """
+        if "shared" not in _running:
+            _running["shared"] = cls.start()
+            atexit.register(_running["shared"].close)
+        lab = _running["shared"]
+        assert isinstance(lab, cls)
+        return lab
 
     @classmethod
     def _start_local(cls) -> Self:

@@ -54,7 +54,7 @@ class Process:
         return bool(self._channel.ask("output", pid=self.pid, offset=NO_OUTPUT)["alive"])
 
     def signal(self, number: int = signal.SIGTERM, *, group: bool = False) -> None:
-        """Signal it, or its whole process group."""
+        """Signal it, or its whole process group; nothing happens if it has ended."""
         self._channel.ask("signal", pid=self.pid, signal=int(number), group=group)
 
     def wait(self, timeout: float = 60) -> int:
@@ -67,8 +67,7 @@ class Process:
 
     def stop(self, timeout: float = 60) -> int:
         """Ask it to end, and wait until it has."""
-        if self.alive:
-            self.signal(signal.SIGTERM)
+        self.signal(signal.SIGTERM)
         return self.wait(timeout)
 
     def result(self) -> Result:

@@ -54,8 +54,7 @@ class Traffic:
 
     def stop(self) -> Tally:
         """End it and count."""
-        if self.process.alive:
-            self.process.signal(signal.SIGTERM)
+        self.process.signal(signal.SIGTERM)
         return self.tally()
 
     def tally(self, timeout: float = 120) -> Tally:

@@ -74,9 +74,10 @@ class ConfigApplied(Event, frozen=True):
 
     def text(self) -> str:
         refused = f", {self.refused} refused" if self.refused else ""
+        changes = "1 change" if self.changes == 1 else f"{self.changes} changes"
         return (
             f"{self.file} applied: serial {self.serial}, {self.virtual_servers} virtual servers, "
-            f"{self.real_servers} real servers, {self.changes} changes{refused}, {self.took_ms} ms"
+            f"{self.real_servers} real servers, {changes}{refused}, {self.took_ms} ms"
         )
 
 

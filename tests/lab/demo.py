@@ -13,10 +13,11 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
+from .channel import LabError
 from .clients import ask_directory, ask_names, ask_printing, print_lpd
 from .deployment import Deployment, deployment
 from .lab import Lab
-from .machine import LabError, Machine, Process
+from .machine import Machine, Process
 
 CONFIG = Path(__file__).parents[1] / "fixtures" / "deployment.cf"
 LVSD = str(Path(sys.executable).parent / "lvsd")
@@ -29,13 +30,10 @@ def main() -> int:
     """Show it; 0 if every service answered through its VIP."""
     began = time.monotonic()
 
+    bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
+
     def step(text: str) -> None:
-        print(
-            f"\n\033[1m[{time.monotonic() - began:5.1f} s] {text}\033[0m"
-            if sys.stdout.isatty()
-            else f"\n[{time.monotonic() - began:5.1f} s] {text}",
-            flush=True,
-        )
+        print(f"\n{bold}[{time.monotonic() - began:5.1f} s] {text}{plain}", flush=True)
 
     step("Starting a kernel with IPVS (the first time, its packages are fetched; about two minutes)")
     with Lab.start() as lab:
@@ -49,7 +47,9 @@ def main() -> int:
         daemon = director.spawn(LVSD, "run", "--config", FILE)
         daemon.expect(" applied: ", LONGEST_S)
         print(daemon.output().rstrip())
-        step("The client uses each service through its VIP")
+        step(
+            "The client uses each service through its VIP (persistence: one client stays with one real server)"
+        )
         whole = drive(network)
         step("The table, by lvsd status")
         show(director, LVSD, "status")
@@ -68,7 +68,7 @@ def drive(network: Deployment) -> bool:
     client = network.client
     questions: tuple[tuple[str, Callable[[], str]], ...] = (
         ("IPP  10.0.0.5:631  lpstat", lambda: ask_printing(client, "10.0.0.5")),
-        ("LPD  10.0.0.5:515  rlpr", lambda: (print_lpd(client, "10.0.0.5"), "printed")[1]),
+        ("LPD  10.0.0.5:515  rlpr", lambda: printed(client)),
         ("LDAP 10.0.0.6:389  ldapsearch", lambda: ask_directory(client, "10.0.0.6")),
         ("DNS  10.0.0.7:53   dig (udp)", lambda: ask_names(client, "10.0.0.7")),
         ("DNS  10.0.0.7:53   dig +tcp", lambda: ask_names(client, "10.0.0.7", tcp=True)),
@@ -84,6 +84,12 @@ def drive(network: Deployment) -> bool:
                 answers[f"failed: {str(problem).splitlines()[0]}"] += 1
         print(f"  {label:<32} {', '.join(f'{who} ({count})' for who, count in answers.items())}", flush=True)
     return whole
+
+
+def printed(client: Machine) -> str:
+    """LPD has no question that names the server: a job is printed."""
+    print_lpd(client, "10.0.0.5")
+    return "printed"
 
 
 def edit(director: Machine, daemon: Process) -> None:
@@ -134,7 +140,7 @@ def console(lab: Lab, name: str) -> None:
 def run_line(machine: Machine, line: str, bin_directory: str) -> None:
     """One line of the prompt: in the director's own files, with the lab's programs behind."""
     path = f"{bin_directory}:/usr/sbin:/usr/bin:/sbin:/bin"
-    program = line.split()[0]
+    program = line.split(maxsplit=1)[0]
     known = machine.run("sh", "-c", 'command -v "$1"', "sh", program, env={"PATH": path}, check=False).rc == 0
     try:
         result = machine.run(

@@ -8,8 +8,9 @@ import re
 import signal
 from pathlib import Path
 
-import big
 import pytest
+
+import big
 from lab import Lab, Machine
 from lab.peers import echo, traffic
 
@@ -61,7 +62,8 @@ address = "10.0.0.3"
 def director(lab: Lab) -> Director:
     """A director, two real servers that answer on the VIPs, and a client."""
     lab.segment(
-        "lan", {"d1": "10.0.0.1/24", "real1": "10.0.0.3/24", "real2": "10.0.0.4/24", "client": "10.0.0.100/24"}
+        "lan",
+        {"d1": "10.0.0.1/24", "real1": "10.0.0.3/24", "real2": "10.0.0.4/24", "client": "10.0.0.100/24"},
     )
     for name in ("real1", "real2"):
         real_server(lab.machine(name), ("10.0.0.5/32", "10.0.0.6/32"))
@@ -206,7 +208,9 @@ def test_b15_what_was_validated_is_what_is_applied(director: Director) -> None:
     director.start(one)
     director.machine.write("/etc/lvs/one", one)
     director.machine.write("/etc/lvs/other", other)
-    swap = "; ".join(f"cp /etc/lvs/{name} /etc/lvs/n; mv /etc/lvs/n {director.file}" for name in ("one", "other"))
+    swap = "; ".join(
+        f"cp /etc/lvs/{name} /etc/lvs/n; mv /etc/lvs/n {director.file}" for name in ("one", "other")
+    )
     director.machine.run("sh", "-c", f"for round in $(seq 30); do {swap}; done")
     until(director.table, lambda table: sum("-w 22" in line for line in table) == 2)
     director.lvsd("reload")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 
-import big
 import pytest
+
+import big
 from lab import Lab
 from lab.peers import traffic
 
@@ -36,7 +37,21 @@ DRIFTS = {
     "table cleared": ("ipvsadm", "-C"),
     "real server removed": ("ipvsadm", "-d", "-t", "10.0.0.5:80", "-r", "10.0.0.3"),
     "weight changed": ("ipvsadm", "-e", "-t", "10.0.0.5:80", "-r", "10.0.0.3", "-g", "-w", "77"),
-    "thresholds set": ("ipvsadm", "-e", "-t", "10.0.0.5:80", "-r", "10.0.0.3", "-g", "-w", "1", "-x", "9", "-y", "3"),
+    "thresholds set": (
+        "ipvsadm",
+        "-e",
+        "-t",
+        "10.0.0.5:80",
+        "-r",
+        "10.0.0.3",
+        "-g",
+        "-w",
+        "1",
+        "-x",
+        "9",
+        "-y",
+        "3",
+    ),
     "scheduler changed": ("ipvsadm", "-E", "-t", "10.0.0.5:80", "-s", "rr"),
     "real server added": ("ipvsadm", "-a", "-t", "10.0.0.5:80", "-r", "10.0.0.99", "-g"),
     "VIP removed": ("ip", "address", "del", "10.0.0.5/24", "dev", "eth0"),
@@ -195,7 +210,9 @@ def test_no_configuration_at_start_changes_nothing_and_is_taken_when_it_comes(di
     director.process = director.machine.spawn(LVSD, "run", "--config", director.file)
     director.process.expect("cannot read", SLOWEST_S)
     assert director.table() == [FOREIGN]
-    until(lambda: director.lvsd("status", check=False), lambda said: "waiting for a valid configuration" in said)
+    until(
+        lambda: director.lvsd("status", check=False), lambda said: "waiting for a valid configuration" in said
+    )
     assert " applied: " in director.save(FILE)
     assert len(director.table()) == 4
 

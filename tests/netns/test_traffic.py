@@ -6,6 +6,7 @@ On the topology of the Linux kernel's own IPVS self-test, which itself tries IPv
 from __future__ import annotations
 
 import pytest
+
 from lab import Lab
 from lab.kernel_topology import Family, KernelTopology, Method, kernel_topology
 from lab.peers import Kind, echo, traffic

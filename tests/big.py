@@ -123,7 +123,7 @@ def lvs_toml(services: int, servers: int, *, weight: Callable[[int, int], int] =
 
 
 def keepalived_conf(services: int, servers: int, *, checks: bool = True) -> str:
-    """Return keepalived's configuration of the same services, with a TCP check of each real server or none."""
+    """Return keepalived's configuration of the same services, with or without a TCP check of each."""
     lines = ["global_defs {", "    router_id lvs", "}"]
     for _, address, reals in _services(services, servers):
         lines += [

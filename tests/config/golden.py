@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
+REWRITE = bool(os.environ.get("LVS_REWRITE"))
 
 
 def check(name: str, text: str) -> None:
     path = FIXTURES / name
-    if os.environ.get("LVS_REWRITE"):
+    if REWRITE:
         path.write_text(text)
     assert path.read_text() == text

@@ -32,12 +32,12 @@ from lvs.model import (
 
 EXAMPLES = int(os.environ.get("LVS_EXAMPLES", "40"))  # of the slower laws
 
-PRINTABLE = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=6)
+PRINTABLE = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
 NAMES = st.one_of(st.sampled_from(["a", "b c", "#", "}", '"', "it's", "x=y"]), PRINTABLE.filter(bool))
 WORDS = st.none() | NAMES
 TEXTS = (
     st.none()
-    | st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
     | st.sampled_from(["\\", '"', "\\x", "a\\"])
 )
 IPV4 = st.integers(0x01000000, 0xDFFFFFFF).map(IPv4Address)
@@ -97,7 +97,7 @@ def virtual_servers(draw: Any, index: int, network: Forwarding, *, plain: bool) 
             vip = None
     port = 1000 + index
     real: list[RealServer] = []
-    family = IPV6 if isinstance(address, IPv6Address) else IPV4
+    family: st.SearchStrategy[Address] = IPV6 if isinstance(address, IPv6Address) else IPV4
     if forwarding is Forwarding.TUNNELING and not plain and address is not None:
         family = st.one_of(IPV4, IPV6)
     for name in draw(st.lists(NAMES, max_size=3)):

@@ -237,6 +237,10 @@ def _real_servers(
         built.append(
             RealServer(entry.name, address, target, check_port, active, get("weight", 1), upper, lower)
         )
+    names = [entry.name for entry in block.servers]
+    if len(set(names)) != len(names):
+        for index, other in _twice(names):
+            judge.warn("", f"the name {names[index]} is also that of server[{other}]; both are used", index)
     return tuple(built), mixed
 
 

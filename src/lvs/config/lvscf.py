@@ -109,7 +109,7 @@ def _number_of_words(key: str, given: list[str], takes: int) -> Entry:
             return _wrong(key, f"two words are asked for, address and device: {key} = {example}")
         return _wrong(key, "the value is missing")
     extra = given[takes:]
-    if any(word.startswith("#") for word in extra):
+    if any("#" in word for word in given[takes - 1 :]):
         return _wrong(key, _COMMENT_ADVICE)
     if extra[0] == "}":
         return _wrong(key, _BRACE_ADVICE, closes=True)

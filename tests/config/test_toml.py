@@ -1,0 +1,178 @@
+"""The lvs.toml reader: syntax errors, lines, and what tomli stumbles over."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from config import golden
+from lvs.config.load import Loaded, load
+from lvs.config.located import Place
+from lvs.config.options import OPTIONS
+from lvs.config.toml import Reader, locate
+from lvs.model import Format
+
+
+def toml(text: str | bytes) -> Loaded:
+    return load(text, "lvs.toml")
+
+
+def told(text: str | bytes) -> list[str]:
+    return [str(problem) for problem in toml(text).problems]
+
+
+def test_the_shape_of_a_message() -> None:
+    text = (
+        '[[virtual]]\nname = "web"\naddress = "10.0.0.5"\ndevice = "eth0:1"\nport = 80\n'
+        '[[virtual.server]]\nname = "a"\n[[virtual.server]]\nname = "b"\nweight = -4\nactive = false\n'
+    )
+    assert told(text)[-1] == "lvs.toml:10: virtual[0].server[1].weight: 0 to 65535, got -4"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("serial_no = 1\nx\n", "lvs.toml:2: Expected '=' after a key in a key/value pair"),
+        ("serial_no = 1\nserial_no = 2\n", "lvs.toml:2: Cannot overwrite a value"),
+        ("# a\n\nserial_no = [", "lvs.toml:3: Invalid value"),
+        ('x = "', "lvs.toml:1: Unterminated string"),
+        ("x = 01\n", "lvs.toml:1: Expected newline or end of document after a statement"),
+        ("[a]\n[a]\n", "lvs.toml:2: Cannot declare ('a',) twice"),
+    ],
+)
+def test_syntax_error(text: str, problem: str) -> None:
+    assert told(text) == [problem]
+    behind = "\n".join(['[[virtual]]\nname = "v"\nactive = false'] * 3) + "\n[[virtual.server]]\n" + text
+    lines = behind.count("\n") - text.count("\n")
+    number = int(problem.split(":")[1])
+    assert told(behind)[0].startswith(f"lvs.toml:{number + lines}: ")
+    assert toml(behind).config is None
+
+
+def test_not_utf_8() -> None:
+    assert told(b"serial_no = 1\n\n# caf\xe9\n") == ["lvs.toml:3: TOML is UTF-8, and this line is not"]
+
+
+def test_byte_order_mark_and_cr_lf() -> None:
+    loaded = toml(b"\xef\xbb\xbfserial_no = 7\r\nkeepalive = 9\r\n")
+    assert [problem.line for problem in loaded.problems] == [2]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a = " + "[" * 100_000,
+        "a = " + "[" * 390 + "]" * 390,
+        "a = " + "{a=" * 100_000,
+        "a" + ".a" * 200_000 + " = 1",
+        "[" + "a." * 200_000 + "a]",
+        "serial_no = " + "9" * 100_000,
+        "serial_no = 1\nkeepalive = 0x" + "f" * 100_000,
+        'a = "' + "x" * 1_000_000,
+        'a = """' + '"" ' * 300_000,
+        "[[virtual]]\n" * 4_000,
+        "[[virtual]]\n[[virtual.server]]\n" * 2_000,
+        "a = [" + "\n" * 100_000 + "]\nb = x",
+        "a = [" + "\n" * 100_000 + "]",
+        "{" * 1_000_000,
+        "\0",
+        "\r\r\r",
+        "a = 1\r\nb = \r2",
+    ],
+    ids=lambda text: repr(text[:14]),
+)
+def test_nonsense_is_read_quickly(text: str) -> None:
+    loaded = toml(text)
+    assert loaded.config is None
+    assert loaded.problems
+
+
+def test_a_megabyte_of_comment_is_a_configuration() -> None:
+    assert toml("#" * 1_000_000).config is not None
+
+
+def test_number_of_too_many_digits_has_its_line() -> None:
+    assert told("serial_no = 1\n\nkeepalive = " + "9" * 5000) == ["lvs.toml:3: a number has too many digits"]
+
+
+@given(st.text(max_size=60))
+def test_any_text(text: str) -> None:
+    toml(text)
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes(text: bytes) -> None:
+    toml(text)
+
+
+TOKENS = ["\n", "\n", " ", *["[[virtual]]", "[[", "]]", "virtual", "server", "=", "1", '"', "'''"], '"""']
+TOKENS += ["a", "{", "}", ",", ".", "name", '"x"', "#", "true", "[", "]"]
+
+
+@given(st.lists(st.sampled_from(TOKENS)))
+def test_any_tokens(tokens: list[str]) -> None:
+    loaded = toml("".join(tokens))
+    assert all(problem.line <= tokens.count("\n") + 1 for problem in loaded.problems)
+
+
+def test_locate() -> None:
+    text = (golden.FIXTURES / "lines.toml").read_text()
+    Reader().read(text)  # valid
+    expected = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        if "@" in line:
+            key, block, server = line.partition("@")[2].split(",")
+            expected[Place(key, int(block), int(server))] = number
+    found = locate(text)
+    assert {place: found.get(place) for place in expected} == expected
+
+
+def test_inline_tables_have_the_line_of_what_encloses_them() -> None:
+    text = 'serial_no = 1\nvirtual = [{name = "a", active = false, port = 0},\n{name = "b", port = 0}]\n'
+    assert [problem.line for problem in toml(text).problems] == [2] * 3
+    text = '[[virtual]]\nname = "a"\nactive = false\nserver = [\n{name = "x", weight = -1, active = false}]\n'
+    assert told(text) == ["lvs.toml:4: virtual[0].server[0].weight: 0 to 65535, got -1"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[[virtual]]\nname = "a"\nactive = false\n[other]\nx = 1\n',
+        'x = """\n[[virtual]]\n"""\n[[virtual]]\nname = "a"\nactive = false\n',
+        '[virtual]\nname = "a"\n',
+        "virtual = []\nx = 1\n",
+    ],
+)
+def test_texts_that_cannot_be_cut(text: str) -> None:
+    loaded = toml(text)
+    assert loaded.config is None
+    again = load(text + "# x\n", "lvs.toml", previous=loaded)
+    assert again.problems == loaded.problems
+
+
+def test_table_after_the_virtual_servers() -> None:
+    assert told('[[virtual]]\nname = "a"\nactive = false\n\n[other]\nx = 1\n') == [
+        "lvs.toml:5: other: unknown option"
+    ]
+
+
+def test_names_are_required() -> None:
+    assert told("[[virtual]]\nactive = false\n[[virtual.server]]\nactive = false\n") == [
+        'lvs.toml:1: virtual[0]: a name is missing: name = "..."',
+        'lvs.toml:3: virtual[0].server[0]: a name is missing: name = "..."',
+    ]
+
+
+def test_prefix_lengths_and_service_names() -> None:
+    config = toml((golden.FIXTURES / "everything.toml").read_bytes()).config
+    assert config is not None
+    assert config.virtual_servers[0].port == 443
+    assert config.nat_router is not None
+    assert config.nat_router.prefix == 24
+
+
+def test_the_fixture_has_every_option() -> None:
+    text = (golden.FIXTURES / "everything.toml").read_text()
+    written = {line.partition(" = ")[0] for line in text.splitlines()}
+    assert {option.name for option in OPTIONS if Format.TOML in option.formats} <= written

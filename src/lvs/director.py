@@ -244,13 +244,17 @@ def _serving(state: State) -> str:
 
 
 def _converged(state: State, result: Converged, now: float) -> Step:
-    cause, goal = result.command.cause, result.command.goal
-    applying = state.applying if goal is state.goal else None
-    told = list(_told(result, drift=applying is None and cause is Cause.LOOK))
+    command = result.command
+    applying = state.applying if command.goal is state.goal else None
+    cause = Cause.CONFIG if applying and command.cause is Cause.LOOK else command.cause
+    refused = result.refused
+    if command.only is not None:  # it says nothing about what was refused elsewhere
+        refused = tuple(dict.fromkeys((*state.refused, *refused)))
+    told = list(_told(result, cause))
     if applying and state.config is not None:
         told.append(_applied(state.config, applying, result))
-    told += [events.OperationRefused(*refusal) for refusal in result.refused if refusal not in state.refused]
-    if state.refused and not result.refused and cause is Cause.LOOK:
+    told += [events.OperationRefused(*refusal) for refusal in refused if refusal not in state.refused]
+    if state.refused and not refused and cause is Cause.LOOK:
         told.append(events.RefusalCleared(len(state.refused)))
     commands: list[Command] = [Report(event) for event in told]
     announcing = state.announcing
@@ -263,7 +267,7 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     new = msgspec.structs.replace(
         state,
         applying=None if applying else state.applying,
-        refused=result.refused,
+        refused=refused,
         unavailable="",
         announcing=announcing,
         look_at=None if state.stopping else now + LOOK_EVERY_S,
@@ -271,16 +275,16 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     return new, tuple(commands)
 
 
-def _told(result: Converged, *, drift: bool) -> tuple[Event, ...]:
+def _told(result: Converged, cause: Cause) -> tuple[Event, ...]:
     if not result.done:
         return ()
-    if drift:
+    if cause is Cause.LOOK:
         # Refused operations are tried again at every look; only what came about is drift.
         return (events.Drifted(len(result.done), telling.shortened(result.done)),)
     if len(result.done) > telling.ONE_BY_ONE:
         return ()
     command = result.command
-    return tuple(telling.told(op, command.before, command.goal, str(command.cause)) for op in result.done)
+    return tuple(telling.told(op, command.before, command.goal, str(cause)) for op in result.done)
 
 
 def _applied(config: Config, applying: Applying, result: Converged) -> Event:
@@ -319,7 +323,9 @@ def _time_passed(state: State, now: float) -> Step:
                 announcing.append(Repeat(vips, now + ANNOUNCE_EVERY_S, repeat.left - 1))
     look_at = state.look_at
     if look_at is not None and look_at <= now:
-        commands.append(Converge(state.goal, Cause.LOOK, state.goal))
+        # A configuration that could not be applied is applied by the next look.
+        before = state.applying.before if state.applying else state.goal
+        commands.append(Converge(state.goal, Cause.LOOK, before))
         look_at = now + LOOK_EVERY_S
     return msgspec.structs.replace(state, announcing=tuple(announcing), look_at=look_at), tuple(commands)
 
@@ -327,7 +333,7 @@ def _time_passed(state: State, now: float) -> Step:
 def _stop(state: State, reason: str) -> Step:
     if state.stopping:
         return state, ()
-    new = msgspec.structs.replace(state, stopping=reason, announcing=(), look_at=None)
+    new = msgspec.structs.replace(state, stopping=reason, applying=None, announcing=(), look_at=None)
     if state.config is not None and _on_stop(state) is OnStop.EMPTY:
         return msgspec.structs.replace(new, goal=NOTHING), (Converge(NOTHING, Cause.STOP, state.goal),)
     return new, (Report(events.Stopped(reason, _left(new))), Quit())

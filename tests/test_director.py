@@ -1,0 +1,425 @@
+"""The director against transcripts/*.txt, and its laws under random inputs.
+
+A transcript is commands and their exact output, rewritten by `pytest --rewrite` and reviewed as
+a diff. Blocks are parted by empty lines; `#` begins a comment, `----` parts input and output:
+
+    load serial=1 [on_stop=empty]   a valid file; its virtual servers, indented, one a line:
+      web 192.0.2.1 on eth0:1: real1 10.0.0.1*3, real2 10.0.0.2
+    warn LINE MESSAGE               the next load has this warning
+    reject LINE MESSAGE             a file with one problem
+    unreadable REASON               no file
+    begin                           start on the newest Converge, and do not end it
+    converged                       carry out what was begun, or the newest Converge
+    failed REASON                   the same, but the kernel cannot be read
+    refuse TEXT: REASON             from now on the kernel refuses operations with TEXT in their line
+    allow                           ... and no more
+    somebody boots|clears|drops|weights
+                                    the kernel is new; ipvsadm -C; ip address flush; ipvsadm -e -w 9
+    links                           devices or addresses changed
+    time 3.0                        until then, with every deadline on the way
+    stop REASON                     told to stop
+
+The kernel is `kernel.state.apply`, with modules and settings as they are to be.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import strategies
+from lvs import director, events
+from lvs.config.located import Problem, Severity
+from lvs.director import (
+    Announce,
+    Cause,
+    Command,
+    ConfigLoaded,
+    ConfigRejected,
+    ConfigUnreadable,
+    Converge,
+    Converged,
+    ConvergeFailed,
+    Input,
+    LinksChanged,
+    Quit,
+    Report,
+    State,
+    StopAsked,
+    TimePassed,
+    changed,
+    deadline,
+    step,
+)
+from lvs.kernel import text
+from lvs.kernel.desired import desired
+from lvs.kernel.diff import diff
+from lvs.kernel.state import KernelState, Op, Service, apply
+from lvs.model import Config, OnStop, VirtualServer
+
+TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
+FILE = "lvs.toml"
+MOST_LINES = 8  # operations shown one by one
+
+SETTLED = msgspec.structs.replace(
+    desired(
+        strategies.config(
+            strategies.virtual_server("any", "192.0.2.1", vip=strategies.on_device("192.0.2.1", "eth0"))
+        )
+    ).state,
+    services={},
+    vips=frozenset(),
+)
+
+
+class Stage:
+    """A director, its kernel and its clock."""
+
+    def __init__(self) -> None:
+        self.state = State()
+        self.now = 0.0
+        self.kernel = SETTLED
+        self.pending: Converge | None = None  # as the daemon keeps it: the newest
+        self.running: Converge | None = None
+        self.refusing: tuple[str, str] | None = None
+        self.warnings: tuple[Problem, ...] = ()
+        self.known: dict[str, VirtualServer] = {}  # by line: the same line is the same object
+        self.said: list[str] = []
+
+    def command(self, lines: list[str]) -> list[str]:
+        """Carry out one command of a transcript; its output."""
+        self.said = []
+        verb, _, rest = lines[0].partition(" ")
+        getattr(self, f"do_{verb}")(rest, [line.strip() for line in lines[1:]])
+        return [*self.said, self.summary()]
+
+    def do_load(self, rest: str, lines: list[str]) -> None:
+        words = dict(word.split("=") for word in rest.split())
+        for line in lines:
+            self.known.setdefault(line, parsed(line))
+        loaded = strategies.config(
+            *(self.known[line] for line in lines),
+            serial_no=int(words["serial"]),
+            on_stop=OnStop(words.get("on_stop", "keep")),
+        )
+        warnings, self.warnings = self.warnings, ()
+        self.feed(ConfigLoaded(FILE, rest, loaded, warnings))
+
+    def do_warn(self, rest: str, _: list[str]) -> None:
+        self.warnings = (problem(rest, Severity.WARNING),)
+
+    def do_reject(self, rest: str, _: list[str]) -> None:
+        self.feed(ConfigRejected(FILE, (problem("1 odd", Severity.WARNING), problem(rest, Severity.ERROR))))
+
+    def do_unreadable(self, rest: str, _: list[str]) -> None:
+        self.feed(ConfigUnreadable(FILE, rest))
+
+    def do_begin(self, *_: object) -> None:
+        assert self.running is None
+        self.running, self.pending = self.pending, None
+
+    def do_converged(self, *_: object) -> None:
+        if self.running is None:
+            self.do_begin()
+        command, self.running = self.running, None
+        if command is None:
+            self.said.append("nothing is pending")
+            return
+        done, refused = self.converge(command)
+        shown = [f"did {text.line(op)}" for op in done]
+        self.said += shown if len(shown) <= MOST_LINES else [f"did {len(shown)} operations"]
+        self.feed(Converged(command, done, refused, 0.004))
+
+    def converge(self, command: Converge) -> tuple[tuple[Op, ...], tuple[tuple[str, str], ...]]:
+        """What io.converge does."""
+        goal, actual = command.goal.state, self.kernel
+        if command.only is not None:
+            goal = KernelState({key: one for key, one in goal.services.items() if key in command.only})
+            actual = KernelState({key: one for key, one in actual.services.items() if key in command.only})
+        done, refused = [], []
+        for op in diff(actual, goal):
+            line = text.line(op)
+            if self.refusing and self.refusing[0] in line:
+                refused.append((line, self.refusing[1]))
+                continue
+            try:
+                self.kernel = apply(op, self.kernel)
+            except KeyError:
+                refused.append((line, "there is no such service"))
+            else:
+                done.append(op)
+        return tuple(done), tuple(refused)
+
+    def do_failed(self, rest: str, _: list[str]) -> None:
+        if self.running is None:
+            self.do_begin()
+        command, self.running = self.running, None
+        assert command is not None
+        self.feed(ConvergeFailed(command.cause, rest))
+
+    def do_refuse(self, rest: str, _: list[str]) -> None:
+        pattern, reason = rest.split(": ")
+        self.refusing = (pattern, reason)
+
+    def do_allow(self, *_: object) -> None:
+        self.refusing = None
+
+    def do_somebody(self, rest: str, _: list[str]) -> None:
+        held = self.kernel
+        match rest:
+            case "boots":
+                self.kernel = KernelState()
+            case "clears":
+                self.kernel = KernelState({}, held.vips, held.timeouts, held.sysctls, held.modules)
+            case "drops":
+                services = held.services
+                self.kernel = KernelState(services, frozenset(), held.timeouts, held.sysctls, held.modules)
+            case "weights":
+                services = {
+                    key: Service(
+                        one.options,
+                        {k: msgspec.structs.replace(v, weight=9) for k, v in one.destinations.items()},
+                    )
+                    for key, one in held.services.items()
+                }
+                self.kernel = KernelState(services, held.vips, held.timeouts, held.sysctls, held.modules)
+            case _:
+                raise AssertionError(rest)
+
+    def do_links(self, *_: object) -> None:
+        self.feed(LinksChanged())
+
+    def do_time(self, rest: str, _: list[str]) -> None:
+        until = float(rest)
+        while (due := deadline(self.state)) is not None and due <= until:
+            self.now = max(self.now, due)
+            self.said.append(f"at {self.now:g}:")
+            self.feed(TimePassed())
+        self.now = until
+
+    def do_stop(self, rest: str, _: list[str]) -> None:
+        self.feed(StopAsked(rest))
+
+    def feed(self, what: Input) -> None:
+        self.state, commands = step(self.state, what, self.now)
+        for command in commands:
+            self.said.append(f"-> {shown(command)}")
+            if isinstance(command, Converge):
+                self.pending = command
+
+    def summary(self) -> str:
+        """The state in a line: what the next input meets."""
+        state = self.state
+        words = ["no configuration" if state.config is None else f"serial {state.config.serial_no}"]
+        words += [f"{len(state.goal.state.services)} services, {len(state.goal.state.vips)} VIPs"]
+        if state.applying:
+            words.append("applying")
+        if state.refused:
+            words.append(f"{len(state.refused)} refused")
+        if state.unavailable:
+            words.append(f"unavailable: {state.unavailable}")
+        if state.stopping:
+            words.append(f"stopping: {state.stopping}")
+        if (due := deadline(state)) is not None:
+            words.append(f"next at {due:g}")
+        return f"[{self.now:g} {'; '.join(words)}]"
+
+
+def parsed(line: str) -> VirtualServer:
+    """`web 192.0.2.1 on eth0:1: real1 10.0.0.1*3, real2 10.0.0.2`."""
+    match = re.fullmatch(r"(\S+) (\S+)(?: on (\S+))?: ?(.*)", line)
+    assert match, line
+    name, address, device, reals = match.groups()
+    real_servers = []
+    for real in filter(None, reals.split(", ")):
+        real_name, _, where = real.partition(" ")
+        real_address, _, weight = where.partition("*")
+        real_servers.append(strategies.real_server(real_name, real_address, int(weight or 1)))
+    vip = strategies.on_device(address, device) if device else None
+    return strategies.virtual_server(name, address, *real_servers, vip=vip)
+
+
+def problem(rest: str, severity: Severity) -> Problem:
+    line, _, message = rest.partition(" ")
+    return Problem(FILE, int(line), "key", message, severity)
+
+
+def shown(command: Command) -> str:
+    match command:
+        case Converge(_, cause, _, only):
+            names = ["everything"] if only is None else map(text.service_name, sorted(only))
+            return f"Converge for {cause}: {', '.join(names) or 'no service'}"
+        case Announce(vips):
+            return f"Announce {', '.join(f'{text.vip(vip)} {vip.label or vip.device}' for vip in vips)}"
+        case Report(event):
+            return f"{event.PRIORITY.name} {type(event).__name__}: {event.text()}"
+        case Quit():
+            return "Quit"
+
+
+def played(transcript: str) -> str:
+    """The transcript with the output that there is now."""
+    stage = Stage()
+    blocks = []
+    for block in transcript.strip().split("\n\n"):
+        lines = block.partition("\n----")[0].split("\n")
+        commands = [line for line in lines if not line.startswith("#")]
+        output = ["----", *stage.command(commands)] if commands else []
+        blocks.append("\n".join([*lines, *output]))
+    return "\n\n".join(blocks) + "\n"
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_transcript(path: Path, *, rewrite: bool) -> None:
+    before = path.read_text()
+    after = played(before)
+    if rewrite:
+        path.write_text(after)
+    assert rewrite or after == before
+
+
+def test_there_are_transcripts() -> None:
+    assert TRANSCRIPTS
+
+
+# Laws
+
+
+@st.composite
+def inputs(draw: st.DrawFn) -> list[tuple[Input | str, float]]:
+    """What may happen, and how long after the last; "converged" stands for the newest Converge's end."""
+    some = draw(st.lists(strategies.configs(), min_size=1, max_size=3))
+    one = st.one_of(
+        st.sampled_from(some).map(lambda config: ConfigLoaded(FILE, "digest", config)),
+        st.sampled_from(("converged", "refused", "failed", "cleared")),
+        st.sampled_from(
+            (
+                ConfigRejected(FILE, (problem("3 wrong", Severity.ERROR),)),
+                ConfigUnreadable(FILE, "no such file"),
+                LinksChanged(),
+                TimePassed(),
+            )
+        ),
+        st.just(StopAsked("SIGTERM")) if draw(st.booleans()) else st.just(TimePassed()),
+    )
+    return draw(st.lists(st.tuples(one, st.sampled_from((0.0, 0.01, 1.0, 3.0))), max_size=12))
+
+
+def performed(
+    happened: list[tuple[Input | str, float]],
+) -> Iterator[tuple[Input, State, State, tuple[Command, ...], Stage]]:
+    """Each input that reached the director: state before and after, commands, and the stage."""
+    stage = Stage()
+    for what, pause in happened:
+        stage.now += pause
+        given_in: Input
+        if isinstance(what, str):
+            begun, stage.pending = stage.pending, None
+            if what == "cleared":
+                stage.do_somebody("clears", [])
+            if begun is None:
+                continue
+            if what == "failed":
+                given_in = ConvergeFailed(begun.cause, "no")
+            else:
+                stage.refusing = ("-w 1", "no") if what == "refused" else None
+                given_in = Converged(begun, *stage.converge(begun))
+        else:
+            given_in = what
+        before = stage.state
+        stage.state, commands = step(before, given_in, stage.now)
+        for command in commands:
+            if isinstance(command, Converge):
+                stage.pending = command
+        yield given_in, before, stage.state, commands, stage
+
+
+@given(inputs())
+def test_the_same_again_is_the_same(happened: list[tuple[Input | str, float]]) -> None:
+    for what, before, after, commands, stage in performed(happened):
+        kept = msgspec.structs.replace(before)
+        assert step(before, what, stage.now) == (after, commands)
+        assert before == kept
+
+
+@given(inputs())
+def test_laws(happened: list[tuple[Input | str, float]]) -> None:
+    for what, before, after, commands, stage in performed(happened):
+        converges = [command for command in commands if isinstance(command, Converge)]
+        assert len(converges) <= 1
+        assert all(command.goal is after.goal for command in converges)
+        if before.stopping:
+            assert not converges
+            assert deadline(after) is None or isinstance(what, Converged)
+        if isinstance(what, TimePassed):
+            due = deadline(after)
+            assert due is None or due > stage.now, "TimePassed would come again at once"
+        if isinstance(what, ConfigRejected | ConfigUnreadable):
+            assert after == before
+        if isinstance(what, Converged) and what.command.cause is not Cause.STOP and not before.stopping:
+            assert after.look_at == stage.now + director.LOOK_EVERY_S
+        if Quit() in commands:
+            assert after.stopping
+            assert commands[-1] == Quit()
+
+
+@given(strategies.configs(), strategies.configs())
+def test_what_can_differ_is_converged(one: Config, other: Config) -> None:
+    """`only` leaves nothing out: converging those services is converging everything."""
+    before = desired(one)
+    shared = {server.name: server for server in one.virtual_servers[:2]}
+    new = [shared.get(server.name, server) for server in other.virtual_servers]
+    after = desired(msgspec.structs.replace(other, virtual_servers=tuple(new)), before)
+    only = changed(before, after)
+    ops = diff(before.state, after.state)
+    if only is None:
+        return
+    scoped = diff(
+        KernelState({key: service for key, service in before.state.services.items() if key in only}),
+        KernelState({key: service for key, service in after.state.services.items() if key in only}),
+    )
+    assert scoped == ops
+
+
+def reports(commands: tuple[Command, ...]) -> list[events.Event]:
+    return [command.event for command in commands if isinstance(command, Report)]
+
+
+@pytest.mark.parametrize(("count", "told"), [(49, 50), (50, 0)])
+def test_many_changes_are_told_as_one_number(count: int, told: int) -> None:
+    """A service and its real servers: 50 are told one by one, 51 are not."""
+    reals = [strategies.real_server(f"real{n}", f"10.0.0.{n}") for n in range(count)]
+    stage = Stage()
+    loaded = strategies.config(strategies.virtual_server("web", "192.0.2.1", *reals))
+    stage.feed(ConfigLoaded(FILE, "digest", loaded))
+    assert stage.pending is not None
+    done, _ = stage.converge(stage.pending)
+    _, commands = step(stage.state, Converged(stage.pending, done, (), 0.02), 0.0)
+    *rest, applied = reports(commands)
+    assert len(rest) == told
+    assert applied == events.ConfigApplied(FILE, 1, "digest", 1, count, count + 1, 0, 20)
+
+
+def test_many_problems_are_counted_and_the_first_told() -> None:
+    problems = tuple(problem(f"{line} wrong", Severity.ERROR) for line in range(1, 61))
+    _, commands = step(State(), ConfigRejected(FILE, problems), 0.0)
+    refused, *rest = reports(commands)
+    assert isinstance(refused, events.ConfigRefused)
+    assert refused.problems == 60
+    assert [str(one) for one in problems[:50]] == [event.text() for event in rest]
+
+
+@pytest.mark.parametrize("said", OnStop)
+@pytest.mark.parametrize("configured", OnStop)
+def test_the_command_lines_word_on_stop_is_over_the_files(said: OnStop, configured: OnStop) -> None:
+    state = State(on_stop=said)
+    state, _ = step(state, ConfigLoaded(FILE, "", strategies.config(on_stop=configured)), 0.0)
+    state, commands = step(state, StopAsked("SIGTERM"), 1.0)
+    assert (Quit() in commands) == (said is OnStop.KEEP)
+    assert any(isinstance(command, Converge) for command in commands) == (said is OnStop.EMPTY)

@@ -135,11 +135,7 @@ def _serve_files() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     listener.listen(1)
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(listener.getsockname())
-    command = [*LEASH, program, f"--fd={listener.fileno()}"]
-    if program.startswith("/usr/lib/qemu/"):
-        command += ["-o", "source=/,sandbox=chroot,cache=always,log_level=err"]
-    else:
-        command += ["--shared-dir=/", "--sandbox=chroot", "--cache=always", "--log-level=error"]
+    command = [*LEASH, program, f"--fd={listener.fileno()}", *_sharing(program)]
     server = subprocess.Popen(
         command,
         pass_fds=(listener.fileno(),),
@@ -149,3 +145,17 @@ def _serve_files() -> tuple[socket.socket, subprocess.Popen[bytes]]:
     )
     listener.close()
     return connection, server
+
+
+def _sharing(program: str) -> list[str]:
+    """The options that share / from either of the two file servers of that name.
+
+    Shape: what the guest has read it keeps; files of the host must not change under it.
+    """
+    if program.startswith("/usr/lib/qemu/"):
+        return ["-o", "source=/,sandbox=chroot,cache=always,log_level=err"]
+    options = ["--shared-dir=/", "--sandbox=chroot", "--cache=always", "--log-level=error"]
+    # An overlay refuses folders that are announced as mounts (EREMOTE); newer releases do by default.
+    quiet = "--no-announce-submounts"
+    known = subprocess.run([program, "--help"], capture_output=True, text=True, check=False).stdout
+    return [*options, quiet] if quiet in known else options

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import shlex
 
-from .launch import PYTHON, agent_command
-from .paths import BUSYBOX, CHECKOUT, GUEST_HOST, MODULES, TREE
+from .paths import BUSYBOX, CHECKOUT, GUEST_HOST, MODULES, PYTHON, TREE, agent_command
 from .setup import kernel_release
 
 PROBE_WORD = "lab-kernel-runs"

@@ -21,9 +21,8 @@ from typing import Literal, Self
 
 from . import guest, setup
 from .channel import Channel, LabError
-from .launch import agent_command
 from .machine import Machine, Root
-from .paths import TREE
+from .paths import TREE, agent_command
 from .segment import Segment
 
 Mode = Literal["local", "guest"]

@@ -16,13 +16,13 @@ Root = Literal["tree"] | None
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ENVIRONMENT = {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8", "TERM": "dumb"}
-CHUNK = 16 << 20  # of a file, per request
+CHUNK = 4 << 20  # of a file, per request
 NO_OUTPUT = 1 << 40  # an offset past everything
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a program ended and what it wrote."""
+    """How a program ended and what it wrote, the first 8 MiB of each output."""
 
     rc: int
     out: str
@@ -183,8 +183,11 @@ class Machine:
             self._file("write", fields)
 
     def read_bytes(self, path: str, root: Root = None) -> bytes:
-        """A file's content, up to 32 MiB."""
-        return base64.b64decode(self._file("read", {"path": path, "root": root})["out"])
+        """A file's content, up to 8 MiB; a longer one is an error."""
+        reply = self._file("read", {"path": path, "root": root})
+        if reply["cut"]:
+            raise LabError(f"{self.name}: {path}: too long to be read in one reply")
+        return base64.b64decode(reply["out"])
 
     def read(self, path: str, root: Root = None) -> str:
         """A text file's content."""

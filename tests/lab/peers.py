@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from .launch import PYTHON
 from .machine import Machine, Process
-from .paths import LAB
+from .paths import LAB, PYTHON
 
 Kind = Literal["tcp", "udp", "udpnew", "stream"]
 

@@ -26,6 +26,7 @@ SUITE = "trixie"
 HOST_PROGRAMS = {
     "ip": "iproute2",
     "modprobe": "kmod",
+    "mount": "mount",
     "setpriv": "util-linux",
     "mmdebstrap": "mmdebstrap",
     "qemu-system-x86_64": "qemu-system-x86",
@@ -47,16 +48,17 @@ TREE_PACKAGES = (
 
 # cups-lpd lives in the package cups, whose filters and fonts (200 MB) nobody needs to queue a job.
 # Modules are unpacked once here: unpacking xz under emulation costs seconds at each boot.
+# All of it runs in the tree: a bare host has no xz.
 CUSTOMIZE = """
-set -e
-cd "$1/tmp"
-chroot "$1" sh -c 'cd /tmp && apt-get download cups'
-dpkg-deb --fsys-tarfile cups_*.deb | tar -x -C "$1" ./usr/lib/cups
+exec chroot "$1" sh -e <<'END'
+cd /tmp
+apt-get -qq download cups
+dpkg-deb --fsys-tarfile cups_*.deb | tar -x -C / ./usr/lib/cups
 rm cups_*.deb
-cp "$1"/usr/lib/cups/backend-available/* "$1/usr/lib/cups/backend/"
-release=$(ls "$1/usr/lib/modules")
-find "$1/usr/lib/modules" -name '*.ko.xz' -print0 | xargs -0 -P 2 -n 100 xz -d
-depmod -b "$1" "$release"
+cp /usr/lib/cups/backend-available/* /usr/lib/cups/backend/
+find /usr/lib/modules -name '*.ko.xz' -print0 | xargs -0 -P 2 -n 100 xz -d
+depmod "$(ls /usr/lib/modules)"
+END
 """
 
 
@@ -66,6 +68,8 @@ class SetupError(Exception):
 
 def ensure() -> None:
     """Bring everything up to date. Safe to call from several processes at once."""
+    if os.geteuid() != 0:
+        raise SetupError("the lab needs root: for namespaces, and to serve a guest the host's files")
     BUILD.mkdir(parents=True, exist_ok=True)
     if missing_packages() or not tree_is_current():
         with _only_one():
@@ -110,8 +114,6 @@ def _install(packages: list[str]) -> None:
     """Install host packages; virtiofsd is part of the emulator's package on older releases."""
     if not packages:
         return
-    if os.geteuid() != 0:
-        raise SetupError(f"as root: apt-get install --no-install-recommends {' '.join(packages)}")
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     install = ["apt-get", "-qq", "-y", "--no-install-recommends", "install"]
     subprocess.run(["apt-get", "-qq", "update"], check=True, env=environment)
@@ -125,8 +127,6 @@ def _install(packages: list[str]) -> None:
 
 def _build_tree() -> None:
     """Build beside the old tree and swap, so that a broken build leaves the old one."""
-    if os.geteuid() != 0:
-        raise SetupError("building the lab's Debian tree needs root")
     began = time.monotonic()
     print(f"lab: building the {SUITE} tree, once (about a minute)", flush=True)
     new, old = BUILD / "tree.new", BUILD / "tree.old"

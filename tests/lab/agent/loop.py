@@ -19,9 +19,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself costs 60 ms under emulation
     from typing import Any
 
-MAX_LINE = 48 << 20  # a request: 32 MiB of file content in base64, and some
-MAX_OUTPUT = 32 << 20  # of a program's output, what a reply carries
-RUNAWAY = 256 << 20  # a program whose output grows past this is killed
+MAX_LINE = 16 << 20  # a request: 8 MiB of file content in base64, and some
+MAX_OUTPUT = 8 << 20  # of a program's output, what a reply carries
+RUNAWAY = 64 << 20  # a program whose output grows past this is killed
 TICK_S = 0.5  # at 1 GB/s a runaway gets to half a gigabyte more
 
 
@@ -226,9 +226,10 @@ class Agent:
         os.close(job.err)
         del self.jobs[job.pid]
 
-    def output_of(self, job: Job, offset: int) -> dict[str, str]:
-        """Both outputs, each from an offset on."""
+    def output_of(self, job: Job, offset: int) -> dict[str, Any]:
+        """Both outputs, each from an offset on, and whether there is more than a reply carries."""
         return {
+            "cut": os.fstat(job.out).st_size - offset > MAX_OUTPUT,
             "out": binascii.b2a_base64(os.pread(job.out, MAX_OUTPUT, offset)).decode(),
             "err": binascii.b2a_base64(os.pread(job.err, MAX_OUTPUT, offset)).decode(),
         }

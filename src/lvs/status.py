@@ -136,10 +136,11 @@ def _rows(configured: Iterable[VirtualServer], found: Held | None) -> Iterator[R
 
 
 def _row(name: str, key: DestinationKey, held: Connections, why: str) -> RealServerStatus:
+    forwarding = held.destination.forwarding
     return RealServerStatus(
         name=name,
         address=text.destination_name(key),
-        forwarding=text.FORWARDING_NAME[held.destination.forwarding],
+        forwarding=text.FORWARDING_NAME.get(forwarding, str(forwarding)),
         weight=held.destination.weight,
         active_connections=held.active,
         inactive_connections=held.inactive,

@@ -111,7 +111,9 @@ def service_name(key: ServiceKey) -> str:
     """As in the table of `ipvsadm -Ln`: `TCP  192.0.2.1:80`, `FWM  7`."""
     if key.fwmark:
         return f"FWM  {key.fwmark}{' IPv6' if key.family == 6 else ''}"
-    return f"{PROTOCOL_NAME[key.protocol]:<4} {endpoint(key.address, key.port)}"
+    # Through netlink the kernel takes any protocol; what others put there is shown, too.
+    protocol = PROTOCOL_NAME.get(key.protocol, str(key.protocol))
+    return f"{protocol:<4} {endpoint(key.address, key.port)}"
 
 
 def destination_name(key: DestinationKey) -> str:

@@ -1,0 +1,135 @@
+"""Answers to operators: the summary, the plan with its connections, and what a reload says."""
+
+from __future__ import annotations
+
+import pytest
+
+from lvs import operators
+from lvs.director import Cause, Converge, Converged, ConvergeFailed, State
+from lvs.errors import Exit
+from lvs.kernel.desired import NOTHING, desired
+from lvs.kernel.diff import diff
+from lvs.kernel.state import Destination, LoadModule, ServiceKey, SetDestination
+from lvs.model import Scheduler
+from lvs.status import Connections, Held
+from strategies import config, on_device, real_server, virtual_server
+
+ONE = config(
+    virtual_server(
+        "web",
+        "192.0.2.1",
+        real_server("real1", "10.0.0.1"),
+        real_server("real2", "10.0.0.2"),
+        vip=on_device("192.0.2.1", "eth0:1"),
+    ),
+    virtual_server("mail", "192.0.2.2", real_server("real1", "10.0.0.1")),
+    serial_no=7,
+)
+GOAL = desired(ONE)
+
+
+def held() -> dict[ServiceKey, Held]:
+    """All of ONE, each real server with 3 active and 4 inactive connections."""
+    return {
+        key: Held(service.options, {k: Connections(v, 3, 4) for k, v in service.destinations.items()})
+        for key, service in GOAL.state.services.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        (State(), "waiting for a valid configuration"),
+        (State(config=ONE, goal=GOAL), "serving 2 virtual servers"),
+        (
+            State(config=ONE, goal=GOAL, refused=(("a", "b"), ("c", "d"))),
+            "serving 2 virtual servers, 2 operations refused",
+        ),
+        (
+            State(config=ONE, goal=GOAL, unavailable="not permitted"),
+            "cannot manage the kernel: not permitted",
+        ),
+    ],
+)
+def test_summary(state: State, said: str) -> None:
+    assert operators.summary(state) == said
+
+
+def test_status() -> None:
+    state = State(config=ONE, digest="abc", goal=GOAL, refused=(("ipvsadm -A", "no"),))
+    shown = operators.status(state, "lvs.toml", held())
+    assert (shown.file, shown.serial_no, shown.digest) == ("lvs.toml", 7, "abc")
+    assert shown.vips == ("192.0.2.1/24 eth0:1",)
+    assert shown.refused == ("ipvsadm -A: no",)
+    assert [server.name for server in shown.virtual_servers] == ["web", "mail"]
+    assert operators.status(State(), "lvs.toml", {}).serial_no is None
+
+
+def test_plan_of_nothing() -> None:
+    assert operators.plan((), held(), GOAL, GOAL) == ("# nothing to change",)
+
+
+def test_plan_tells_whom_it_touches() -> None:
+    """The names of what goes are the old ones, of what comes the new ones."""
+    changed = real_server("renamed", "10.0.0.1", 5)
+    new = virtual_server("www", "192.0.2.1", changed, scheduler=Scheduler.RR)
+    after = desired(config(new, virtual_server("more", "192.0.2.3", real_server("real3", "10.0.0.3"))))
+    lines = operators.plan(diff(GOAL.state, after.state), held(), GOAL, after)
+    line = "ipvsadm -e -t 192.0.2.1:80 -r 10.0.0.1:80 -g -w 5"
+    assert lines == (
+        "ip address del 192.0.2.1/24 dev eth0",
+        "modprobe ip_vs_rr",
+        "ipvsadm -E -t 192.0.2.1:80 -s rr  # www: 6 active, 8 inactive connections",
+        f"{line}  # renamed of www: 3 active, 4 inactive connections",
+        "ipvsadm -d -t 192.0.2.1:80 -r 10.0.0.2:80  # real2 of web: 3 active, 4 inactive connections",
+        "ipvsadm -A -t 192.0.2.3:80 -s wlc",
+        "ipvsadm -a -t 192.0.2.3:80 -r 10.0.0.3:80 -g -w 1",
+        "ipvsadm -D -t 192.0.2.2:80  # mail: 3 active, 4 inactive connections",
+    )
+
+
+def test_plan_of_what_went_meanwhile() -> None:
+    """The table changed between the two looks a plan takes: no connections, and no failure."""
+    lines = operators.plan(diff(GOAL.state, NOTHING.state), {}, GOAL, NOTHING)
+    assert lines[-1] == "ipvsadm -D -t 192.0.2.2:80  # mail: 0 active, 0 inactive connections"
+    after = desired(config(virtual_server("web", "192.0.2.1", real_server("real1", "10.0.0.1", 9))))
+    lines = operators.plan(diff(GOAL.state, after.state), {}, GOAL, after)
+    assert any("real1 of web: 0 active, 0 inactive connections" in line for line in lines)
+
+
+COMMAND = Converge(GOAL, Cause.CONFIG, NOTHING)
+
+
+def test_reloaded() -> None:
+    done = (LoadModule("ip_vs"), LoadModule("ip_vs_rr"))
+    reply = operators.reloaded("lvs.toml", Converged(COMMAND, done, (), 0.0123), ("a warning",))
+    assert reply.exit_code == Exit.OK
+    assert reply.out == ("lvs.toml: applied in 12 ms", "modprobe ip_vs", "modprobe ip_vs_rr")
+    assert reply.err == ("a warning",)
+
+
+def test_reloaded_with_much_to_say() -> None:
+    done = tuple(LoadModule(f"m{number}") for number in range(51))
+    assert operators.reloaded("f", Converged(COMMAND, done), ()).out[1:] == ("51 changes",)
+    assert len(operators.reloaded("f", Converged(COMMAND, done[:50]), ()).out) == 51
+
+
+def test_reloaded_but_refused() -> None:
+    result = Converged(COMMAND, (), (("ipvsadm -A", "no such scheduler"),), 0.0)
+    reply = operators.reloaded("lvs.toml", result, ("a warning",))
+    assert reply.exit_code == Exit.FAILED
+    assert reply.err == ("a warning", "refused: ipvsadm -A: no such scheduler")
+
+
+def test_reload_that_failed() -> None:
+    reply = operators.reloaded("lvs.toml", ConvergeFailed(Cause.CONFIG, "not permitted"), ("a warning",))
+    assert (reply.exit_code, reply.out, reply.err) == (Exit.FAILED, (), ("a warning", "not permitted"))
+
+
+def test_a_weight_of_a_real_server_that_is_not_there() -> None:
+    """Held without that destination: as the table may be by then."""
+    key = next(iter(GOAL.state.services))
+    changed = SetDestination(key, next(iter(GOAL.state.services[key].destinations)), Destination(3, 9))
+    empty = {key: Held(GOAL.state.services[key].options, {})}
+    [line] = operators.plan((changed,), empty, GOAL, GOAL)
+    assert line.endswith("# real1 of web: 0 active, 0 inactive connections")

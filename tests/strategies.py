@@ -75,7 +75,7 @@ from lvs.model import (
 )
 
 LONGEST_S = 2_147_483  # INT_MAX / HZ at HZ = 1000, ip_vs_set_timeout
-MOST_CONNECTIONS = 2**32 - 1
+MOST_CONNECTIONS = 2**31 - 1  # Linux 6.12 refuses more, as it does weights
 ALL_IPV4 = 0xFFFFFFFF
 
 FLAGGED = (Scheduler.SH, Scheduler.MH)

@@ -1,0 +1,42 @@
+"""Runs where the kernel is: carries out operations one by one and holds the table to the model.
+
+Standard input: a msgpack list of states to reach in turn. Standard output: "equal" if the kernel's
+table equalled the model after every operation, else what differed.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import msgspec
+
+from lvs.io import modules
+from lvs.io.netlink import Table
+from lvs.kernel import text
+from lvs.kernel.diff import diff
+from lvs.kernel.state import KernelState, SystemOp, apply
+
+
+def main() -> None:
+    """Walk through the targets."""
+    modules.load(sorted(sys.argv[1:]))
+    table = Table()
+    model = KernelState(services=table.read())
+    for target in msgspec.msgpack.decode(sys.stdin.buffer.read(), type=list[KernelState]):
+        wanted = KernelState(services=target.services, timeouts=target.timeouts)
+        model = KernelState(services=model.services, timeouts=table.timeouts())
+        for op in diff(model, wanted):
+            assert not isinstance(op, SystemOp)
+            refused = table.execute([op])
+            model = apply(op, model)
+            if refused:
+                return print(f"{text.line(op)}: {refused[0].reason}")
+            if table.read() != model.services:
+                return print(f"after {text.line(op)}:\n{table.read()}\nis not\n{model.services}")
+        if table.timeouts() != model.timeouts:
+            return print(f"timeouts {table.timeouts()}, not {model.timeouts}")
+    return print("equal")
+
+
+if __name__ == "__main__":
+    main()

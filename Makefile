@@ -13,6 +13,9 @@ export LAB_SHELL := $(SHELL)
 override SHELL := /bin/sh
 endif
 
+# What a shell may set, and what would then hide what a host without it sees.
+unexport PYTHONPATH PYTHONHOME PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONOPTIMIZE
+
 .NOTPARALLEL:
 .PHONY: help run test check netns-test binary binary-test bench fuzz lock clean
 

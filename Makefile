@@ -55,5 +55,6 @@ $(VENV): .ci/setup .ci/build.lock .ci/requirements.lock pyproject.toml
 	@PYTHON="$(PYTHON)" .ci/setup
 	@touch $@
 
-$(BINARY): $(VENV) image/lvsd.spec $(shell find src appliance lvs.toml.example -type f -not -name '*.pyc' -not -path '*.egg-info/*' 2>/dev/null)
+BUNDLED := src appliance lvs.toml.example image/lvsd.py image/lvsd.spec image/standin
+$(BINARY): $(VENV) .ci/binary $(shell find $(BUNDLED) -type f -not -name '*.pyc' -not -path '*.egg-info/*')
 	@.ci/binary

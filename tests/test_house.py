@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lvs import events
+from lvs import events, selftest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lvs"
@@ -122,7 +122,7 @@ TESTED_ELSEWHERE = {
     "lvs.model": "values without code; every test of config makes them",
     "lvs.protocol": "values without code; tests/io/test_control.py sends them",
     "lvs.daemon": "tests/netns, as a process on a real kernel",
-    "lvs.selftest": "tests/binary",
+    "lvs.selftest": "below, and tests/binary",
 }
 MOST_LINES = 600  # a module that large is two
 
@@ -150,6 +150,10 @@ def test_modules_are_of_a_size_to_read() -> None:
 
 def test_selftest_knows_every_module() -> None:
     assert imports("lvs.selftest") == {*modules()} - {"lvs", "lvs.cli", "lvs.selftest"}
+
+
+def test_selftest_passes_from_source() -> None:
+    assert [said for said in selftest.run() if not said[1]] == []
 
 
 # Shell

@@ -216,11 +216,13 @@ def edits(draw: Any, text: str, pieces: list[str]) -> str:
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(lines)))
         until = draw(st.integers(at, min(at + draw(st.sampled_from([0, 1, 1, 8])), len(lines))))
-        match draw(st.integers(0, 2)):
+        match draw(st.integers(0, 3)):
             case 0:
                 lines[at:until] = draw(st.sampled_from(pieces)).split("\n")
             case 1:
                 lines[at:until] = []
+            case 2:  # joins two lines
+                lines[at : at + 2] = ["".join(lines[at : at + 2])]
             case _:
                 moved = lines[at:until]
                 lines[at:until] = []

@@ -156,6 +156,40 @@ def test_moved_blocks_are_the_same_objects(name: str) -> None:
     assert sum(id(server) in kept for server in after.config.virtual_servers) >= 3
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('virtual = [{name = "a", active = false}]\n', '[[virtual]]\nname = "b"\nactive = false\n'),
+        ('[[virtual]]\nname = "a"\nactive = false\n[x]\n', '[[virtual]]\nname = "b"\nactive = false\n'),
+    ],
+)
+def test_what_is_not_alone_is_not_taken_over(before: str, after: str) -> None:
+    loaded = load(before, "x.toml")
+    for text in (before + after, after + before):
+        again = load(text, "x.toml", previous=loaded)
+        assert again.problems == load(text, "x.toml").problems
+        assert again.config is None
+
+
+def test_blocks_glued_together() -> None:
+    text = "virtual a {\n}\nvirtual b {\n}\nvirtual c {\n}\n"
+    loaded = load(text, "x.cf")
+    for glued in (text.replace("}\nvirtual c", "}virtual c"), text.replace("a {\n}\n", "a {\n} ")):
+        again = load(glued, "x.cf", previous=loaded)
+        same(again, load(glued, "x.cf"))
+        assert again.problems
+
+
+def test_the_last_block_goes_on() -> None:
+    loaded = load("virtual a {\n}\nvirtual b {\n", "x.cf")
+    assert loaded.problems
+    assert load("virtual a {\n}\nvirtual b {\n}\n", "x.cf", previous=loaded).problems == ()
+    text = '[[virtual]]\nname = "a"\nactive = false\n'
+    again = load(text + "fwmark = 7\n", "x.toml", previous=load(text, "x.toml"))
+    assert again.config is not None
+    assert again.config.virtual_servers[0].fwmark == 7
+
+
 def test_an_error_keeps_the_rest() -> None:
     text = big.lvs_toml(5, 2)
     before = load(text, "x.toml")

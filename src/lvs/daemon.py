@@ -100,6 +100,7 @@ class Daemon:
         self._signature: tuple[int, ...] = ()  # of the file as last read
         self._read_at = 0.0
         self._first: Outcome | None = None  # until it is told
+        self._ready_owed, self._status_told = True, ""  # what systemd was told
         self._links = Links()
         self._announcer = Announcer()
         self._pending: Converge | None = None
@@ -205,6 +206,7 @@ class Daemon:
     def _feed_file(self) -> Input:
         """Read the file and feed it; the input that it became."""
         self._notify(*systemd.reloading())
+        self._ready_owed = True
         what = self._read()
         self._feed(what)
         if self._pending is None:
@@ -212,7 +214,14 @@ class Daemon:
         return what
 
     def _tell_systemd(self) -> None:
-        self._notify("READY=1", f"STATUS={summary(self._state)}")
+        """READY after the start and after each reload; STATUS when it is another."""
+        status = f"STATUS={summary(self._state)}"
+        lines = [
+            line for line, due in (("READY=1", self._ready_owed), (status, status != self._status)) if due
+        ]
+        self._ready_owed, self._status = False, status
+        if lines:
+            self._notify(*lines)
 
     async def _converging(self) -> None:
         """Carry out the newest Converge; heartbeats and the socket never wait for it."""

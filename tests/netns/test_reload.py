@@ -90,6 +90,7 @@ def test_b3_plan_is_empty_after_apply(director: Director, name: str) -> None:
 def test_b3_plan_is_empty_for_every_kind_of_option(director: Director) -> None:
     director.start(EVERYTHING)
     assert "refused" not in director.said
+    assert "192.168.7.254/24 eth0:9" in director.addresses()
     assert "# nothing to change" in director.lvsd("plan")
     assert "applied" not in director.lvsd("reload")
 
@@ -179,12 +180,19 @@ def test_b13_first_vip_of_a_subnet_goes_and_the_others_stay(lab: Lab) -> None:
     assert "drifted" not in director.said
 
 
+def refused(director: Director, text: str, last: str) -> str:
+    """Save a bad file; what lvsd says of it up to its last problem."""
+    since = len(director.said)
+    director.save(text)
+    return director.wait_for(last, since)
+
+
 def test_b14_a_bad_file_is_refused_with_place_and_suggestion(lab: Lab, director: Director) -> None:
     director.start(FILE)
     before = director.table()
     client = traffic(lab.machine("client"), "tcp", "10.0.0.5", 80)
     bad = FILE.replace('scheduler = "wlc"', 'scheduler = "rrr"\nprotocol = "TPC"\nwieght = 1')
-    said = director.save(bad)
+    said = refused(director, bad, "wieght")
     for place, suggestion in (
         ("virtual[0].scheduler", '"rr"'),
         ("virtual[0].protocol", '"tcp"'),
@@ -193,7 +201,7 @@ def test_b14_a_bad_file_is_refused_with_place_and_suggestion(lab: Lab, director:
         (line,) = [line for line in said.splitlines() if place in line]
         assert re.search(r"lvs\.toml:\d+: ", line), line
         assert suggestion in line
-    twice = director.save(FILE + FILE[FILE.index("[[virtual]]") :].replace('"web"', '"again"'))
+    twice = refused(director, FILE + FILE[FILE.index("[[virtual]]") :].replace('"web"', '"again"'), "web")
     assert re.search(r"lvs\.toml:\d+: virtual\[1\]", twice), twice
     assert "web" in twice
     assert director.table() == before
@@ -241,6 +249,27 @@ def test_saved_in_place_by_rename_and_by_symlink(director: Director) -> None:
         text = FILE.replace("weight = 1", f"weight = {weight}")
         machine.run("sh", "-c", script, env={"TEXT": text})
         until(director.table, lambda table, w=weight: sum(f"-w {w}" in line for line in table) == 2)  # type: ignore[misc]
+
+
+def test_plan_counts_the_connections_that_a_change_would_touch(lab: Lab, director: Director) -> None:
+    director.start(FILE)
+    stream = traffic(lab.machine("client"), "stream", "10.0.0.5", 80)
+    other = FILE.replace("serial_no = 1", "serial_no = 2").replace("weight = 1", "weight = 0")
+    director.machine.write("/tmp/other.toml", other)
+    table = director.table()
+
+    def active(planned: str) -> int:
+        return sum(map(int, re.findall(r"-w 0  # real\d of web: (\d+) active", planned)))
+
+    planned = until(lambda: director.lvsd("plan", "/tmp/other.toml"), lambda said: active(said) == 1)
+    assert [line.split("  #")[0] for line in planned.splitlines()] == [
+        "ipvsadm -e -t 10.0.0.5:80 -r 10.0.0.3:80 -g -w 0",
+        "ipvsadm -e -t 10.0.0.5:80 -r 10.0.0.4:80 -g -w 0",
+    ]
+    director.machine.write("/tmp/other.toml", "nonsense")
+    assert director.machine.run(LVSD, "plan", "/tmp/other.toml", check=False).rc == 2
+    assert director.table() == table
+    assert stream.stop().failed == 0
 
 
 def test_serial_unchanged_with_other_content_is_told(director: Director) -> None:

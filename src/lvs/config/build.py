@@ -144,9 +144,9 @@ def virtual_server(
             _across_families(judge, "sorry_server", sorry, vip)
 
     masquerading = forwarding is Forwarding.MASQUERADING
-    if block.bad or any(note.severity is Severity.ERROR for note in notes[before:]):
+    if block.bad or (len(notes) > before and any(note.severity is Severity.ERROR for note in notes[before:])):
         return None, Facts(block.name, masquerading)
-    if any(entry.bad for entry in block.servers):
+    if any([entry.bad for entry in block.servers]):  # noqa: C419  a list is faster
         return None, Facts(block.name, masquerading)
     check = Check(
         get("send"),
@@ -201,7 +201,6 @@ def _real_servers(
     kind = type(vip)
     nowhere = _NOWHERE[kind is IPv6Address]
     mixed = False
-    seen: dict[int, int] = {}
     built: list[RealServer] = []
     for index, entry in enumerate(block.servers):
         values = entry.values
@@ -219,15 +218,10 @@ def _real_servers(
             if active and "address" not in entry.bad:
                 judge.refuse("address", "missing; an active real server needs one", index)
             address = nowhere
-        elif active:
-            if vip is not None and type(address) is not kind:
-                mixed = True
-                if forwarding is not Forwarding.TUNNELING and judge.sound("forwarding"):
-                    _across_families(judge, "address", address, vip, index)
-            other = seen.setdefault(_number(address) << 16 | target, index)
-            if other != index and judge.sound("port", "forwarding"):
-                name = block.servers[other].name
-                judge.refuse("address", f"{address} port {target} is server[{other}] ({name}) already", index)
+        elif active and vip is not None and type(address) is not kind:
+            mixed = True
+            if forwarding is not Forwarding.TUNNELING and judge.sound("forwarding"):
+                _across_families(judge, "address", address, vip, index)
         if target != check_port and judge.sound("port", "forwarding"):
             judge.warn(
                 "port",
@@ -237,11 +231,25 @@ def _real_servers(
         built.append(
             RealServer(entry.name, address, target, check_port, active, get("weight", 1), upper, lower)
         )
+    keys = [int(server.address) << 16 | server.port for server in built if server.active]
+    if len(set(keys)) != len(keys) and judge.sound("port", "forwarding"):
+        _same_real_servers(judge, built)
     names = [entry.name for entry in block.servers]
     if len(set(names)) != len(names):
         for index, other in _twice(names):
             judge.warn("", f"the name {names[index]} is also that of server[{other}]; both are used", index)
     return tuple(built), mixed
+
+
+def _same_real_servers(judge: Judge, servers: list[RealServer]) -> None:
+    keys = [
+        (server.address, server.port) if server.active and server.address not in _NOWHERE else None
+        for server in servers
+    ]
+    for index, other in _twice(keys):
+        twin = servers[other]
+        message = f"{twin.address} port {twin.port} is server[{other}] ({twin.name}) already"
+        judge.refuse("address", message, index)
 
 
 def _held(

@@ -49,8 +49,8 @@ class Opening(msgspec.Struct, frozen=True):
 PAIRS = {(Scope.VIRTUAL, "address"): "device", (Scope.GLOBAL, "nat_router"): "nat_router_device"}
 ALIASES = {(Scope.VIRTUAL, "vip_mask"): "vip_nmask", (Scope.GLOBAL, "nat_mask"): "nat_nmask"}
 
-_SIMPLE = re.compile(r"[ \t]*([a-z_]+)[ \t]+=[ \t]+([^ \t\"'\0][^ \t\0]*)[ \t]*")
 _WORD = re.compile(r"[^ \t]+")
+_BLANK_OR_NUL = re.compile(r"[ \t\0]")
 _BRACE_ADVICE = "the closing brace stands on a line of its own"
 _COMMENT_ADVICE = "a comment stands on a line of its own; after a value, # is none"
 
@@ -255,18 +255,17 @@ class Lines(dict[str, Entry]):
 
     def __missing__(self, line: str) -> Entry:
         # Most new lines are a clean `key = word`; the rest takes the long way, for the message.
-        match = _SIMPLE.fullmatch(line)
-        if match is not None:
-            key, word = match.groups()
+        key, _, word = line.partition(" = ")
+        known = self.readers.get(key.lstrip(" \t"))
+        if known is not None and word and word[0] not in "\"'" and not _BLANK_OR_NUL.search(word):
+            read, option = known
             try:
-                read, option = self.readers[key]
                 value, warning = read(option, word)
-            except (KeyError, Refused):
-                pass
-            else:
-                if not warning:
-                    entry = self[line] = (SET, key, value)
-                    return entry
+            except Refused:
+                warning = "said below"
+            if not warning:
+                entry = self[line] = (SET, option.name, value)
+                return entry
         entry = self[line] = _statement(self.scope, line)
         return entry
 

@@ -7,6 +7,7 @@ is taken although it deserves a remark comes with a warning.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
@@ -291,6 +292,7 @@ def _toml_mask(_: Option, value: object) -> Mask | None:
 _DEVICE = re.compile(r"[^\s/:\0-\x1f]+")
 
 
+@lru_cache(1024)
 def _device(word: str) -> Device:
     name, colon, suffix = word.partition(":")
     if not _DEVICE.fullmatch(name) or (colon and not re.fullmatch(r"[^\s/\0-\x1f]+", suffix)):

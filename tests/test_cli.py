@@ -104,6 +104,9 @@ class Standard:
     def __init__(self, content: bytes = b"") -> None:
         self.buffer = io.BytesIO(content)
 
+    def flush(self) -> None:
+        """All of it is there already."""
+
 
 def test_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Its language is lvs.cf's: `-` has no name to tell it by."""

@@ -36,7 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the binary; errors become sentences and exit codes here and nowhere else."""
     arguments = parser().parse_args(argv)
     try:
-        return int(COMMANDS[arguments.command].run(arguments))
+        code = int(COMMANDS[arguments.command].run(arguments))
+        sys.stdout.flush()  # here, where a reader that went away is handled
     except LvsError as fault:
         print(f"lvsd: {fault}", file=sys.stderr)
         return int(fault.exit_code)
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(Exit.OK)
     except KeyboardInterrupt:
         return 130
+    return code
 
 
 def parser() -> argparse.ArgumentParser:

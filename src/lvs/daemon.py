@@ -216,10 +216,10 @@ class Daemon:
     def _tell_systemd(self) -> None:
         """READY after the start and after each reload; STATUS when it is another."""
         status = f"STATUS={summary(self._state)}"
-        lines = [
-            line for line, due in (("READY=1", self._ready_owed), (status, status != self._status)) if due
-        ]
-        self._ready_owed, self._status = False, status
+        lines = ["READY=1"] if self._ready_owed else []
+        if status != self._status_told:
+            lines.append(status)
+        self._ready_owed, self._status_told = False, status
         if lines:
             self._notify(*lines)
 

@@ -259,7 +259,7 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     commands: list[Command] = [Report(event) for event in told]
     announcing = state.announcing
     taken = tuple(op.vip for op in result.done if isinstance(op, TakeVip))
-    if taken:
+    if taken and not state.stopping:
         commands.append(Announce(taken))
         announcing = (*announcing, Repeat(taken, now + ANNOUNCE_EVERY_S, ANNOUNCEMENTS - 1))
     if cause is Cause.STOP:

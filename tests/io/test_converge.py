@@ -202,11 +202,6 @@ def test_what_was_done_is_the_diff(file: Path) -> None:
     assert director.kernel.log == list(outcome.done)
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="settings and VIPs that follow each other are one group, in which VIPs come first: "
-    "io/converge.py, links.py relies on promote_secondaries being set before",
-)
 def test_settings_are_set_before_vips_are_taken(file: Path) -> None:
     """Also where no table operation stands between them, as after `table_first`."""
     director = Director(Kernel(KernelState({KEY: ONE}, sysctls={FORWARD: "0"})), file)
@@ -322,10 +317,6 @@ def test_what_could_not_be_removed_is_still_ours(file: Path) -> None:
     assert ledger.load(file) == Ledger()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="what somebody else removed while we did not look stays in the ledger: io/converge.py, _disown",
-)
 def test_what_somebody_else_removed_is_no_longer_ours(file: Path) -> None:
     """Removed by hand while lvsd was stopped, gone from the file, and then made by somebody: theirs."""
     director = Director(Kernel(), file)

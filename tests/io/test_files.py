@@ -81,12 +81,7 @@ def test_what_is_no_file(make: Callable[[Path], object], said: str, tmp_path: Pa
     [
         nothing,
         fifo,
-        pytest.param(
-            Path.mkdir,
-            marks=pytest.mark.xfail(
-                strict=True, reason="open() of a directory's descriptor fails without closing it: io/files.py"
-            ),
-        ),
+        Path.mkdir,
     ],
 )
 def test_no_descriptor_is_left_open(make: Callable[[Path], object], tmp_path: Path) -> None:
@@ -233,11 +228,6 @@ def test_renamed_over(tmp_path: Path) -> None:
         assert found.sees()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a move from a directory that is not watched is a `created` event of watchdog, which is "
-    "ignored for files: io/files.py, InotifyObserver(generate_full_events=True)",
-)
 def test_moved_here_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(globals(), "PATIENCE_S", 0.7)
     (tmp_path / "etc").mkdir()

@@ -10,9 +10,8 @@ from lab import Lab
 
 
 @pytest.fixture(scope="session")
-def running_lab() -> Iterator[Lab]:
-    with Lab.start() as lab:
-        yield lab
+def running_lab() -> Lab:
+    return Lab.shared()
 
 
 @pytest.fixture

@@ -57,7 +57,9 @@ async def serve(path: Path, answer: Callable[[Request], Awaitable[Reply]]) -> as
     free = asyncio.Semaphore(_AT_ONCE)
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, TimeoutError, asyncio.LimitOverrunError, asyncio.IncompleteReadError):
+        with contextlib.suppress(
+            OSError, TimeoutError, asyncio.LimitOverrunError, asyncio.IncompleteReadError
+        ):
             async with free:
                 reply = await _reply(reader, answer)
                 async with asyncio.timeout(_REQUEST_S):

@@ -77,25 +77,26 @@ class Converger:
         """
         started = time.perf_counter()
         if only is None:
-            ops = diff(await self.actual(desired), desired)
+            actual, wanted = await self.actual(desired), desired
         else:
             keys = frozenset(only)
             actual = KernelState(services=await asyncio.to_thread(self.table.read, keys))
-            wanted = {key: desired.services[key] for key in keys if key in desired.services}
-            ops = diff(actual, KernelState(services=wanted))
+            wanted = KernelState(
+                services={key: desired.services[key] for key in keys & desired.services.keys()}
+            )
         not_saved = self._own(desired)
         done: list[Op] = []
         refused: list[tuple[str, str]] = []
-        for _, group in groupby(ops, lambda op: isinstance(op, SystemOp)):
-            run = tuple(group)
-            system = [op for op in run if isinstance(op, SystemOp)]
-            table = [op for op in run if not isinstance(op, SystemOp)]
+        for _, run in groupby(diff(actual, wanted), _stage):
+            ops = tuple(run)
+            system = [op for op in ops if isinstance(op, SystemOp)]
+            table = [op for op in ops if not isinstance(op, SystemOp)]
             carried, declined = (
                 await self._carry_out(system) if system else await asyncio.to_thread(self._execute, table)
             )
             done += carried
             refused += declined
-        not_saved = self._disown(desired, done) or not_saved
+        not_saved = self._disown(desired, actual if only is None else None, done) or not_saved
         return Outcome(tuple(done), tuple(refused), time.perf_counter() - started, not_saved)
 
     async def actual(self, desired: KernelState) -> KernelState:
@@ -158,9 +159,9 @@ class Converger:
             return dict.fromkeys((*takes, *drops), KernelError("network devices are not open yet"))
         kept = await self.links.drop_all(op.vip for op in drops)
         missed = await self.links.take_all(op.vip for op in takes)
-        return {DropVip(vip): fault for vip, fault in kept.items()} | {
-            TakeVip(vip): fault for vip, fault in missed.items()
-        }
+        failed: dict[Op, LvsError] = {DropVip(vip): fault for vip, fault in kept.items()}
+        failed.update((TakeVip(vip), fault) for vip, fault in missed.items())
+        return failed
 
     async def _setting(self, op: LoadModule | SetSysctl) -> None:
         match op:
@@ -193,15 +194,17 @@ class Converger:
             )
         )
 
-    def _disown(self, desired: KernelState, done: Sequence[Op]) -> str:
-        """Cross out what was removed."""
+    def _disown(self, desired: KernelState, actual: KernelState | None, done: Sequence[Op]) -> str:
+        """Cross out what was removed, by us or, where all was read, by somebody else before us."""
         removed = {op.key for op in done if isinstance(op, RemoveService)}
         dropped = {op.vip for op in done if isinstance(op, DropVip)}
+        services = self._ledger.services if actual is None else actual.services.keys()
+        vips = self._ledger.vips if actual is None else actual.vips
         original = self._ledger.sysctls.items()
         return self._save(
             Ledger(
-                services=(self._ledger.services - removed) | desired.services.keys(),
-                vips=(self._ledger.vips - dropped) | desired.vips,
+                services=frozenset(services - removed) | desired.services.keys(),
+                vips=(vips - dropped) | desired.vips,
                 sysctls={name: value for name, value in original if desired.sysctls.get(name) != value},
             )
         )
@@ -218,3 +221,16 @@ class Converger:
             return str(fault)
         self._saved = ledger
         return ""
+
+
+def _stage(op: Op) -> int:
+    """Operations of one stage are carried out together; stages one after the other."""
+    match op:
+        case DropVip():
+            return 0
+        case LoadModule() | SetSysctl():
+            return 1
+        case TakeVip():
+            return 2
+        case _:
+            return 3

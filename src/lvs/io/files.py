@@ -35,10 +35,8 @@ class Text(msgspec.Struct, frozen=True):
 def read(path: Path) -> Text:
     """The file's content. Errors: SystemFault with the reason."""
     try:
-        # O_NONBLOCK: a FIFO put in the file's place must not hang the daemon.
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-        with open(descriptor, "rb") as file:  # noqa: PTH123
-            status = os.fstat(descriptor)
+        with open(path, "rb", opener=_without_waiting) as file:  # noqa: PTH123
+            status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise SystemFault("not a regular file")
             if status.st_size > LONGEST:
@@ -46,6 +44,11 @@ def read(path: Path) -> Text:
             return Text(file.read(LONGEST), _signature(status))
     except OSError as fault:
         raise SystemFault(str(fault.strerror).lower()) from fault
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a file; a FIFO put in its place must not hang the daemon, hence O_NONBLOCK."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _signature(status: os.stat_result) -> tuple[int, ...]:
@@ -94,7 +97,8 @@ class Watch:
         self._directories: tuple[tuple[str, int], ...] = ()
         self._suspect: tuple[int, ...] = ()
         self.fault = ""  # why the kernel gives no notice
-        self._observer = InotifyObserver()
+        # Full events: else a move from a directory that is not watched looks like a creation.
+        self._observer = InotifyObserver(generate_full_events=True)
         self._observer.daemon = True
         self._observer.start()
         self.follow()

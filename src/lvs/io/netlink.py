@@ -96,13 +96,11 @@ class Table:
 
     def _batch(self, ops: Sequence[TableOp]) -> list[Refusal]:
         first = self._sequence + 1
-        encode = self._encoder.encode
-        parts = [encode(op, sequence) for sequence, op in enumerate(ops, first)]
         barrier = first + len(ops)
         self._sequence = barrier
         flags = wire.NLM_F_REQUEST | wire.NLM_F_ACK
-        parts.append(wire.message(self._encoder.family_id, wire.GET_INFO, b"", barrier, flags))
-        self._send(b"".join(parts))
+        end = wire.message(self._encoder.family_id, wire.GET_INFO, b"", barrier, flags)
+        self._send(self._encoder.encode_all(ops, first) + end)
         refusals: list[Refusal] = []
         for data in self._receive():
             for found in wire.messages(data, len(data)):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import time
 from collections.abc import Callable
 
@@ -17,7 +19,8 @@ def notifier() -> Callable[..., None]:
     from systemd.daemon import notify
 
     def tell(*lines: str) -> None:
-        notify("\n".join(lines))
+        with contextlib.suppress(OSError):  # nobody listens any more; nothing depends on it
+            notify("\n".join(lines))
 
     return tell
 
@@ -28,9 +31,15 @@ def reloading() -> tuple[str, str]:
 
 
 def watchdog_period_s() -> float | None:
-    """How often WATCHDOG=1 is to be sent: half of what systemd waits, sd_watchdog_enabled(3)."""
+    """How often WATCHDOG=1 is to be sent: half of what systemd waits, sd_watchdog_enabled(3).
+
+    The one-file binary is a child of the process that systemd started and that only waits for it.
+    """
     asked = os.environ.get("WATCHDOG_USEC", "")
     pid = os.environ.get("WATCHDOG_PID", "")
-    if not asked.isdigit() or (pid and pid != str(os.getpid())):
+    ours = {str(os.getpid())}
+    if getattr(sys, "frozen", False):
+        ours.add(str(os.getppid()))
+    if not asked.isdigit() or (pid and pid not in ours):
         return None
     return int(asked) / 2_000_000

@@ -4,14 +4,17 @@ Source: include/uapi/linux/ip_vs.h (IPVS_CMD_*, IPVS_*_ATTR_*), netlink(7), and
 net/netfilter/ipvs/ip_vs_ctl.c for which attributes the kernel wants and in which order it
 writes them. All integers are in host order but ports, IPv4 masks and addresses.
 
-A message for a destination is a constant head per service, sixteen bytes of address, two of
-port, and a constant tail per set of options: both are kept, so that encoding a destination
-is one `Struct.pack` (0.6 us), and decoding one seen before is one dictionary look-up.
+Tables are long and alike. What the messages of consecutive destinations share is made once,
+so that encoding one is one `Struct.pack`; and a dumped datagram whose configured part was
+seen before, whatever its counters say now, is decoded by one dictionary look-up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import chain
 from struct import Struct
 from typing import NamedTuple, assert_never
 
@@ -24,6 +27,7 @@ from lvs.kernel.state import (
     RemoveDestination,
     RemoveService,
     ServiceKey,
+    ServiceOp,
     ServiceOptions,
     SetDestination,
     SetService,
@@ -86,6 +90,7 @@ _NLMSGHDR = Struct("=IHHII")
 _NLATTR = Struct("=HH")
 _U8, _U16, _U32, _FLAGS = Struct("=B"), Struct("=H"), Struct("=I"), Struct("=II")
 _BE16, _BE32 = Struct(">H"), Struct(">I")
+_IDENTITY = Struct("=HHHxx HHHxx HH16s HHBBxx").pack
 _MESSAGE_HEAD = 16 + 4
 
 
@@ -112,14 +117,14 @@ def family_request(sequence: int) -> bytes:
 
 def service_identity(key: ServiceKey) -> bytes:
     """The attributes that name a service."""
-    family = _attribute(SVC_AF, _U16.pack(AF[key.family]))
     if key.fwmark:
-        return family + _attribute(SVC_FWMARK, _U32.pack(key.fwmark))
-    return (
-        family
-        + _attribute(SVC_PROTOCOL, _U16.pack(key.protocol))
-        + _attribute(SVC_ADDR, key.address.ljust(16, b"\0"))
-        + _attribute(SVC_PORT, _BE16.pack(key.port))
+        return _attribute(SVC_AF, _U16.pack(AF[key.family])) + _attribute(SVC_FWMARK, _U32.pack(key.fwmark))
+    high, low = key.port >> 8, key.port & 255
+    return _IDENTITY(
+        *(6, SVC_AF, AF[key.family]),
+        *(6, SVC_PROTOCOL, key.protocol),
+        *(20, SVC_ADDR, key.address),
+        *(6, SVC_PORT, high, low),
     )
 
 
@@ -127,19 +132,24 @@ def service_body(key: ServiceKey, options: ServiceOptions | None = None) -> byte
     """Body of a service command; with `options` for NEW and SET, without for DEL and GET_DEST."""
     if options is None:
         return _nested(CMD_SERVICE, service_identity(key))
-    netmask = _BE32.pack(options.netmask) if key.family == 4 else _U32.pack(options.netmask)
+    return _nested(CMD_SERVICE, service_identity(key) + _service_options(key.family, options))
+
+
+@lru_cache(maxsize=256)
+def _service_options(family: int, options: ServiceOptions) -> bytes:
+    netmask = _BE32.pack(options.netmask) if family == 4 else _U32.pack(options.netmask)
     full = (
-        service_identity(key)
-        + _attribute(SVC_SCHED, options.scheduler.encode() + b"\0")
+        _attribute(SVC_SCHED, options.scheduler.encode() + b"\0")
         + _attribute(SVC_FLAGS, _FLAGS.pack(options.flags, FLAG_MASK))
         + _attribute(SVC_TIMEOUT, _U32.pack(options.timeout_s))
         + _attribute(SVC_NETMASK, netmask)
     )
     if options.engine:
         full += _attribute(SVC_PE, options.engine.encode() + b"\0")
-    return _nested(CMD_SERVICE, full)
+    return full
 
 
+@lru_cache(maxsize=1024)
 def destination_options(family: int, destination: Destination | None) -> bytes:
     """What follows address and port in a destination; None: only its family."""
     address_family = _attribute(DEST_FAMILY, _U16.pack(AF[family]))
@@ -157,25 +167,74 @@ def destination_options(family: int, destination: Destination | None) -> bytes:
     )
 
 
-# A kept head: length, type and flags | sequence | everything up to the address.
-_Head = tuple[bytes, bytes, Callable[..., bytes]]
+@lru_cache(maxsize=64)
+def _destination_layout(head: int, address: int, tail: int) -> Callable[..., bytes]:
+    """Packs start, sequence, head, address and tail; addresses are padded to 16 bytes."""
+    return Struct(f"=8sI{head}s{address}s{16 - address}x{tail}s").pack
 
 
 class Encoder:
-    """Encodes operations of one netlink family; keeps heads and tails for as long as it lives."""
+    """Encodes operations of one netlink family."""
 
     def __init__(self, family_id: int) -> None:
         self.family_id = family_id
-        self._heads: dict[tuple[type[DestinationOp], ServiceKey, int], _Head] = {}
-        self._tails: dict[tuple[int, Destination | None], bytes] = {}
 
     def encode(self, op: TableOp, sequence: int) -> bytes:
         """One operation as one message that the kernel answers only if it fails."""
+        return self.encode_all((op,), sequence)
+
+    def encode_all(self, ops: Sequence[TableOp], first: int) -> bytes:
+        """Operations as messages with consecutive sequence numbers from `first` on."""
+        parts: list[bytes] = []
+        append = parts.append
+        kind: type[TableOp] | None = None
+        service: ServiceKey | None = None
+        options: Destination | None = None
+        port = size = -1
+        for sequence, op in enumerate(ops, first):
+            if not isinstance(op, AddDestination | SetDestination | RemoveDestination):
+                append(self._other(op, sequence))
+                continue
+            key = op.key
+            address = key.address
+            wanted = None if isinstance(op, RemoveDestination) else op.destination
+            if (
+                op.service is not service
+                or wanted is not options
+                or key.port != port
+                or len(address) != size
+                or type(op) is not kind
+            ):
+                kind, service, options, port, size = type(op), op.service, wanted, key.port, len(address)
+                start, head, tail = self._around(kind, service, options, port, size)
+                pack = _destination_layout(len(head), size, len(tail))
+            append(pack(start, sequence, head, address, tail))
+        return b"".join(parts)
+
+    def _around(
+        self,
+        kind: type[DestinationOp],
+        service: ServiceKey,
+        options: Destination | None,
+        port: int,
+        size: int,
+    ) -> tuple[bytes, bytes, bytes]:
+        """What stands around sequence and address in a destination's message."""
+        tail = _PORT(6, DEST_PORT, port >> 8, port & 255) + destination_options(
+            4 if size == 4 else 6, options
+        )
+        head = (
+            bytes(4)  # netlink port: the kernel fills it in
+            + bytes((_COMMANDS[kind], IPVS_VERSION, 0, 0))
+            + service_body(service)
+            + _NLATTR.pack(4 + 20 + len(tail), CMD_DEST | 0x8000)
+            + _NLATTR.pack(20, DEST_ADDR)
+        )
+        length = 8 + 4 + len(head) + 16 + len(tail)
+        return _NLMSGHDR.pack(length, self.family_id, NLM_F_REQUEST, 0, 0)[:8], head, tail
+
+    def _other(self, op: ServiceOp | SetTimeouts, sequence: int) -> bytes:
         match op:
-            case AddDestination(service, key, destination) | SetDestination(service, key, destination):
-                return self._destination(type(op), service, key, destination, sequence)
-            case RemoveDestination(service, key):
-                return self._destination(RemoveDestination, service, key, None, sequence)
             case AddService(service, options):
                 return message(self.family_id, NEW_SERVICE, service_body(service, options), sequence)
             case SetService(service, options):
@@ -187,41 +246,8 @@ class Encoder:
             case _:
                 assert_never(op)
 
-    def _destination(
-        self,
-        kind: type[DestinationOp],
-        service: ServiceKey,
-        key: DestinationKey,
-        destination: Destination | None,
-        sequence: int,
-    ) -> bytes:
-        address = key.address
-        family = 4 if len(address) == 4 else 6
-        tail = self._tails.get((family, destination))
-        if tail is None:
-            tail = self._tails[family, destination] = destination_options(family, destination)
-        head = self._heads.get((kind, service, len(tail)))
-        if head is None:
-            head = self._heads[kind, service, len(tail)] = self._head(kind, service, len(tail))
-        start, constant, pack = head
-        return pack(start, sequence, constant, address, _PORT_HEAD, key.port >> 8, key.port & 255, tail)
 
-    def _head(self, kind: type[DestinationOp], service: ServiceKey, tail: int) -> _Head:
-        command = _COMMANDS[kind]
-        destination = 4 + 20 + 8 + tail
-        constant = (
-            bytes(4)  # netlink port: the kernel fills it in
-            + bytes((command, IPVS_VERSION, 0, 0))
-            + service_body(service)
-            + _NLATTR.pack(destination, CMD_DEST | 0x8000)
-            + _NLATTR.pack(20, DEST_ADDR)
-        )
-        total = 12 + len(constant) + 16 + 8 + tail
-        start = _NLMSGHDR.pack(total, self.family_id, NLM_F_REQUEST, 0, 0)[:8]
-        return start, constant, Struct(f"=8sI{len(constant)}s16s4sBBxx{tail}s").pack
-
-
-_PORT_HEAD = _NLATTR.pack(6, DEST_PORT)
+_PORT = Struct("=HHBBxx").pack
 _COMMANDS: dict[type[DestinationOp], int] = {
     AddDestination: NEW_DEST,
     SetDestination: SET_DEST,
@@ -322,31 +348,32 @@ class Counted(NamedTuple):
 
 
 class DestinationReader:
-    """Decodes dumped destinations; what it has seen before costs one look-up.
+    """Decodes dumped destinations, and keeps whole datagrams of them.
 
     The kernel writes address, port, forwarding method, weight, tunnel and thresholds first
     and at fixed places (ip_vs_genl_fill_dest), so these 84 bytes and the family behind the
-    counters stand for the decoded value. Messages of another shape are decoded attribute by
-    attribute each time.
+    counters stand for the decoded value, and so does what is left of a datagram without its
+    counters. Messages of another shape are decoded attribute by attribute each time.
     """
 
-    _CONFIGURED = 84  # bytes of attributes before the counters
-    _FAMILY_AT = _CONFIGURED + 24  # three counters of 8 bytes
-
     def __init__(self) -> None:
-        self._seen: dict[bytes, tuple[DestinationKey, Destination]] = {}
+        self._options: dict[bytes, tuple[Destination, int]] = {}  # and the length of an address
+        self._seen: dict[bytes, dict[DestinationKey, Destination]] = {}
 
     def configured(self, buffer: bytes, found: Message) -> tuple[DestinationKey, Destination]:
         """Key and options of one dumped destination."""
-        start = found.start + 4
-        counters = start + self._CONFIGURED
-        shape = buffer[start:counters] + buffer[counters + 24 : counters + 32]
-        known = self._seen.get(shape)
-        if known is None:
-            known = _decode_destination(buffer, found)
-            if _is_usual_shape(buffer, start):
-                self._seen[shape] = known
-        return known
+        at = found.start + 4
+        shape = buffer[at + 28 : at + 84] + buffer[at + 108 : at + 116]  # all but address and port
+        known = self._options.get(shape)
+        if known is None or buffer[at : at + 4] != _ADDRESS_HEAD or buffer[at + 20 : at + 24] != _PORT_HEAD:
+            key, destination = _decode_destination(buffer, found)
+            if _is_usual_shape(buffer, at):
+                self._options[shape] = destination, len(key.address)
+            return key, destination
+        destination, size = known
+        return DestinationKey(
+            buffer[at + 4 : at + 4 + size], buffer[at + 24] << 8 | buffer[at + 25]
+        ), destination
 
     def counted(self, buffer: bytes, found: Message) -> Counted:
         """The same with connection counts."""
@@ -357,6 +384,16 @@ class DestinationReader:
         )
         return Counted(*self.configured(buffer, found), active, inactive, persistent)
 
+    def seen(self, data: bytes, family_id: int, sequence: int) -> dict[DestinationKey, Destination] | None:
+        """The destinations of a datagram whose configured part was collected before; not to be changed.
+
+        Shape: None if it was not. A datagram answers one request, so its first message tells whether
+        it is ours.
+        """
+        if data[4:6] != family_id.to_bytes(2, sys.byteorder) or data[8:12] != _U32.pack(sequence):
+            return None
+        return self._seen.get(_configured_part(data))
+
     def collect(
         self, data: bytes, family_id: int, sequence: int, into: dict[DestinationKey, Destination]
     ) -> int | None:
@@ -365,28 +402,52 @@ class DestinationReader:
         Shape: the errno that ended the dump (0 is success), None while there is more; as with
         `messages`, a truncated message ends the datagram.
         """
-        at, length, seen = 0, len(data), self._seen
-        while at + 16 <= length:
-            size, kind, _flags, number = _HEADER(data, at)
-            if size < 16 or at + size > length:
+        found: dict[DestinationKey, Destination] = {}
+        ended, alike = None, True
+        for one in messages(data, len(data)):
+            if one.sequence == sequence and one.kind == family_id:
+                key, destination = self.configured(data, one)
+                found[key] = destination
+                alike = alike and _is_usual_shape(data, one.start + 4)
+            elif one.sequence == sequence and one.kind in (NLMSG_DONE, NLMSG_ERROR):
+                ended = error_code(data, one)
                 break
-            if number == sequence:
-                if kind == family_id:
-                    shape = data[at + 24 : at + 108] + data[at + 132 : at + 140]
-                    known = seen.get(shape)
-                    if known is None:
-                        known = self.configured(data, Message(kind, number, at + _MESSAGE_HEAD, at + size))
-                    into[known[0]] = known[1]
-                elif kind in (NLMSG_DONE, NLMSG_ERROR):
-                    return error_code(data, Message(kind, number, at + 16, at + size))
-            at += (size + 3) & ~3
-        return None
+            else:
+                alike = False
+        into.update(found)
+        if found and alike and ended is None and (part := _configured_part(data)):
+            self._seen[part] = found
+        return ended
 
     def trim(self, held: int) -> None:
         """Forget everything if more than twice the destinations that are held were kept."""
-        if len(self._seen) > 2 * held + 1000:
+        if sum(map(len, self._seen.values())) + len(self._options) > 2 * held + 1000:
             self._seen.clear()
+            self._options.clear()
 
+
+def _configured_part(data: bytes) -> bytes:
+    """A datagram of destinations of the usual shape without what changes by itself; empty if it is none.
+
+    Left out are sequence numbers, and of each message the counters (24 bytes from 108 on) and the
+    statistics (from 140 on). Sizes and kinds stay in, so that what is equal is alike in shape.
+    """
+    size = int.from_bytes(data[:4], sys.byteorder)
+    if size < _DESTINATION or size & 3 or len(data) % size:
+        return b""
+    return b"".join(chain.from_iterable(_uniform(size).iter_unpack(data)))
+
+
+_DESTINATION = 140  # bytes of a message up to its statistics
+
+
+@lru_cache(maxsize=64)
+def _uniform(size: int) -> Struct:
+    """Size and kind; the attributes before the counters, with their nest; the family."""
+    return Struct(f"=6s14x88s24x8s{size - _DESTINATION}x")
+
+
+_ADDRESS_HEAD, _PORT_HEAD = _NLATTR.pack(20, DEST_ADDR), _NLATTR.pack(6, DEST_PORT)
 
 _USUAL = (
     (0, 20, DEST_ADDR),
@@ -406,7 +467,7 @@ _USUAL = (
 
 
 def _is_usual_shape(buffer: bytes, start: int) -> bool:
-    if len(buffer) < start + DestinationReader._FAMILY_AT + 8:  # noqa: SLF001
+    if len(buffer) < start + 116:
         return False
     return all(_NLATTR.unpack_from(buffer, start + at) == (size, kind) for at, size, kind in _USUAL)
 

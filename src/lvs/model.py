@@ -132,7 +132,7 @@ class Check(msgspec.Struct, frozen=True, gc=False):
 
 class RealServer(msgspec.Struct, frozen=True, gc=False):
     name: str
-    address: Address  # RIP; of the VIP's family, except with tunneling
+    address: Address  # RIP; of the VIP's family, except with tunneling; inactive: 0.0.0.0 or :: is none
     port: int  # 1 to 65535; the virtual server's, unless masquerading
     check_port: int  # 1 to 65535; the port as configured
     active: bool

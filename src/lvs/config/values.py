@@ -60,8 +60,9 @@ def shown(value: object) -> str:
 
 # --- numbers
 
-_DIGITS = re.compile(r"[+-]?[0-9]+")
-_INTEGER = re.compile(r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))")
+# Patterns are compiled when first used: a start does not pay for those that only errors need.
+_DIGITS = r"[+-]?[0-9]+"
+_INTEGER = r"([+-]?)(?:0[xX]([0-9a-fA-F]+)|(0[0-7]*)|([1-9][0-9]*))"
 
 
 def _in_range(option: Option, value: float, low: float | None = None) -> None:
@@ -75,10 +76,10 @@ def _whole(option: Option, word: str) -> tuple[int, str]:
     text = word.lstrip(" \t")
     if not text:
         return 0, "an empty number is read as 0"
-    match = _INTEGER.fullmatch(text)
+    match = re.fullmatch(_INTEGER, text)
     if match is None:
         why = "; comments stand on a line of their own" if "#" in text else ""
-        if _DIGITS.fullmatch(text):
+        if re.fullmatch(_DIGITS, text):
             why = "; a leading zero makes it octal, and 8 and 9 are no octal digits"
         raise Refused(f"a whole number is asked for, got {shown(word)}{why}")
     if len(text) > 40:
@@ -169,7 +170,7 @@ def _toml_port(option: Option, value: object) -> int:
 # --- addresses
 
 _OCTETS = {str(octet): octet for octet in range(256)}
-_QUAD = re.compile(r"[0-9]+(\.[0-9]+){3}")
+_QUAD = r"[0-9]+(\.[0-9]+){3}"
 
 
 def _ipv4(word: str) -> int | None:
@@ -186,7 +187,7 @@ def _why_not_ipv4(word: str) -> str:
         return (
             f"an address without a prefix length is asked for, got {shown(word)}; the mask has its own option"
         )
-    if _QUAD.fullmatch(word):
+    if re.fullmatch(_QUAD, word):
         if any(len(part) > 1 and part[0] == "0" for part in word.split(".")):
             return (
                 f"leading zeros are refused, got {shown(word)}: "
@@ -289,13 +290,13 @@ def _toml_mask(_: Option, value: object) -> Mask | None:
     return Mask(value, dotted=False)
 
 
-_DEVICE = re.compile(r"[^\s/:\0-\x1f]+")
+_DEVICE = r"[^\s/:\0-\x1f]+"
 
 
 @lru_cache(1024)
 def _device(word: str) -> Device:
     name, colon, suffix = word.partition(":")
-    if not _DEVICE.fullmatch(name) or (colon and not re.fullmatch(r"[^\s/\0-\x1f]+", suffix)):
+    if not re.fullmatch(_DEVICE, name) or (colon and not re.fullmatch(r"[^\s/\0-\x1f]+", suffix)):
         raise Refused(f"a device such as eth0, or eth0:1, is asked for, got {shown(word)}")
     if len(word.encode("utf-8", "replace")) > 15:
         raise Refused(f"a device with its label has at most 15 characters, got {shown(word)}")
@@ -311,13 +312,13 @@ def _interface(word: str) -> str:
 
 # --- words
 
-_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
+_ESCAPE = r"(?s)\\(.?)"
 _ESCAPES = {"\\": "\\", "r": "\r", "n": "\n", "t": "\t", "'": "'", '"': '"'}
 
 
 def decoded(text: str) -> tuple[str, list[str]]:
     """Decode lvs.cf's escapes; also return those that it does not know, which stay as they are."""
-    if len(text) < 2:
+    if len(text) < 2 or "\\" not in text:
         return text, []
     strange: list[str] = []
 
@@ -328,7 +329,7 @@ def decoded(text: str) -> tuple[str, list[str]]:
             return match[0]
         return known
 
-    return _ESCAPE.sub(replace, text), strange
+    return re.sub(_ESCAPE, replace, text), strange
 
 
 def _cf_text(_: Option, word: str) -> tuple[str, str]:

@@ -62,7 +62,8 @@ INFO_VERSION, INFO_CONN_TAB_SIZE = 1, 2
     SVC_NETMASK,
     SVC_STATS,
     SVC_PE,
-) = range(1, 12)
+    SVC_STATS64,
+) = range(1, 13)
 (
     DEST_ADDR,
     DEST_PORT,
@@ -309,9 +310,23 @@ def attributes(buffer: bytes, start: int, end: int) -> dict[int, bytes]:
 
 
 def decode_service(buffer: bytes, found: Message) -> tuple[ServiceKey, ServiceOptions]:
-    """A service of a dump."""
-    outer = attributes(buffer, found.start, found.end)[CMD_SERVICE]
-    values = attributes(outer, 0, len(outer))
+    """A service of a dump; without its counters it is one that was decoded before."""
+    parts = []
+    at, end = found.start + 4, found.end
+    while at + 4 <= end:
+        size, kind = _NLATTR.unpack_from(buffer, at)
+        after = at + (size + 3 & ~3)
+        if size < 4:
+            break
+        if kind & 0x3FFF not in (SVC_STATS, SVC_STATS64):
+            parts.append(buffer[at:after])
+        at = after
+    return _decode_service(b"".join(parts))
+
+
+@lru_cache(maxsize=1 << 14)
+def _decode_service(configured: bytes) -> tuple[ServiceKey, ServiceOptions]:
+    values = attributes(configured, 0, len(configured))
     family = FAMILY_OF_AF[_U16.unpack(values[SVC_AF])[0]]
     fwmark = _U32.unpack(values[SVC_FWMARK])[0] if SVC_FWMARK in values else 0
     size = 4 if family == 4 else 16

@@ -405,3 +405,16 @@ def test_modules_are_asked_for_once(file: Path, monkeypatch: pytest.MonkeyPatch)
         director.to(KernelState(modules=frozenset({"ip_vs", "ip_vs_rr"})))
     assert sorted(asked) == ["ip_vs", "ip_vs_rr"]
     assert director.kernel.log == [LoadModule("ip_vs_rr")]
+
+
+def test_timeouts_are_put_back(file: Path) -> None:
+    """Each to what it was before the first of us; one that was not changed is left alone."""
+    director = Director(Kernel(KernelState(timeouts=Timeouts(900, 120, 300))), file)
+    director.to(KernelState({KEY: ONE}, timeouts=Timeouts(600, 0, 0)))
+    again = director.again()
+    again.to(KernelState({KEY: ONE}, timeouts=Timeouts(500, 0, 77)))
+    assert again.kernel.state.timeouts == Timeouts(500, 120, 77)
+    assert again.converger.released().timeouts == Timeouts(900, 0, 300)
+    again.to(again.converger.released())
+    assert again.kernel.state.timeouts == Timeouts(900, 120, 300)
+    assert again.converger.released().timeouts == Timeouts(0, 0, 0)

@@ -109,12 +109,17 @@ def test_b5_a_stop_leaves_all_or_nothing(director: Director, choice: str) -> Non
 def test_b5_settings_are_put_back(director: Director) -> None:
     director.machine.sysctl(SETTING, 0)
     before = director.machine.sysctl("net.ipv4.ip_forward", 0)
-    director.start(FILE.replace('"direct"', '"nat"'), "--on-stop", "empty")
+    timeouts = ("ipvsadm", "-l", "--timeout")
+    usual = director.machine.run(*timeouts, root="tree").out
+    text = "tcp_timeout = 600\nudp_timeout = 77\n" + FILE.replace('"direct"', '"nat"')
+    director.start(text, "--on-stop", "empty")
+    assert "600 120 77" in director.machine.run(*timeouts, root="tree").out
     assert director.machine.sysctl(SETTING) == "1"
     assert director.machine.sysctl("net.ipv4.ip_forward") == "1"
     director.stop()
     assert director.machine.sysctl(SETTING) == "0"
     assert director.machine.sysctl("net.ipv4.ip_forward") == before
+    assert director.machine.run(*timeouts, root="tree").out == usual
     assert director.table() == []
     assert director.addresses() == {"10.0.0.1/24 eth0"}
 

@@ -18,7 +18,7 @@ import msgspec
 from lvs.errors import KernelError, LvsError, SystemFault
 from lvs.io import ledger as ledgers
 from lvs.io import modules, sysctls
-from lvs.io.ledger import Ledger
+from lvs.io.ledger import UNSET, Ledger
 from lvs.kernel import text
 from lvs.kernel.diff import changes, diff
 from lvs.kernel.state import (
@@ -32,6 +32,7 @@ from lvs.kernel.state import (
     SystemOp,
     TableOp,
     TakeVip,
+    Timeouts,
 )
 from lvs.status import Connections, Held
 
@@ -131,7 +132,7 @@ class Converger:
 
     def released(self) -> KernelState:
         """What a stop that empties should lead to: nothing of ours, settings as they were."""
-        return KernelState(sysctls=dict(self._ledger.sysctls))
+        return KernelState(sysctls=dict(self._ledger.sysctls), timeouts=self._ledger.timeouts)
 
     async def _carry_out(self, ops: Sequence[SystemOp]) -> tuple[list[Op], list[tuple[str, str]]]:
         done: list[Op] = []
@@ -186,11 +187,15 @@ class Converger:
         """Note before the first change what will be ours; what it said before stays noted."""
         new = sysctls.read(name for name in desired.sysctls if name not in self._ledger.sysctls)
         before = {name: value for name, value in new.items() if value != desired.sysctls[name]}
+        timeouts = self._ledger.timeouts
+        if desired.timeouts != UNSET:
+            timeouts = _noted(timeouts, self.table.timeouts(), desired.timeouts)
         return self._save(
             Ledger(
                 services=self._ledger.services | desired.services.keys(),
                 vips=self._ledger.vips | desired.vips,
                 sysctls={**before, **self._ledger.sysctls},
+                timeouts=timeouts,
             )
         )
 
@@ -201,11 +206,13 @@ class Converger:
         services = self._ledger.services if actual is None else actual.services.keys()
         vips = self._ledger.vips if actual is None else actual.vips
         original = self._ledger.sysctls.items()
+        put_back = desired.timeouts == self._ledger.timeouts
         return self._save(
             Ledger(
                 services=frozenset(services - removed) | desired.services.keys(),
                 vips=(vips - dropped) | desired.vips,
                 sysctls={name: value for name, value in original if desired.sysctls.get(name) != value},
+                timeouts=UNSET if put_back else self._ledger.timeouts,
             )
         )
 
@@ -221,6 +228,12 @@ class Converger:
             return str(fault)
         self._saved = ledger
         return ""
+
+
+def _noted(noted: Timeouts, now: Timeouts, wanted: Timeouts) -> Timeouts:
+    """Each timeout as it was before us: what is noted, else what is there if it will be changed."""
+    rows = zip(*(msgspec.structs.astuple(one) for one in (noted, now, wanted)), strict=True)
+    return Timeouts(*(old or (have if want not in (0, have) else 0) for old, have, want in rows))
 
 
 def _stage(op: Op) -> int:

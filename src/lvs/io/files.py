@@ -35,7 +35,7 @@ class Text(msgspec.Struct, frozen=True):
 def read(path: Path) -> Text:
     """The file's content. Errors: SystemFault with the reason."""
     try:
-        with open(path, "rb", opener=_without_waiting) as file:  # noqa: PTH123
+        with open(path, "rb", opener=_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise SystemFault("not a regular file")

@@ -15,15 +15,18 @@ from pathlib import Path
 import msgspec
 
 from lvs.errors import SystemFault
-from lvs.kernel.state import ServiceKey, Vip
+from lvs.kernel.state import ServiceKey, Timeouts, Vip
+
+UNSET = Timeouts(0, 0, 0)
 
 
 class Ledger(msgspec.Struct, frozen=True):
-    """What is ours, and original settings by sysctl name."""
+    """What is ours, and what settings were before us."""
 
     services: frozenset[ServiceKey] = frozenset()
     vips: frozenset[Vip] = frozenset()
-    sysctls: dict[str, str] = {}
+    sysctls: dict[str, str] = {}  # by name; only those that we changed
+    timeouts: Timeouts = UNSET  # 0: not changed by us
 
 
 class _Page(msgspec.Struct, frozen=True):

@@ -57,7 +57,19 @@ def _modules() -> str:
         status,
         telling,
     )
-    from lvs.config import build, load, located, lvscf, options, render, services, toml, values
+    from lvs.config import (
+        across,
+        build,
+        load,
+        located,
+        lvscf,
+        options,
+        render,
+        services,
+        statements,
+        toml,
+        values,
+    )
     from lvs.io import (
         announce,
         child,

@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 
 from lvs.config.load import Loaded, load
 from lvs.config.located import Severity
-from lvs.config.lvscf import words
-from lvs.config.values import Refused
 from lvs.model import Config, Scheduler, VirtualServer
 
 
@@ -95,40 +93,6 @@ def test_bytes_above_127_are_kept() -> None:
 @pytest.mark.parametrize("blank", ["\u00a0", "\f", "\v"])
 def test_other_blanks_are_none(blank: str) -> None:
     assert cf(f"serial_no{blank}= 1\n").config is None
-
-
-@pytest.mark.parametrize(
-    ("line", "expected"),
-    [
-        ('send = "GET / HTTP/1.0"', ["send", "=", "GET / HTTP/1.0"]),
-        ('send = "GET / HTTP/1.0"   ', ["send", "=", "GET / HTTP/1.0"]),
-        ('send = "quit"', ["send", "=", "quit"]),
-        ('send = "quit" ', ["send", "=", "quit"]),
-        ('send = "a\\"b"', ["send", "=", 'a\\"b']),
-        ('send = "a \\"b c"', ["send", "=", 'a \\"b c']),
-        ('send = "say \\"hi\\""', ["send", "=", 'say \\"hi\\"']),
-        ('send = "a"b"', ["send", "=", 'a"b']),
-        ('send = "a"b c"', ["send", "=", 'a"b c']),
-        ('send = "C:\\"', ["send", "=", "C:\\"]),
-        ('send = "a\\\\"', ["send", "=", "a\\\\"]),
-        ('send = "a b" "c d"', ["send", "=", "a b", "c d"]),
-        ('send = ""', ["send", "=", ""]),
-        ('send = "it\'s"', ["send", "=", "it's"]),
-        ("send = 'a\"b'", ["send", "=", 'a"b']),
-        ('send = "a # b"', ["send", "=", "a # b"]),
-        ('"keepalive" = 9', ["keepalive", "=", "9"]),
-        ('a"b c"d', ['a"b', 'c"d']),
-        ("\t a \t b", ["a", "b"]),
-    ],
-)
-def test_words(line: str, expected: list[str]) -> None:
-    assert words(line) == expected
-
-
-@pytest.mark.parametrize("line", ['"', '"GET /', '"a b"c', '"a b""c d"', "'it", 'x "'])
-def test_broken_quotes(line: str) -> None:
-    with pytest.raises(Refused):
-        words(line)
 
 
 # --- blocks

@@ -1,7 +1,7 @@
 """Located tree -> Config, or every Problem found.
 
 The one validator behind both readers and every door of the product. What stands in one virtual
-server is judged by `virtual_server`, what concerns several by `across`, the global options by
+server is judged by `virtual_server`, what concerns several in `across`, the global options by
 `config`. Nothing is repaired in silence: what is taken otherwise than it is written comes with a
 warning.
 
@@ -14,8 +14,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
+from lvs.config.across import Facts, twice
 from lvs.config.located import Note, Place, Severity
 from lvs.config.options import BY_SCOPE, Scope
 from lvs.model import (
@@ -40,7 +39,7 @@ from lvs.model import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from lvs.config.located import Virtual
     from lvs.config.values import Device, Mask
@@ -52,18 +51,6 @@ DEFAULTS: dict[tuple[Format, Scope], dict[str, Any]] = {
 }
 _NOWHERE = (IPv4Address(0), IPv6Address(0))
 _PROTOCOLS = {Protocol.TCP: 0, Protocol.UDP: 1, Protocol.SCTP: 2}
-
-
-class Facts(msgspec.Struct, frozen=True, gc=False):
-    """What `across` needs to know of one virtual server, in values that compare fast."""
-
-    name: str
-    masquerading: bool
-    identity: int = 0  # VIP, protocol and port as one number; 0: inactive, or known by its mark
-    vip: tuple[int, str, str | None, int | None] | None = None  # and where it is to be held
-    mark: int = 0
-    agreement: tuple[object, ...] = ()  # what virtual servers of one mark share, one kernel service
-    mixed: bool = False  # some real server is of another family than the VIP
 
 
 class Judge:
@@ -236,7 +223,7 @@ def _real_servers(
         _same_real_servers(judge, built)
     names = [entry.name for entry in block.servers]
     if len(set(names)) != len(names):
-        for index, other in _twice(names):
+        for index, other in twice(names):
             judge.warn("", f"the name {names[index]} is also that of server[{other}]; both are used", index)
     return tuple(built), mixed
 
@@ -246,7 +233,7 @@ def _same_real_servers(judge: Judge, servers: list[RealServer]) -> None:
         (server.address, server.port) if server.active and server.address not in _NOWHERE else None
         for server in servers
     ]
-    for index, other in _twice(keys):
+    for index, other in twice(keys):
         twin = servers[other]
         message = f"{twin.address} port {twin.port} is server[{other}] ({twin.name}) already"
         judge.refuse("address", message, index)
@@ -335,94 +322,6 @@ def _persistence(
     prefix = _prefix(judge, "pmask", mask, vip) if judge.sound("address") else None
     full = 128 if type(vip) is IPv6Address else 32
     return Persistence(timeout, None if prefix == full else prefix, engine)
-
-
-# --- several virtual servers
-
-
-def across(facts: Sequence[Facts], *, syncdaemon: bool, notes: list[Note]) -> None:
-    """Judge virtual servers together; the places of `notes` count through the whole file.
-
-    The clean case, which is nearly every load, is decided by comparing sizes of sets.
-    """
-    names = [fact.name for fact in facts]
-    if len(set(names)) != len(names):
-        for index, other in _twice(names):
-            message = f"the name {names[index]} is also that of virtual[{other}]; both are served"
-            notes.append(Note(Place("", index), message, Severity.WARNING))
-    identities = [fact.identity for fact in facts if fact.identity]
-    if len(set(identities)) != len(identities):
-        for index, other in _twice([fact.identity for fact in facts]):
-            message = f"virtual[{other}] ({names[other]}) has this VIP, protocol and port already"
-            notes.append(Note(Place("address", index), message))
-    vips = {fact.vip for fact in facts if fact.vip is not None}
-    if len({vip[0] for vip in vips}) != len(vips):
-        _vips_apart(facts, notes)
-    if any([fact.mark for fact in facts]):  # noqa: C419  a list is faster
-        _marks_agree(facts, notes)
-    if syncdaemon and any([fact.mixed for fact in facts]):  # noqa: C419
-        for index, fact in enumerate(facts):
-            if fact.mixed:
-                message = (
-                    "the kernel refuses syncdaemon beside real servers of another family than their VIP; "
-                    "turn off syncdaemon, or use one family"
-                )
-                notes.append(Note(Place("", index), message))
-
-
-def _twice(keys: Sequence[object]) -> Iterator[tuple[int, int]]:
-    """Yield the index of every key that was there before, and where it was first."""
-    first: dict[object, int] = {}
-    for index, key in enumerate(keys):
-        other = first.setdefault(key, index)
-        if key and other != index:
-            yield index, other
-
-
-def _vips_apart(facts: Sequence[Facts], notes: list[Note]) -> None:
-    first: dict[int, int] = {}
-    for index, fact in enumerate(facts):
-        if fact.vip is None:
-            continue
-        other = first.setdefault(fact.vip[0], index)
-        seen = facts[other].vip
-        if seen is not None and seen != fact.vip:
-            _, device, label, prefix = seen
-            mask = "" if prefix is None else f"/{prefix}"
-            message = (
-                f"virtual[{other}] ({facts[other].name}) puts this VIP on {label or device}{mask}; "
-                "it is held there, as the first block says"
-            )
-            notes.append(Note(Place("address", index), message, Severity.WARNING))
-
-
-_AGREEMENT = (
-    ("address", "address family"),
-    ("scheduler", "scheduler"),
-    ("scheduler_flags", "scheduler flags"),
-    ("persistent", "persistence"),
-    ("forwarding", "forwarding method"),
-    ("tunnel", "tunnel"),
-)
-
-
-def _marks_agree(facts: Sequence[Facts], notes: list[Note]) -> None:
-    first: dict[int, int] = {}
-    for index, fact in enumerate(facts):
-        if not fact.mark:
-            continue
-        other = first.setdefault(fact.mark, index)
-        if facts[other].agreement == fact.agreement:
-            continue
-        for (option, word), mine, theirs in zip(
-            _AGREEMENT, fact.agreement, facts[other].agreement, strict=True
-        ):
-            if mine != theirs:
-                message = (
-                    f"another {word} than virtual[{other}] ({facts[other].name}), which has the same fwmark "
-                    f"{fact.mark}: to the kernel both are one service"
-                )
-                notes.append(Note(Place(option, index), message))
 
 
 # --- global options

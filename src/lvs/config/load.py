@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lvs.config import build
+from lvs.config.across import Facts, across
 from lvs.config.located import GIVEN_BEFORE, BadSyntaxError, Note, Place, Problem, Severity
 from lvs.config.options import GLOBAL
 from lvs.model import Config, Format, Forwarding, VirtualServer
@@ -39,7 +40,7 @@ class Stretch(msgspec.Struct, frozen=True, gc=False):
     settings: dict[str, Any]  # global options
     bad: frozenset[str]  # those refused
     virtual_servers: tuple[VirtualServer | None, ...]
-    facts: tuple[build.Facts, ...]  # one for each virtual server
+    facts: tuple[Facts, ...]  # one for each virtual server
     failovers: int
     notes: tuple[Note, ...]  # places count from the beginning of the stretch
     alone: bool  # false: the whole of a text that cannot be cut
@@ -89,7 +90,7 @@ def load(
     settings, bad, again = _settings(stretches)
     virtual_servers = tuple([server for stretch in stretches for server in stretch.virtual_servers])
     facts = [fact for stretch in stretches for fact in stretch.facts]
-    build.across(facts, syncdaemon=settings.get("syncdaemon", False), notes=notes)
+    across(facts, syncdaemon=settings.get("syncdaemon", False), notes=notes)
     config = build.config(settings, bad, file_format, virtual_servers, facts=facts, notes=notes)
     if notes or again:
         finder = _Finder(stretches, cutter.reader)

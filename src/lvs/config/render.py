@@ -11,8 +11,8 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from lvs.config.located import Place, Problem, Severity
-from lvs.config.lvscf import PAIRS, words
 from lvs.config.options import BY_SCOPE, Kind, Option, Scope
+from lvs.config.statements import PAIRS, words
 from lvs.config.values import Refused, shown
 from lvs.errors import ConfigError
 from lvs.model import Format, Forwarding

@@ -89,7 +89,8 @@ KNOWN_FLAGS = 0x3D  # all but HASHED (0x2), which is the kernel's own
 
 _NLMSGHDR = Struct("=IHHII")
 _NLATTR = Struct("=HH")
-_U8, _U16, _U32, _FLAGS = Struct("=B"), Struct("=H"), Struct("=I"), Struct("=II")
+_U8, _U16, _U32, _I32 = Struct("=B"), Struct("=H"), Struct("=I"), Struct("=i")
+_FLAGS = Struct("=II")
 _BE16, _BE32 = Struct(">H"), Struct(">I")
 _IDENTITY = Struct("=HHHxx HHHxx HH16s HHBBxx").pack
 _MESSAGE_HEAD = 16 + 4
@@ -193,12 +194,12 @@ class Encoder:
         options: Destination | None = None
         port = size = -1
         for sequence, op in enumerate(ops, first):
-            if not isinstance(op, AddDestination | SetDestination | RemoveDestination):
+            if not isinstance(op, _OF_DESTINATIONS):
                 append(self._other(op, sequence))
                 continue
             key = op.key
             address = key.address
-            wanted = None if isinstance(op, RemoveDestination) else op.destination
+            wanted = None if type(op) is RemoveDestination else op.destination  # type: ignore[union-attr]
             if (
                 op.service is not service
                 or wanted is not options
@@ -249,6 +250,7 @@ class Encoder:
 
 
 _PORT = Struct("=HHBBxx").pack
+_OF_DESTINATIONS = (AddDestination, SetDestination, RemoveDestination)
 _COMMANDS: dict[type[DestinationOp], int] = {
     AddDestination: NEW_DEST,
     SetDestination: SET_DEST,
@@ -262,9 +264,6 @@ def _timeouts_body(timeouts: Timeouts) -> bytes:
         + _attribute(CMD_TCP_FIN, _U32.pack(timeouts.tcpfin_s))
         + _attribute(CMD_UDP, _U32.pack(timeouts.udp_s))
     )
-
-
-_HEADER = Struct("=IHHI").unpack_from
 
 
 class Message(NamedTuple):
@@ -293,8 +292,8 @@ def error_code(buffer: bytes | memoryview, found: Message) -> int:
     """The errno of an NLMSG_ERROR or NLMSG_DONE; 0 is success."""
     if found.end - found.start < 4:
         return 0
-    code: int = -Struct("=i").unpack_from(buffer, found.start)[0]
-    return code
+    (code,) = _I32.unpack_from(buffer, found.start)
+    return -int(code)
 
 
 def attributes(buffer: bytes, start: int, end: int) -> dict[int, bytes]:
@@ -464,27 +463,27 @@ def _uniform(size: int) -> Struct:
 
 _ADDRESS_HEAD, _PORT_HEAD = _NLATTR.pack(20, DEST_ADDR), _NLATTR.pack(6, DEST_PORT)
 
+# Size and number of each attribute, by position.
+_HEADS = Struct("=HH16x HH4x HH4x HH4x HH4x HH4x HH4x HH4x HH4x HH4x HH4x HH4x HH4x")
 _USUAL = (
-    (0, 20, DEST_ADDR),
-    (20, 6, DEST_PORT),
-    (28, 8, DEST_FWD),
-    (36, 8, DEST_WEIGHT),
-    (44, 5, DEST_TUN_TYPE),
-    (52, 6, DEST_TUN_PORT),
-    (60, 6, DEST_TUN_FLAGS),
-    (68, 8, DEST_UPPER),
-    (76, 8, DEST_LOWER),
-    (84, 8, DEST_ACTIVE),
-    (92, 8, DEST_INACTIVE),
-    (100, 8, DEST_PERSISTENT),
-    (108, 6, DEST_FAMILY),
+    *(20, DEST_ADDR),
+    *(6, DEST_PORT),
+    *(8, DEST_FWD),
+    *(8, DEST_WEIGHT),
+    *(5, DEST_TUN_TYPE),
+    *(6, DEST_TUN_PORT),
+    *(6, DEST_TUN_FLAGS),
+    *(8, DEST_UPPER),
+    *(8, DEST_LOWER),
+    *(8, DEST_ACTIVE),
+    *(8, DEST_INACTIVE),
+    *(8, DEST_PERSISTENT),
+    *(6, DEST_FAMILY),
 )
 
 
 def _is_usual_shape(buffer: bytes, start: int) -> bool:
-    if len(buffer) < start + 116:
-        return False
-    return all(_NLATTR.unpack_from(buffer, start + at) == (size, kind) for at, size, kind in _USUAL)
+    return len(buffer) >= start + _HEADS.size and _HEADS.unpack_from(buffer, start) == _USUAL
 
 
 def _decode_destination(buffer: bytes, found: Message) -> tuple[DestinationKey, Destination]:

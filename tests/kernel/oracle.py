@@ -157,12 +157,12 @@ def be16(value: int) -> bytes:
     return struct.pack(">H", value)
 
 
-def stats(number: int = 9) -> bytes:
+def stats(number: int) -> bytes:
     """ip_vs_genl_fill_stats64: ten counters, padded to eight bytes on some machines, not on others."""
     return b"".join(attribute(kind, struct.pack("=Q", number * kind)) for kind in range(1, 11))
 
 
-def fill_service(key: ServiceKey, options: ServiceOptions) -> bytes:
+def fill_service(key: ServiceKey, options: ServiceOptions, traffic: int = 9) -> bytes:
     """ip_vs_genl_fill_service: HASHED is set, and addresses take 16 bytes."""
     body = attribute(1, u16(AF_INET if key.family == 4 else AF_INET6))
     if key.fwmark:
@@ -175,10 +175,12 @@ def fill_service(key: ServiceKey, options: ServiceOptions) -> bytes:
         body += attribute(11, options.engine.encode() + b"\0")
     netmask = struct.pack(">I", options.netmask) if key.family == 4 else u32(options.netmask)
     body += attribute(7, u32(options.flags | 0x2) + u32(0xFFFFFFFF)) + attribute(8, u32(options.timeout_s))
-    return body + attribute(9, netmask) + attribute(10, stats()) + attribute(12, stats())
+    return body + attribute(9, netmask) + attribute(10, stats(traffic)) + attribute(12, stats(traffic))
 
 
-def fill_dest(key: DestinationKey, destination: Destination, counts: tuple[int, int, int]) -> bytes:
+def fill_dest(
+    key: DestinationKey, destination: Destination, counts: tuple[int, int, int], traffic: int = 9
+) -> bytes:
     """ip_vs_genl_fill_dest."""
     return b"".join(
         (
@@ -193,8 +195,8 @@ def fill_dest(key: DestinationKey, destination: Destination, counts: tuple[int, 
             attribute(6, u32(destination.lower_threshold)),
             *(attribute(7 + index, u32(count)) for index, count in enumerate(counts)),
             attribute(11, u16(AF_INET if len(key.address) == 4 else AF_INET6)),
-            attribute(10, stats()),
-            attribute(12, stats()),
+            attribute(10, stats(traffic)),
+            attribute(12, stats(traffic)),
         )
     )
 

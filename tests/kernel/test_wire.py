@@ -125,8 +125,8 @@ dumped = st.tuples(real_servers, st.tuples(numbers, numbers, numbers))
 @given(services(), st.randoms())
 def test_a_dumped_service(service: tuple[ServiceKey, ServiceOptions], order: Any) -> None:
     body = fill_service(*service)
-    for filled in (body, shuffled(body, order)):
-        data = message(wire.NEW_SERVICE, attribute(wire.CMD_SERVICE, filled))
+    for one in (body, shuffled(body, order), fill_service(*service, traffic=10), body):
+        data = message(wire.NEW_SERVICE, attribute(wire.CMD_SERVICE, one))
         assert wire.decode_service(data, only(data)) == service
 
 
@@ -137,8 +137,8 @@ def test_a_dumped_destination(
     real_server, counts = one
     body = fill_dest(*real_server, counts)
     reader = wire.DestinationReader()
-    for filled in (body, shuffled(body, order), body):
-        data = destination_message(filled)
+    for filled_in in (body, shuffled(body, order), body):
+        data = destination_message(filled_in)
         assert reader.configured(data, only(data)) == real_server
         assert reader.counted(data, only(data)) == (*real_server, *counts)
 
@@ -241,6 +241,64 @@ def test_collect_is_configured_one_by_one(datagram: list[Any], last: bytes) -> N
     for _ in range(2):  # the second time everything is known
         assert reader.collect(data, FAMILY_ID, 1, collected) == ended
         assert collected == wanted
+
+
+def filled(real_servers: list[tuple[DestinationKey, Destination]], sequence: int, count: int) -> bytes:
+    """A datagram of a dump; `count` is in all of its counters, of messages and statistics."""
+    return b"".join(
+        destination_message(fill_dest(key, destination, (count, count + 1, count + 2), count), sequence)
+        for key, destination in real_servers
+    )
+
+
+@given(st.lists(real_servers, min_size=1, max_size=4), st.data())
+def test_a_datagram_that_was_seen(
+    some: list[tuple[DestinationKey, Destination]], data: st.DataObject
+) -> None:
+    """Known whatever its counters and number are; not known if any of the rest differs."""
+    reader, wanted = wire.DestinationReader(), dict[DestinationKey, Destination]()
+    first = filled(some, 1, 7)
+    assert reader.seen(first, FAMILY_ID, 1) is None
+    assert reader.collect(first, FAMILY_ID, 1, wanted) is None
+    for sequence, count in ((1, 7), (2, 7), (3, 2**31)):
+        assert reader.seen(filled(some, sequence, count), FAMILY_ID, sequence) == wanted
+    again = filled(some, 2, 8)
+    assert reader.seen(again, FAMILY_ID, 1) is None  # the answer to another request
+    assert reader.seen(again, FAMILY_ID + 1, 2) is None  # of another family
+    assert reader.seen(again + end(0, 2), FAMILY_ID, 2) is None  # its end is to be read
+    assert reader.seen(again[: data.draw(st.integers(0, len(again) - 1))], FAMILY_ID, 2) is None
+    other = list(some)
+    place = data.draw(st.integers(0, len(some) - 1))
+    other[place] = data.draw(real_servers)
+    if other[place] != some[place]:
+        assert reader.seen(filled(other, 2, 8), FAMILY_ID, 2) is None
+
+
+@given(st.lists(real_servers, min_size=1, max_size=3), st.data())
+def test_one_changed_byte_is_not_what_was_seen(
+    some: list[tuple[DestinationKey, Destination]], data: st.DataObject
+) -> None:
+    """Anywhere but in what the kernel counts: flags and numbers of messages, counters, statistics."""
+    reader = wire.DestinationReader()
+    known = filled(some, 1, 7)
+    reader.collect(known, FAMILY_ID, 1, {})
+    configured = (*range(6), *range(20, 108), *range(132, 140))
+    at = data.draw(st.integers(0, len(some) - 1)) * (len(known) // len(some))
+    changed = bytearray(known)
+    changed[at + data.draw(st.sampled_from(configured))] ^= data.draw(st.sampled_from((1, 2, 4, 0x80)))
+    assert reader.seen(bytes(changed), FAMILY_ID, 1) is None
+
+
+@pytest.mark.parametrize("left_out", ["usual shape", "end"])
+def test_what_is_not_kept(left_out: str) -> None:
+    """Attributes in another order, and the last datagram, are decoded each time."""
+    body = fill_dest(REAL, Destination(ROUTE, 1), (0, 0, 0))
+    data = destination_message(body[20:28] + body[:20] + body[28:] if left_out == "usual shape" else body)
+    data += end(0) if left_out == "end" else b""
+    reader, collected = wire.DestinationReader(), dict[DestinationKey, Destination]()
+    reader.collect(data, FAMILY_ID, 1, collected)
+    assert collected == {REAL: Destination(ROUTE, 1)}
+    assert reader.seen(data, FAMILY_ID, 1) is None
 
 
 @pytest.mark.parametrize(("left_out", "family"), [(11, 4), (13, 4), (14, 6), (15, 6)])

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 with atheris.instrument_imports(include=["lvs.config"]):
     sys.path.insert(0, str(ROOT / "src"))
-    from lvs.config import build, lvscf, options, toml, values  # noqa: F401
+    from lvs.config import across, build, lvscf, options, statements, toml, values  # noqa: F401
     from lvs.config.load import Loaded, load
     from lvs.config.render import to_cf, to_toml
     from lvs.errors import ConfigError

@@ -7,6 +7,8 @@ so that what changed is seen by `is`, without looking at 10,000 real servers.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
+from operator import is_
 
 import msgspec
 
@@ -22,7 +24,6 @@ from lvs.kernel.state import (
     Vip,
 )
 from lvs.model import (
-    Address,
     Config,
     DeviceAddress,
     Forwarding,
@@ -56,11 +57,21 @@ _FLAG = {
 }
 
 
+class Part(msgspec.Struct, frozen=True):
+    """What one active virtual server adds to the whole."""
+
+    virtual_server: VirtualServer
+    key: ServiceKey
+    vip: Vip | None
+    modules: tuple[str, ...]
+
+
 class Desired(msgspec.Struct, frozen=True):
     """The state, and which virtual servers each service stands for."""
 
     state: KernelState
     origin: dict[ServiceKey, tuple[VirtualServer, ...]]  # several for a shared firewall mark
+    parts: tuple[Part, ...] = ()  # in the configuration's order
 
 
 NOTHING = Desired(KernelState(), {})
@@ -68,30 +79,45 @@ NOTHING = Desired(KernelState(), {})
 
 def desired(config: Config, before: Desired = NOTHING) -> Desired:
     """What the kernel should hold; `before` is the last answer, reused where nothing changed."""
+    parts = _parts(config, before)
     grouped: dict[ServiceKey, tuple[VirtualServer, ...]] = {}
-    for virtual_server in config.virtual_servers:
-        if virtual_server.active:
-            key = service_key(virtual_server)
-            grouped[key] = (*grouped.get(key, ()), virtual_server)
+    for part in parts:
+        grouped[part.key] = (*grouped.get(part.key, ()), part.virtual_server)
     services = {}
     for key, virtual_servers in grouped.items():
         last = before.origin.get(key, ())
-        same = len(last) == len(virtual_servers) and all(map(_is, last, virtual_servers))
+        same = len(last) == len(virtual_servers) and all(map(is_, last, virtual_servers))
         services[key] = before.state.services[key] if same else service(key, virtual_servers)
+    held_vips = tuple(_vips(config, parts))
     held = KernelState(
         services=services,
-        vips=frozenset(vips(config)),
+        vips=frozenset(held_vips),
         timeouts=Timeouts(
             config.kernel.tcp_timeout_s, config.kernel.tcpfin_timeout_s, config.kernel.udp_timeout_s
         ),
-        sysctls=sysctls(config),
-        modules=frozenset(modules(config)),
+        sysctls=_sysctls(config, held_vips),
+        modules=frozenset(_modules(parts)),
     )
-    return Desired(held, grouped)
+    return Desired(held, grouped, parts)
 
 
-def _is(one: object, other: object) -> bool:
-    return one is other
+def _parts(config: Config, before: Desired = NOTHING) -> tuple[Part, ...]:
+    known = {id(part.virtual_server): part for part in before.parts}
+    return tuple(
+        [
+            known.get(id(virtual_server)) or _part(virtual_server)
+            for virtual_server in config.virtual_servers
+            if virtual_server.active
+        ]
+    )
+
+
+def _part(virtual_server: VirtualServer) -> Part:
+    names = ["ip_vs", f"ip_vs_{virtual_server.scheduler.value}"]
+    if virtual_server.persistence is not None and virtual_server.persistence.engine is not None:
+        names.append(f"ip_vs_pe_{virtual_server.persistence.engine.value}")
+    vip = None if virtual_server.vip is None else _vip(virtual_server.vip)
+    return Part(virtual_server, service_key(virtual_server), vip, tuple(names))
 
 
 def service_key(virtual_server: VirtualServer) -> ServiceKey:
@@ -162,12 +188,15 @@ def _options(key: ServiceKey, virtual_server: VirtualServer) -> ServiceOptions:
 
 def vips(config: Config) -> Iterator[Vip]:
     """Addresses to hold: each VIP once, as the first active virtual server has it, and the NAT router."""
-    held: set[Address] = set()
-    for virtual_server in config.virtual_servers:
-        vip = virtual_server.vip
-        if virtual_server.active and vip is not None and vip.address not in held:
-            held.add(vip.address)
-            yield _vip(vip)
+    return _vips(config, _parts(config))
+
+
+def _vips(config: Config, parts: tuple[Part, ...]) -> Iterator[Vip]:
+    held: set[bytes] = set()
+    for part in parts:
+        if part.vip is not None and part.vip.address not in held:
+            held.add(part.vip.address)
+            yield part.vip
     if config.nat_router is not None and _masquerades(config):
         yield _vip(config.nat_router)
 
@@ -192,6 +221,10 @@ def _masquerades(config: Config, version: int | None = None) -> bool:
 
 def sysctls(config: Config) -> dict[str, str]:
     """Kernel settings that the configuration needs, by sysctl(8) name; docs/kernel.md says why."""
+    return _sysctls(config, tuple(vips(config)))
+
+
+def _sysctls(config: Config, held: tuple[Vip, ...]) -> dict[str, str]:
     kernel = config.kernel
     names = {
         "net/ipv4/vs/expire_nodest_conn": str(int(kernel.expire_nodest_conn)),
@@ -204,16 +237,15 @@ def sysctls(config: Config) -> dict[str, str]:
     if _masquerades(config, 6):
         names["net/ipv6/conf/all/forwarding"] = "1"
     # Without it the kernel drops every other address of a subnet with the first one (ip-sysctl).
-    devices = sorted({vip.device for vip in vips(config) if len(vip.address) == 4})
+    devices = sorted({vip.device for vip in held if len(vip.address) == 4})
     names.update((f"net/ipv4/conf/{device}/promote_secondaries", "1") for device in devices)
     return names
 
 
 def modules(config: Config) -> Iterator[str]:
     """Kernel modules that the configuration needs."""
-    for virtual_server in config.virtual_servers:
-        if virtual_server.active:
-            yield "ip_vs"
-            yield f"ip_vs_{virtual_server.scheduler.value}"
-            if virtual_server.persistence is not None and virtual_server.persistence.engine is not None:
-                yield f"ip_vs_pe_{virtual_server.persistence.engine.value}"
+    return _modules(_parts(config))
+
+
+def _modules(parts: tuple[Part, ...]) -> Iterator[str]:
+    return chain.from_iterable(part.modules for part in parts)

@@ -1,0 +1,1 @@
+"""`make bench`: what lvsd costs beside its peers. docs/performance.md says how it is measured."""

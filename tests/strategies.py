@@ -299,7 +299,7 @@ def _pool() -> Iterator[Service]:
         (one, Destination(MASQ, 1)),
         (two, Destination(ROUTE, 1)),
         (three, Destination(TUNNEL, 0)),
-        (two, Destination(MASQ, 9)),
+        (two, Destination(ROUTE, 1, 9)),
     )
     chosen = chain.from_iterable(combinations(parts, size) for size in range(4))
     options = (ServiceOptions("wlc", 0, 0, ALL_IPV4, ""), ServiceOptions("sh", SCHED1, 0, ALL_IPV4, ""))
@@ -394,5 +394,19 @@ def configs(draw: st.DrawFn) -> Config:
             for real in draw(st.sets(st.integers(1, 3)))
         ]
         vip = draw(st.sampled_from((None, on_device(address, "eth0:1"), on_device(address, "eth1"))))
-        virtual_servers.append(virtual_server(f"web{number}", address, *real_servers, vip=vip))
-    return config(*virtual_servers, serial_no=draw(st.integers(1, 3)), on_stop=draw(st.sampled_from(OnStop)))
+        virtual_servers.append(
+            virtual_server(
+                f"web{number}",
+                address,
+                *real_servers,
+                vip=vip,
+                scheduler=draw(st.sampled_from((Scheduler.WLC, Scheduler.RR))),
+                forwarding=draw(st.sampled_from((Forwarding.DIRECT_ROUTING, Forwarding.MASQUERADING))),
+            )
+        )
+    return config(
+        *virtual_servers,
+        serial_no=draw(st.integers(1, 3)),
+        on_stop=draw(st.sampled_from(OnStop)),
+        kernel=Kernel(draw(st.sampled_from((0, 900))), 0, 0, False, False, 1, draw(st.booleans())),
+    )

@@ -246,6 +246,16 @@ def test_the_file_comes_later(tmp_path: Path) -> None:
         assert found.sees()
 
 
+def test_a_new_file_is_not_read_before_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "lvs.toml"
+    with watched(path) as found:
+        with path.open("w") as file:
+            file.write("half")
+            file.flush()
+            barrier(found, tmp_path)
+        assert found.sees()
+
+
 def test_swapped_as_kubernetes_does(tmp_path: Path) -> None:
     """A new directory, a link beside it, and a rename of the link; then the same again."""
     for version in ("..v1", "..v2", "..v3"):

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import reduce
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import strategies
 from lvs.kernel.diff import diff
 from lvs.kernel.state import (
+    IPIP,
+    MASQ,
+    NOCSUM,
     AddDestination,
     AddService,
     Destination,
@@ -204,3 +209,23 @@ def test_the_identical_service_is_not_looked_at() -> None:
     key = strategies.KEYS[0]
     service = Service(ServiceOptions("rr", 0, 0, strategies.ALL_IPV4, ""), Untouchable())
     assert diff(KernelState({key: service}), KernelState({key: service})) == ()
+
+
+PLAIN = Destination(MASQ, 1, 9, 5, IPIP, 0, NOCSUM)
+OPTIONS = ServiceOptions("wlc", 0, 60, strategies.ALL_IPV4, "")
+
+
+@pytest.mark.parametrize("field", Destination.__struct_fields__)
+def test_each_field_of_a_destination_counts(field: str) -> None:
+    key, real = strategies.KEYS[0], DestinationKey(strategies.REALS[4][0], 80)
+    changed = msgspec.structs.replace(PLAIN, **{field: getattr(PLAIN, field) + 1})
+    one, other = (KernelState({key: Service(OPTIONS, {real: made})}) for made in (PLAIN, changed))
+    assert diff(one, other) == (SetDestination(key, real, changed),)
+
+
+@pytest.mark.parametrize("field", ServiceOptions.__struct_fields__)
+def test_each_option_of_a_service_counts(field: str) -> None:
+    key, before = strategies.KEYS[0], getattr(OPTIONS, field)
+    changed = msgspec.structs.replace(OPTIONS, **{field: before + type(before)(1)})
+    one, other = (KernelState({key: Service(made, {})}) for made in (OPTIONS, changed))
+    assert diff(one, other) == (SetService(key, changed),)

@@ -195,11 +195,8 @@ def options_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> Any:
     """What the daemon would be run with."""
     given: list[Any] = []
 
-    def run(options: Any) -> int:
-        given.append(options)
-        return 0
-
-    monkeypatch.setattr("lvs.daemon.run", run)
+    monkeypatch.setattr("lvs.begin.begin", given.append)
+    monkeypatch.setattr("lvs.daemon.run", lambda _begun: 0)
     assert cli.main(["run", *words]) == Exit.OK
     return given[0]
 

@@ -70,6 +70,7 @@ LINES = (
     {"director", "protocol"},
     {"operators"},
     {"io"},
+    {"begin"},
     {"daemon"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},
@@ -121,6 +122,7 @@ TESTED_ELSEWHERE = {
     "lvs.errors": "no code but constructors",
     "lvs.model": "values without code; every test of config makes them",
     "lvs.protocol": "values without code; tests/io/test_control.py sends them",
+    "lvs.begin": "tests/netns, as what every daemon begins with",
     "lvs.daemon": "tests/netns, as a process on a real kernel",
     "lvs.selftest": "below, and tests/binary",
 }

@@ -99,18 +99,21 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from lvs import daemon
-    from lvs.io.journal import journal_is_ours
+    from lvs import begin
+    from lvs.io.systemd import journal_is_ours
 
     to_journal = journal_is_ours() if arguments.log == "auto" else arguments.log == "journal"
-    return daemon.run(
-        daemon.Options(
+    begun = begin.begin(
+        begin.Options(
             file=_config_file(arguments.config),
             run_directory=arguments.run_dir,
             on_stop=OnStop(arguments.on_stop) if arguments.on_stop else None,
             to_journal=to_journal,
         )
     )
+    from lvs import daemon  # the slow imports; the table stands
+
+    return daemon.run(begun)
 
 
 def _config_file(given: Path | None) -> Path:

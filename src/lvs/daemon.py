@@ -1,26 +1,21 @@
 """The daemon: sources feed inputs to `director.step`, its commands are carried out here.
 
-The table stands before anything else: the configuration is read and the services are put
-into the kernel before there is an event loop, and pyroute2 and watchdog are imported only
-after that. Then one task group owns every task; one that crashes ends the daemon, the
-kernel goes on forwarding, and systemd starts it again.
+When it is imported the table stands already (`lvs.begin`). One task group owns every task;
+one that crashes ends the daemon, the kernel goes on forwarding, and systemd starts it again.
 """
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import signal
 import time
 from collections.abc import Coroutine
 from functools import partial
-from pathlib import Path
 from typing import assert_never
 
-import msgspec
-
 from lvs import __version__, events, operators
-from lvs.config.load import Loaded, load
+from lvs.begin import LEDGER_NAME, Begun
+from lvs.config.load import load
 from lvs.director import (
     LOOK_EVERY_S,
     Announce,
@@ -36,70 +31,43 @@ from lvs.director import (
     LinksChanged,
     Quit,
     Report,
-    State,
     StopAsked,
     TimePassed,
     deadline,
     step,
 )
-from lvs.errors import Exit, KernelError, LvsError, SystemFault
-from lvs.io import control, files, modules, sysctls, systemd
+from lvs.errors import Exit, KernelError, LvsError
+from lvs.io import control, files, sysctls, systemd
 from lvs.io.announce import Announcer
-from lvs.io.converge import Converger, Outcome
 from lvs.io.journal import Journal
 from lvs.io.links import Links
-from lvs.io.netlink import Table
 from lvs.kernel.desired import desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import Vip
-from lvs.model import OnStop
 from lvs.operators import summary
 from lvs.protocol import PlanRequest, ReloadRequest, Reply, Request, StatusRequest
 from lvs.status import table
 
-RUN_DIRECTORY = Path("/run/lvs")
 SOCKET_NAME = "lvsd.sock"
-LEDGER_NAME = "owned.json"
 _BURST_S = 0.05  # a file that was just loaded is not read again sooner
 
 
-class Options(msgspec.Struct, frozen=True):
-    """What the command line asks of the daemon."""
-
-    file: Path
-    run_directory: Path = RUN_DIRECTORY
-    on_stop: OnStop | None = None
-    to_journal: bool = False
-
-
-def run(options: Options) -> int:
-    """Serve until told to stop; the exit code. Errors: LvsError if it cannot begin."""
-    control.lock(options.run_directory)
-    failed = modules.load(("ip_vs",))
-    try:
-        table = Table()
-    except KernelError as fault:
-        if fault.exit_code is Exit.UNSUPPORTED and failed:
-            raise KernelError(f"{fault}: {failed['ip_vs']}", fault.errno, fault.exit_code) from fault
-        raise
-    daemon = Daemon(options, Converger(table, options.run_directory / LEDGER_NAME))
-    daemon.begin()
-    return asyncio.run(daemon.serve())
+def run(begun: Begun) -> int:
+    """Serve until told to stop; the exit code."""
+    return asyncio.run(Daemon(begun).serve())
 
 
 class Daemon:
     """Holds the state, and carries out commands."""
 
-    def __init__(self, options: Options, converger: Converger) -> None:
-        self._options = options
-        self._converger = converger
+    def __init__(self, begun: Begun) -> None:
+        options = self._options = begun.options
+        self._converger = begun.converger
+        self._file = begun.file
         self._journal = Journal(to_journal=options.to_journal)
         self._notify = systemd.notifier()
-        self._state = State(on_stop=options.on_stop)
-        self._loaded: Loaded | None = None
-        self._signature: tuple[int, ...] = ()  # of the file as last read
-        self._read_at = 0.0
-        self._first: Outcome | None = None  # until it is told
+        self._state = begun.state
+        self._first = begun.first  # until it is told
         self._ready_owed, self._status_told = True, ""  # what systemd was told
         self._links = Links()
         self._announcer = Announcer()
@@ -113,30 +81,10 @@ class Daemon:
         self._kernel = asyncio.Lock()  # one conversation with the kernel at a time
         self._announcements: asyncio.Queue[tuple[Vip, ...]] = asyncio.Queue()
 
-    def begin(self) -> None:
-        """Read the file and put its services into the kernel, before there is an event loop."""
-        self._feed(self._read())
-        if self._pending is not None:
-            self._first = self._converger.table_first(self._pending.goal.state)
+        for command in begun.commands:
+            self._carry_out(command)
 
     # Inputs
-
-    def _read(self) -> Input:
-        """The file as an input; the text that is validated is the text that is applied."""
-        name = str(self._options.file)
-        self._read_at = time.monotonic()
-        try:
-            content = files.read(self._options.file)
-        except SystemFault as fault:
-            self._signature = files.signature(self._options.file)
-            return ConfigUnreadable(name, str(fault))
-        self._signature = content.signature
-        loaded = load(content.content, name, previous=self._loaded)
-        if loaded.config is None:
-            return ConfigRejected(name, loaded.problems)
-        self._loaded = loaded
-        digest = hashlib.blake2b(content.content, digest_size=8).hexdigest()
-        return ConfigLoaded(name, digest, loaded.config, loaded.problems)
 
     def _feed(self, what: Input) -> None:
         """One input through `step`; no await between taking it and handing out its commands."""
@@ -207,7 +155,7 @@ class Daemon:
         """Read the file and feed it; the input that it became."""
         self._notify(*systemd.reloading())
         self._ready_owed = True
-        what = self._read()
+        what = self._file.read()
         self._feed(what)
         if self._pending is None:
             self._tell_systemd()
@@ -299,13 +247,13 @@ class Daemon:
                     async with asyncio.timeout(LOOK_EVERY_S):
                         await self._poked.wait()
                 except TimeoutError:
-                    if watch.stale(self._signature):
+                    if watch.stale(self._file.signature):
                         self._feed_file()
                     continue
-                await asyncio.sleep(max(0.0, self._read_at + _BURST_S - time.monotonic()))
+                await asyncio.sleep(max(0.0, self._file.read_at + _BURST_S - time.monotonic()))
                 self._poked.clear()
                 watch.follow()
-                if files.signature(self._options.file) != self._signature:
+                if files.signature(self._options.file) != self._file.signature:
                     self._feed_file()
         finally:
             watch.stop()
@@ -348,7 +296,7 @@ class Daemon:
             if content is None:
                 file = str(self._options.file)
                 content = files.read(self._options.file).content
-            loaded = load(content, file, previous=self._loaded)
+            loaded = load(content, file, previous=self._file.loaded)
             if loaded.config is None:
                 return Reply(Exit.PROBLEMS, err=tuple(map(str, loaded.problems)))
             goal = desired(loaded.config, self._state.goal)

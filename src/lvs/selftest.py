@@ -46,6 +46,7 @@ def _interpreter() -> str:
 def _modules() -> str:
     # ruff: noqa: F401
     from lvs import (
+        begin,
         completion,
         daemon,
         director,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any
 
@@ -122,27 +121,3 @@ def test_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
     written.report(EVENT)
     written.close()
     assert capsys.readouterr().err == f"lvsd: {EVENT.text()}\n"
-
-
-def test_whether_the_journal_is_ours(
-    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """JOURNAL_STREAM names the device and inode of the stream that systemd connected."""
-    here = tmp_path_factory.mktemp("journal")
-    (here / "socket").touch()
-    monkeypatch.setattr(journal, "SOCKET", here / "socket")
-    read, write = os.pipe()
-    status = os.fstat(write)
-    real = os.fstat
-    monkeypatch.setattr(os, "fstat", lambda number: status if number == 2 else real(number))
-    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
-    assert not journal.journal_is_ours()
-    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
-    assert journal.journal_is_ours()
-    monkeypatch.setattr(journal, "SOCKET", here / "none")
-    assert not journal.journal_is_ours()
-    monkeypatch.setattr(journal, "SOCKET", here / "socket")
-    monkeypatch.setenv("JOURNAL_STREAM", "1:2")
-    assert not journal.journal_is_ours()
-    os.close(read)
-    os.close(write)

@@ -71,3 +71,27 @@ def test_the_watchdogs_period(
         else:
             monkeypatch.setenv(name, value)
     assert systemd.watchdog_period_s() == period_s
+
+
+def test_whether_the_journal_is_ours(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """JOURNAL_STREAM names the device and inode of the stream that systemd connected."""
+    here = tmp_path_factory.mktemp("journal")
+    (here / "socket").touch()
+    monkeypatch.setattr(systemd, "JOURNAL", here / "socket")
+    read, write = os.pipe()
+    status = os.fstat(write)
+    real = os.fstat
+    monkeypatch.setattr(os, "fstat", lambda number: status if number == 2 else real(number))
+    monkeypatch.delenv("JOURNAL_STREAM", raising=False)
+    assert not systemd.journal_is_ours()
+    monkeypatch.setenv("JOURNAL_STREAM", f"{status.st_dev}:{status.st_ino}")
+    assert systemd.journal_is_ours()
+    monkeypatch.setattr(systemd, "JOURNAL", here / "none")
+    assert not systemd.journal_is_ours()
+    monkeypatch.setattr(systemd, "JOURNAL", here / "socket")
+    monkeypatch.setenv("JOURNAL_STREAM", "1:2")
+    assert not systemd.journal_is_ours()
+    os.close(read)
+    os.close(write)

@@ -6,7 +6,6 @@ A Unix socket, mode 0660; whoever may write to it may manage the director. Its g
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import grp
@@ -14,11 +13,15 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from lvs.errors import Exit, NoDaemon, SystemFault
 from lvs.protocol import LONGEST, Reply, Request
+
+if TYPE_CHECKING:
+    import asyncio
 
 GROUP = "lvs"
 _REQUEST_S = 10.0
@@ -54,6 +57,8 @@ def lock(directory: Path) -> int:
 
 async def serve(path: Path, answer: Callable[[Request], Awaitable[Reply]]) -> asyncio.Server:
     """Listen on a socket and answer each request with one reply."""
+    import asyncio  # a fifth of a second of a slow start: not for the lock, nor for those who ask
+
     free = asyncio.Semaphore(_AT_ONCE)
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -82,6 +87,8 @@ async def serve(path: Path, answer: Callable[[Request], Awaitable[Reply]]) -> as
 
 
 async def _reply(reader: asyncio.StreamReader, answer: Callable[[Request], Awaitable[Reply]]) -> Reply:
+    import asyncio
+
     async with asyncio.timeout(_REQUEST_S):
         line = await reader.readuntil(b"\n")
     try:

@@ -6,12 +6,11 @@ what differs, and goes on past what the kernel refuses.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING, TypeVar, assert_never
 
 import msgspec
 
@@ -39,6 +38,8 @@ from lvs.status import Connections, Held
 if TYPE_CHECKING:
     from lvs.io.links import Links
     from lvs.io.netlink import Table
+
+Result = TypeVar("Result")
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -81,7 +82,7 @@ class Converger:
             actual, wanted = await self.actual(desired), desired
         else:
             keys = frozenset(only)
-            actual = KernelState(services=await asyncio.to_thread(self.table.read, keys))
+            actual = KernelState(services=await _in_thread(self.table.read, keys))
             wanted = KernelState(
                 services={key: desired.services[key] for key in keys & desired.services.keys()}
             )
@@ -93,7 +94,7 @@ class Converger:
             system = [op for op in ops if isinstance(op, SystemOp)]
             table = [op for op in ops if not isinstance(op, SystemOp)]
             carried, declined = (
-                await self._carry_out(system) if system else await asyncio.to_thread(self._execute, table)
+                await self._carry_out(system) if system else await _in_thread(self._execute, table)
             )
             done += carried
             refused += declined
@@ -102,7 +103,7 @@ class Converger:
 
     async def actual(self, desired: KernelState) -> KernelState:
         """What the kernel holds of what is ours or wanted."""
-        services = await asyncio.to_thread(self.table.read)
+        services = await _in_thread(self.table.read)
         ours = self._ledger.services
         addresses = await self.links.addresses() if self.links else frozenset()
         return KernelState(
@@ -167,7 +168,7 @@ class Converger:
     async def _setting(self, op: LoadModule | SetSysctl) -> None:
         match op:
             case LoadModule(name):
-                if reason := (await asyncio.to_thread(modules.load, (name,))).get(name):
+                if reason := (await _in_thread(modules.load, (name,))).get(name):
                     raise KernelError(reason)
                 self._modules |= {name}
             case SetSysctl(name, value):
@@ -247,3 +248,9 @@ def _stage(op: Op) -> int:
             return 2
         case _:
             return 3
+
+
+async def _in_thread(function: Callable[..., Result], *arguments: object) -> Result:
+    import asyncio  # not needed for the first table, and slow to import
+
+    return await asyncio.to_thread(function, *arguments)

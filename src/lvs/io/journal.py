@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import queue
 import sys
 from logging.handlers import QueueListener
-from pathlib import Path
 
 from lvs.events import Event
 
-SOCKET = Path("/run/systemd/journal/socket")
 _WAITING = 10_000  # events kept while the journal does not take them
 
 
@@ -49,15 +46,6 @@ class Journal:
     def close(self) -> None:
         """Write what is waiting."""
         self._listener.stop()
-
-
-def journal_is_ours() -> bool:
-    """Whether standard error is connected to the journal, systemd.exec(5) JOURNAL_STREAM."""
-    try:
-        status = os.fstat(2)
-    except OSError:
-        return False
-    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}" and SOCKET.exists()
 
 
 def _level(priority: int) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,6 +107,8 @@ def _plain(name: str) -> str:
 
 def _modprobe(modprobe: str, names: Sequence[str]) -> str:
     """Run modprobe; nothing if it succeeded, else what it said."""
+    import subprocess  # rarely needed, and slow to import
+
     environment = child_environment()
     environment.pop("MODPROBE_OPTIONS", None)  # modprobe(8): it would add to our arguments
     environment["LC_ALL"] = "C"

@@ -1,4 +1,4 @@
-"""What systemd is told: sd_notify(3), and the watchdog's period."""
+"""What systemd is told, and what it told us: sd_notify(3), the watchdog's period, the journal."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+JOURNAL = Path("/run/systemd/journal/socket")
 
 
 def notifier() -> Callable[..., None]:
@@ -43,3 +46,12 @@ def watchdog_period_s() -> float | None:
     if not asked.isdigit() or (pid and pid not in ours):
         return None
     return int(asked) / 2_000_000
+
+
+def journal_is_ours() -> bool:
+    """Whether standard error is connected to the journal, systemd.exec(5) JOURNAL_STREAM."""
+    try:
+        status = os.fstat(2)
+    except OSError:
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}" and JOURNAL.exists()

@@ -1,0 +1,102 @@
+"""The daemon's first second: the table stands before anything else.
+
+The file is read and its services are put into the kernel with no more imported than that
+takes. An event loop, logging, pyroute2 and watchdog cost twice as much as all of it, and
+nobody waits for them: `lvs.daemon` brings them in when the kernel already serves.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from hashlib import blake2b
+from pathlib import Path
+
+import msgspec
+
+from lvs.config.load import Loaded, load
+from lvs.director import (
+    Command,
+    ConfigLoaded,
+    ConfigRejected,
+    ConfigUnreadable,
+    Converge,
+    State,
+    step,
+)
+from lvs.errors import Exit, KernelError, SystemFault
+from lvs.io import control, files, modules
+from lvs.io.converge import Converger, Outcome
+from lvs.io.netlink import Table
+from lvs.model import OnStop
+
+RUN_DIRECTORY = Path("/run/lvs")
+LEDGER_NAME = "owned.json"
+
+
+class Options(msgspec.Struct, frozen=True):
+    """What the command line asks of the daemon."""
+
+    file: Path
+    run_directory: Path = RUN_DIRECTORY
+    on_stop: OnStop | None = None
+    to_journal: bool = False
+
+
+class ConfigFile:
+    """The configuration file as it was last read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.loaded: Loaded | None = None  # the last that was valid
+        self.signature: tuple[int, ...] = ()
+        self.read_at = 0.0
+
+    def read(self) -> ConfigLoaded | ConfigRejected | ConfigUnreadable:
+        """The file as an input; the text that is validated is the text that is applied."""
+        name = str(self.path)
+        self.read_at = time.monotonic()
+        try:
+            content = files.read(self.path)
+        except SystemFault as fault:
+            self.signature = files.signature(self.path)
+            return ConfigUnreadable(name, str(fault))
+        self.signature = content.signature
+        loaded = load(content.content, name, previous=self.loaded)
+        if loaded.config is None:
+            return ConfigRejected(name, loaded.problems)
+        self.loaded = loaded
+        digest = blake2b(content.content, digest_size=8).hexdigest()
+        return ConfigLoaded(name, digest, loaded.config, loaded.problems)
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """Where the daemon goes on."""
+
+    options: Options
+    converger: Converger
+    file: ConfigFile
+    state: State
+    commands: tuple[Command, ...]  # to be carried out
+    first: Outcome | None  # what the table got already; None without a valid file
+
+
+def begin(options: Options) -> Begun:
+    """Read the file and put its services into the kernel. Errors: LvsError if that is impossible."""
+    control.lock(options.run_directory)
+    failed = modules.load(("ip_vs",))
+    try:
+        table = Table()
+    except KernelError as fault:
+        if fault.exit_code is Exit.UNSUPPORTED and failed:
+            raise KernelError(f"{fault}: {failed['ip_vs']}", fault.errno, fault.exit_code) from fault
+        raise
+    converger = Converger(table, options.run_directory / LEDGER_NAME)
+    file = ConfigFile(options.file)
+    state, commands = step(State(on_stop=options.on_stop), file.read(), time.monotonic())
+    first = None
+    for command in commands:
+        if isinstance(command, Converge):
+            first = converger.table_first(command.goal.state)
+    gc.freeze()  # what stands now stays: no collection needs to walk 10,000 real servers again
+    return Begun(options, converger, file, state, commands, first)

@@ -165,12 +165,25 @@ def test_chain_of_a_loop_ends(tmp_path: Path) -> None:
 # Watch
 
 
+class Recorded(Watch):
+    """A watch that tells when it has seen a file `.barrier`, and so all that was before it."""
+
+    def __init__(self, path: Path, poke: Callable[[], object]) -> None:
+        self.reached = threading.Event()
+        super().__init__(path, poke)
+
+    def _event(self, kind: str, source: str, target: str) -> None:
+        super()._event(kind, source, target)
+        if source.endswith(".barrier"):
+            self.reached.set()
+
+
 class Watched:
     """A watch, and whether it poked."""
 
     def __init__(self, path: Path) -> None:
         self.poked = threading.Event()
-        self.watch = Watch(path, self.poked.set)
+        self.watch = Recorded(path, self.poked.set)
         assert self.watch.fault == ""
 
     def sees(self) -> bool:
@@ -203,19 +216,8 @@ def test_written_in_place(tmp_path: Path) -> None:
 
 def barrier(found: Watched, directory: Path) -> None:
     """Wait until the watch has seen what was before this; it must not have poked."""
-    reached = threading.Event()
-    inner = found.watch._event
-
-    def event(kind: str, source: str, target: str) -> None:
-        inner(kind, source, target)
-        if source.endswith(".barrier"):
-            reached.set()
-
-    found.watch._event = event  # type: ignore[method-assign]
-    found.watch._directories = ()
-    found.watch.follow()  # handlers are made anew, with ours
     (directory / "x.barrier").touch()
-    assert reached.wait(PATIENCE_S)
+    assert found.watch.reached.wait(PATIENCE_S)
     assert not found.poked.is_set()
 
 

@@ -421,3 +421,13 @@ def test_defaults_of_lvs_toml() -> None:
 
 def test_formats_agree_on_the_kernel() -> None:
     assert good("# nothing\n", "lvs.cf").kernel == load("# nothing\n", "x", Format.TOML).config.kernel  # type: ignore[union-attr]
+
+
+def test_one_packet_with_nat_loses_answers() -> None:
+    block = virtual(V4, protocol='"udp"', scheduler_flags='["one-packet"]', forwarding='"nat"')
+    warned(
+        block,
+        "virtual[0].scheduler_flags: one-packet with nat: answers keep the real server's address",
+    )
+    good(block.replace('"nat"', '"direct"'))
+    good(block + 'persistent = 60\npersistence_engine = "sip"\n')

@@ -123,6 +123,12 @@ def virtual_server(
     forwarding: Forwarding = get("forwarding") or network
     tunnel = _tunnel(judge, values, block.values, forwarding)
     persistence = _persistence(judge, values, vip, protocol)
+    if (
+        SchedulerFlag.ONE_PACKET in flags
+        and protocol is Protocol.UDP
+        and forwarding is Forwarding.MASQUERADING
+    ):
+        _warn_of_lost_answers(judge, persistence)
     real_servers, mixed = _real_servers(judge, block, values, file_format, forwarding)
     sorry: Address | None = get("sorry_server")
     if sorry is not None and vip is not None and type(sorry) is not type(vip):
@@ -280,6 +286,14 @@ def _check_flags(
             judge.refuse(
                 "scheduler_flags", f"{flag} is for scheduler {wanted} only, and this one is {scheduler}"
             )
+
+
+def _warn_of_lost_answers(judge: Judge, persistence: Persistence | None) -> None:
+    """One-packet scheduling leaves no connection; only the engine sip makes one for the answer."""
+    if judge.sound("forwarding", "persistence_engine") and (
+        persistence is None or persistence.engine is None
+    ):
+        judge.warn("scheduler_flags", "one-packet with nat: answers keep the real server's address")
 
 
 def _tunnel(judge: Judge, values: dict[str, Any], given: dict[str, Any], forwarding: Forwarding) -> Tunnel:

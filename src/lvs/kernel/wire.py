@@ -117,16 +117,15 @@ def family_request(sequence: int) -> bytes:
     return message(GENL_ID_CTRL, CTRL_CMD_GETFAMILY, name, sequence)
 
 
+@lru_cache(maxsize=1 << 14)
 def service_identity(key: ServiceKey) -> bytes:
     """The attributes that name a service."""
     if key.fwmark:
         return _attribute(SVC_AF, _U16.pack(AF[key.family])) + _attribute(SVC_FWMARK, _U32.pack(key.fwmark))
+    family, protocol, address = AF[key.family], key.protocol, key.address
     high, low = key.port >> 8, key.port & 255
     return _IDENTITY(
-        *(6, SVC_AF, AF[key.family]),
-        *(6, SVC_PROTOCOL, key.protocol),
-        *(20, SVC_ADDR, key.address),
-        *(6, SVC_PORT, high, low),
+        6, SVC_AF, family, 6, SVC_PROTOCOL, protocol, 20, SVC_ADDR, address, 6, SVC_PORT, high, low
     )
 
 
@@ -226,14 +225,12 @@ class Encoder:
             4 if size == 4 else 6, options
         )
         head = (
-            bytes(4)  # netlink port: the kernel fills it in
-            + bytes((_COMMANDS[kind], IPVS_VERSION, 0, 0))
+            _COMMAND_HEADS[kind]
             + service_body(service)
-            + _NLATTR.pack(4 + 20 + len(tail), CMD_DEST | 0x8000)
-            + _NLATTR.pack(20, DEST_ADDR)
+            + _DEST_HEAD(4 + 20 + len(tail), CMD_DEST | 0x8000, 20, DEST_ADDR)
         )
         length = 8 + 4 + len(head) + 16 + len(tail)
-        return _NLMSGHDR.pack(length, self.family_id, NLM_F_REQUEST, 0, 0)[:8], head, tail
+        return _START(length, self.family_id, NLM_F_REQUEST), head, tail
 
     def _other(self, op: ServiceOp | SetTimeouts, sequence: int) -> bytes:
         match op:
@@ -251,11 +248,13 @@ class Encoder:
 
 _PORT = Struct("=HHBBxx").pack
 _OF_DESTINATIONS = (AddDestination, SetDestination, RemoveDestination)
-_COMMANDS: dict[type[DestinationOp], int] = {
-    AddDestination: NEW_DEST,
-    SetDestination: SET_DEST,
-    RemoveDestination: DEL_DEST,
+# Netlink port, which the kernel fills in, and generic header.
+_COMMAND_HEADS: dict[type[DestinationOp], bytes] = {
+    AddDestination: bytes((0, 0, 0, 0, NEW_DEST, IPVS_VERSION, 0, 0)),
+    SetDestination: bytes((0, 0, 0, 0, SET_DEST, IPVS_VERSION, 0, 0)),
+    RemoveDestination: bytes((0, 0, 0, 0, DEL_DEST, IPVS_VERSION, 0, 0)),
 }
+_START, _DEST_HEAD = Struct("=IHH").pack, Struct("=HHHH").pack
 
 
 def _timeouts_body(timeouts: Timeouts) -> bytes:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import big
+from bench import native
 from bench.guest import PYTHON, TREE_IN_GUEST, Guest
 from bench.measured import Figure, Measured
 
@@ -17,6 +18,7 @@ EDITS = 5
 CF, TOML = "/etc/lvs/lvs.cf", "/etc/lvs/lvs.toml"
 KEEPALIVED_CONF = "/etc/keepalived/keepalived.conf"
 SAVED = "/tmp/saved"
+PROGRAM = "/tmp/lvsd"
 SERVERS = 10  # of each service
 
 
@@ -64,18 +66,10 @@ def dump() -> Measured:
     return Measured(spent["again"], spent["peer"], f"first read {spent['first'][0]:.3f}")
 
 
-def ours(file: str, content: str, edits: int) -> Any:
-    argv = [PYTHON, "-m", "lvs.cli", "run", "--config", file, "--log", "stderr"]
-    old = "weight = 1\n"
-    spec: dict[str, Any] = {
-        "argv": argv,
-        "root": "",
-        "file": file,
-        "old": old,
-        "hangup": False,
-        "edits": edits,
-    }
-    spec["settled"] = " applied: "
+def ours(file: str, content: str, edits: int, *, frozen: bool = False) -> Any:
+    command = (PROGRAM,) if frozen else (PYTHON, "-m", "lvs.cli")
+    spec: dict[str, Any] = {"argv": [*command, "run", "--config", file, "--log", "stderr"], "root": ""}
+    spec |= {"file": file, "old": "weight = 1\n", "hangup": False, "settled": " applied: ", "edits": edits}
     return _load(spec, content, None)
 
 
@@ -90,6 +84,8 @@ def keepalived(real_servers: int, edits: int) -> Any:
 def _load(spec: dict[str, Any], content: str, root: Any) -> Any:
     machine = guest().machine()
     machine.write(KEEPALIVED_CONF if root else spec["file"], content, root=root)
+    if spec["argv"][0] == PROGRAM:
+        machine.write(PROGRAM, native.BINARY.read_bytes(), mode=0o755)
     answer = guest().measure(machine, "load", json.dumps(spec), timeout=600)
     guest().forget()
     expected = content.count("weight") // (2 if "weight_" in content else 1)
@@ -101,9 +97,14 @@ def _load(spec: dict[str, Any], content: str, root: Any) -> Any:
 
 
 def start() -> Measured:
+    """Exec to the last write; ours from the virtual environment, the frozen binary beside it."""
     content = text(big.lvs_cf, 10_000)
-    first_s = [ours(CF, content, 0)["last_s"] for _ in range(LOADS)][1:]
-    return Measured(first_s, [keepalived(10_000, 0)["last_s"] for _ in range(LOADS)][1:])
+    our_s = [ours(CF, content, 0)["last_s"] for _ in range(LOADS)][1:]
+    peer_s = [keepalived(10_000, 0)["last_s"] for _ in range(LOADS)][1:]
+    if not native.BINARY.exists():
+        return Measured(our_s, peer_s, "frozen: no dist/lvsd")
+    frozen_s = ours(CF, content, 0, frozen=True)["last_s"]
+    return Measured(our_s, peer_s, f"frozen {frozen_s:.3f}, ratio {frozen_s / peer_s[0]:.2f}")
 
 
 @cache
@@ -134,6 +135,23 @@ def _worse(one: list[dict[str, float]], other: list[dict[str, float]]) -> Measur
     return cpu._replace(remark=f"CPU; latency {latency.value:.2f}")
 
 
+def ready() -> Measured:
+    """READY of the frozen binary on this host, by the guest's count of instructions.
+
+    No daemon gets ready on a host without IPVS. So `--version` is timed on the host, and both are
+    counted in the guest.
+    """
+    on_host = native.binary("--version")
+    machine = guest().machine()
+    machine.write(PROGRAM, native.BINARY.read_bytes(), mode=0o755)
+    machine.write(TOML, native.EXAMPLE.read_text())
+    counted = guest().measure(machine, "ready", PROGRAM, TOML)
+    guest().forget()
+    times = counted["ready_s"] / counted["version_s"]
+    remark = f"{times:.2f} times --version"
+    return Measured([seconds * times for seconds in on_host.ours], [], remark)
+
+
 def rss() -> Measured:
     found = our_reloads(CF, 10_000)
     return Measured([found["rss_kib"] / 1024], [], f"after start {found['rss_start_kib'] / 1024:.1f}")
@@ -147,4 +165,5 @@ FIGURES = (
     Figure("reload_40k_over_10k", 4.4, "of 10,000", reload_growth),
     Figure("dump_10k_vs_ipvsadm", 0.3, "of ipvsadm -Sn", dump),
     Figure("rss_10k_mib", 64, "MiB", rss),
+    Figure("ready_s", 1, "s", ready),
 )

@@ -64,6 +64,7 @@ class Part(msgspec.Struct, frozen=True):
     key: ServiceKey
     vip: Vip | None
     modules: tuple[str, ...]
+    masqueraded: int | None  # the family whose packets are, 0 if a firewall mark does not tell
 
 
 class Desired(msgspec.Struct, frozen=True):
@@ -82,7 +83,8 @@ def desired(config: Config, before: Desired = NOTHING) -> Desired:
     parts = _parts(config, before)
     grouped: dict[ServiceKey, tuple[VirtualServer, ...]] = {}
     for part in parts:
-        grouped[part.key] = (*grouped.get(part.key, ()), part.virtual_server)
+        others = grouped.get(part.key, ())
+        grouped[part.key] = (*others, part.virtual_server) if others else (part.virtual_server,)
     services = {}
     for key, virtual_servers in grouped.items():
         last = before.origin.get(key, ())
@@ -95,7 +97,7 @@ def desired(config: Config, before: Desired = NOTHING) -> Desired:
         timeouts=Timeouts(
             config.kernel.tcp_timeout_s, config.kernel.tcpfin_timeout_s, config.kernel.udp_timeout_s
         ),
-        sysctls=_sysctls(config, held_vips),
+        sysctls=_sysctls(config, parts, held_vips),
         modules=frozenset(_modules(parts)),
     )
     return Desired(held, grouped, parts)
@@ -117,7 +119,10 @@ def _part(virtual_server: VirtualServer) -> Part:
     if virtual_server.persistence is not None and virtual_server.persistence.engine is not None:
         names.append(f"ip_vs_pe_{virtual_server.persistence.engine.value}")
     vip = None if virtual_server.vip is None else _vip(virtual_server.vip)
-    return Part(virtual_server, service_key(virtual_server), vip, tuple(names))
+    masqueraded = None
+    if virtual_server.forwarding is Forwarding.MASQUERADING:
+        masqueraded = 0 if virtual_server.address is None else virtual_server.address.version
+    return Part(virtual_server, service_key(virtual_server), vip, tuple(names), masqueraded)
 
 
 def service_key(virtual_server: VirtualServer) -> ServiceKey:
@@ -197,7 +202,7 @@ def _vips(config: Config, parts: tuple[Part, ...]) -> Iterator[Vip]:
         if part.vip is not None and part.vip.address not in held:
             held.add(part.vip.address)
             yield part.vip
-    if config.nat_router is not None and _masquerades(config):
+    if config.nat_router is not None and any(part.masqueraded is not None for part in parts):
         yield _vip(config.nat_router)
 
 
@@ -207,24 +212,13 @@ def _vip(held: DeviceAddress) -> Vip:
     return Vip(held.device, held.address.packed, prefix, held.label or "")
 
 
-def _masquerades(config: Config, version: int | None = None) -> bool:
-    return any(
-        virtual_server.active
-        and virtual_server.forwarding is Forwarding.MASQUERADING
-        and (
-            version is None
-            or (virtual_server.address is not None and virtual_server.address.version == version)
-        )
-        for virtual_server in config.virtual_servers
-    )
-
-
 def sysctls(config: Config) -> dict[str, str]:
     """Kernel settings that the configuration needs, by sysctl(8) name; docs/kernel.md says why."""
-    return _sysctls(config, tuple(vips(config)))
+    parts = _parts(config)
+    return _sysctls(config, parts, tuple(_vips(config, parts)))
 
 
-def _sysctls(config: Config, held: tuple[Vip, ...]) -> dict[str, str]:
+def _sysctls(config: Config, parts: tuple[Part, ...], held: tuple[Vip, ...]) -> dict[str, str]:
     kernel = config.kernel
     names = {
         "net/ipv4/vs/expire_nodest_conn": str(int(kernel.expire_nodest_conn)),
@@ -232,9 +226,10 @@ def _sysctls(config: Config, held: tuple[Vip, ...]) -> dict[str, str]:
         "net/ipv4/vs/conn_reuse_mode": str(kernel.conn_reuse_mode),
         "net/ipv4/vs/conntrack": str(int(kernel.conntrack)),
     }
-    if _masquerades(config, 4):
+    masqueraded = {part.masqueraded for part in parts}
+    if 4 in masqueraded:
         names["net/ipv4/ip_forward"] = "1"
-    if _masquerades(config, 6):
+    if 6 in masqueraded:
         names["net/ipv6/conf/all/forwarding"] = "1"
     # Without it the kernel drops every other address of a subnet with the first one (ip-sysctl).
     devices = sorted({vip.device for vip in held if len(vip.address) == 4})

@@ -101,10 +101,6 @@ def _attribute(kind: int, payload: bytes) -> bytes:
     return _NLATTR.pack(length, kind) + payload + b"\0" * (-length & 3)
 
 
-def _nested(kind: int, payload: bytes) -> bytes:
-    return _attribute(kind | 0x8000, payload)
-
-
 def message(family_id: int, command: int, body: bytes, sequence: int, flags: int = NLM_F_REQUEST) -> bytes:
     """One generic netlink message."""
     head = _NLMSGHDR.pack(_MESSAGE_HEAD + len(body), family_id, flags, sequence, 0)
@@ -132,8 +128,10 @@ def service_identity(key: ServiceKey) -> bytes:
 def service_body(key: ServiceKey, options: ServiceOptions | None = None) -> bytes:
     """Body of a service command; with `options` for NEW and SET, without for DEL and GET_DEST."""
     if options is None:
-        return _nested(CMD_SERVICE, service_identity(key))
-    return _nested(CMD_SERVICE, service_identity(key) + _service_options(key.family, options))
+        identity = service_identity(key)
+        return _NLATTR.pack(4 + len(identity), CMD_SERVICE | 0x8000) + identity
+    full = service_identity(key) + _service_options(key.family, options)
+    return _NLATTR.pack(4 + len(full), CMD_SERVICE | 0x8000) + full
 
 
 @lru_cache(maxsize=256)

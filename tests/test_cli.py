@@ -80,7 +80,7 @@ def daemon(monkeypatch: pytest.MonkeyPatch) -> Callable[[Reply], Asked]:
 def test_check(valid: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["check", str(valid)]) == Exit.OK
     said = capsys.readouterr()
-    assert said.out == f"{valid}: valid, serial 7, 1 virtual servers, 1 real servers\n"
+    assert said.out == f"{valid}: valid, serial 7, 1 virtual server, 1 real server\n"
 
 
 def test_check_of_a_wrong_file(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,6 +128,7 @@ def _config_file(given: Path | None) -> Path:
 
 def _check(arguments: argparse.Namespace) -> int:
     from lvs.config.load import load
+    from lvs.events import counted
     from lvs.io import files
 
     loaded = load(_content(arguments.file, files.read), str(arguments.file))
@@ -139,7 +140,7 @@ def _check(arguments: argparse.Namespace) -> int:
     real_servers = sum(len(virtual_server.real_servers) for virtual_server in virtual_servers)
     print(
         f"{arguments.file}: valid, serial {loaded.config.serial_no}, "
-        f"{len(virtual_servers)} virtual servers, {real_servers} real servers"
+        f"{counted(len(virtual_servers), 'virtual server')}, {counted(real_servers, 'real server')}"
     )
     return Exit.OK
 

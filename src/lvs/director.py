@@ -14,7 +14,8 @@ import msgspec
 
 from lvs import events, telling
 from lvs.config.located import Problem, Severity
-from lvs.events import Event
+from lvs.events import Event, counted
+from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, Desired, desired
 from lvs.kernel.state import Op, ServiceKey, TakeVip, Vip
 from lvs.model import Config, OnStop
@@ -250,7 +251,7 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     refused = result.refused
     if command.only is not None:  # it says nothing about what was refused elsewhere
         refused = tuple(dict.fromkeys((*state.refused, *refused)))
-    told = list(_told(result, cause))
+    told = list(_told(result, cause, {line for line, _ in state.refused}))
     if applying and state.config is not None:
         told.append(_applied(state.config, applying, result))
     told += [events.OperationRefused(*refusal) for refusal in refused if refusal not in state.refused]
@@ -263,7 +264,7 @@ def _converged(state: State, result: Converged, now: float) -> Step:
         commands.append(Announce(taken))
         announcing = (*announcing, Repeat(taken, now + ANNOUNCE_EVERY_S, ANNOUNCEMENTS - 1))
     if cause is Cause.STOP:
-        commands += [Report(events.Stopped(state.stopping, _left(state))), Quit()]
+        commands += [Report(events.Stopped(state.stopping, _left(state, len(refused)))), Quit()]
     new = msgspec.structs.replace(
         state,
         applying=None if applying else state.applying,
@@ -275,16 +276,22 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     return new, tuple(commands)
 
 
-def _told(result: Converged, cause: Cause) -> tuple[Event, ...]:
-    if not result.done:
-        return ()
-    if cause is Cause.LOOK:
-        # Refused operations are tried again at every look; only what came about is drift.
-        return (events.Drifted(len(result.done), telling.shortened(result.done)),)
-    if len(result.done) > telling.ONE_BY_ONE:
-        return ()
+def _told(result: Converged, cause: Cause, refused_before: set[str]) -> tuple[Event, ...]:
+    """What was done, one by one unless it is too much; a look tells drift as one event.
+
+    Refused operations are tried again at every look: that one is accepted at last is no drift.
+    """
     command = result.command
-    return tuple(telling.told(op, command.before, command.goal, str(cause)) for op in result.done)
+    singly, reason = result.done if len(result.done) <= telling.ONE_BY_ONE else (), str(cause)
+    drifted: tuple[Op, ...] = ()
+    if cause is Cause.LOOK:
+        singly, reason = (
+            tuple(op for op in result.done if text.line(op) in refused_before),
+            "no longer refused",
+        )
+        drifted = tuple(op for op in result.done if text.line(op) not in refused_before)
+    told = tuple(telling.told(op, command.before, command.goal, reason) for op in singly)
+    return (*told, events.Drifted(len(drifted), telling.shortened(drifted))) if drifted else told
 
 
 def _applied(config: Config, applying: Applying, result: Converged) -> Event:
@@ -345,10 +352,12 @@ def _on_stop(state: State) -> OnStop:
     return OnStop.KEEP if state.config is None else state.config.on_stop
 
 
-def _left(state: State) -> str:
+def _left(state: State, refused: int = 0) -> str:
     if state.config is None:
         return "the kernel was not changed"
     if _on_stop(state) is OnStop.KEEP:
-        count = len(state.goal.state.services)
-        return f"{count} services and {len(state.goal.state.vips)} VIPs go on serving"
+        services = counted(len(state.goal.state.services), "service")
+        return f"left serving: {services}, {counted(len(state.goal.state.vips), 'VIP')}"
+    if refused:
+        return f"our services and VIPs are removed but for what was refused: {counted(refused, 'operation')}"
     return "our services and VIPs are removed, settings put back"

@@ -23,6 +23,11 @@ class Priority(IntEnum):
     INFO = 6
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 change`, `2 changes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class Event(msgspec.Struct, frozen=True):
     """Base of all events."""
 
@@ -74,10 +79,10 @@ class ConfigApplied(Event, frozen=True):
 
     def text(self) -> str:
         refused = f", {self.refused} refused" if self.refused else ""
-        changes = "1 change" if self.changes == 1 else f"{self.changes} changes"
         return (
-            f"{self.file} applied: serial {self.serial}, {self.virtual_servers} virtual servers, "
-            f"{self.real_servers} real servers, {changes}{refused}, {self.took_ms} ms"
+            f"{self.file} applied: serial {self.serial}, {counted(self.virtual_servers, 'virtual server')}, "
+            f"{counted(self.real_servers, 'real server')}, {counted(self.changes, 'change')}{refused}, "
+            f"{self.took_ms} ms"
         )
 
 
@@ -102,8 +107,7 @@ class ConfigRefused(Event, frozen=True):
     serving: str  # what goes on
 
     def text(self) -> str:
-        count = "1 problem" if self.problems == 1 else f"{self.problems} problems"
-        return f"{self.file} refused: {count}; {self.serving}"
+        return f"{self.file} refused: {counted(self.problems, 'problem')}; {self.serving}"
 
 
 class ConfigProblem(Event, frozen=True):
@@ -295,8 +299,8 @@ class Drifted(Event, frozen=True):
     what: str  # the operations that put it right, shortened
 
     def text(self) -> str:
-        count = "1 change" if self.changes == 1 else f"{self.changes} changes"
-        return f"the kernel had drifted from the configuration, put right with {count}: {self.what}"
+        changes = counted(self.changes, "change")
+        return f"the kernel had drifted from the configuration, put right with {changes}: {self.what}"
 
 
 class OperationRefused(Event, frozen=True):
@@ -319,7 +323,7 @@ class RefusalCleared(Event, frozen=True):
     refused: int
 
     def text(self) -> str:
-        return f"the kernel now holds what it had refused ({self.refused} operations)"
+        return f"the kernel now holds what it had refused ({counted(self.refused, 'operation')})"
 
 
 class AnnouncementFailed(Event, frozen=True):

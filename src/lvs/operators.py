@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from lvs import __version__, telling
 from lvs.director import Converged, ConvergeFailed, State
 from lvs.errors import Exit
+from lvs.events import counted
 from lvs.kernel import text
 from lvs.kernel.desired import Desired
 from lvs.kernel.state import (
@@ -27,9 +28,8 @@ def summary(state: State) -> str:
         return f"cannot manage the kernel: {state.unavailable}"
     if state.config is None:
         return "waiting for a valid configuration"
-    services = len(state.goal.state.services)
-    refused = f", {len(state.refused)} operations refused" if state.refused else ""
-    return f"serving {services} virtual servers{refused}"
+    refused = f", {counted(len(state.refused), 'operation')} refused" if state.refused else ""
+    return f"serving {counted(len(state.goal.state.services), 'virtual server')}{refused}"
 
 
 def status(state: State, file: str, held: Mapping[ServiceKey, Held]) -> Status:

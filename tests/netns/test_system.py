@@ -88,7 +88,7 @@ def test_systemd_is_told(lab: Lab) -> None:
 
     first = until(told, lambda found: any("READY" in one for one in found), SLOWEST_S)
     (ready,) = [one for one in first if "READY" in one]
-    assert ready["STATUS"] == "serving 1 virtual servers"
+    assert ready["STATUS"] == "serving 1 virtual server"
     assert " applied: " in director.said
     found = until(told, lambda found: sum("WATCHDOG" in one for one in found) >= 4)
     petted = [one["at_usec"] for one in found if "WATCHDOG" in one]

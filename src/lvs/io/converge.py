@@ -89,13 +89,15 @@ class Converger:
         not_saved = self._own(desired)
         done: list[Op] = []
         refused: list[tuple[str, str]] = []
+        stuck: set[bytes] = set()  # VIPs that could not be dropped: they keep their services
         for _, run in groupby(diff(actual, wanted), _stage):
             ops = tuple(run)
             system = [op for op in ops if isinstance(op, SystemOp)]
-            table = [op for op in ops if not isinstance(op, SystemOp)]
+            table = [op for op in ops if not isinstance(op, SystemOp) and not _leaves(op, stuck)]
             carried, declined = (
                 await self._carry_out(system) if system else await _in_thread(self._execute, table)
             )
+            stuck |= {op.vip.address for op in system if isinstance(op, DropVip) and op not in carried}
             done += carried
             refused += declined
         not_saved = self._disown(desired, actual if only is None else None, done) or not_saved
@@ -229,6 +231,11 @@ class Converger:
             return str(fault)
         self._saved = ledger
         return ""
+
+
+def _leaves(op: TableOp, vips: set[bytes]) -> bool:
+    """Whether an operation would leave one of these VIPs without a service of it."""
+    return isinstance(op, RemoveService) and op.key.address in vips
 
 
 def _noted(noted: Timeouts, now: Timeouts, wanted: Timeouts) -> Timeouts:

@@ -10,11 +10,12 @@ import contextlib
 import logging
 import queue
 import sys
-from logging.handlers import QueueListener
+import threading
 
 from lvs.events import Event
 
 _WAITING = 10_000  # events kept while the journal does not take them
+_PATIENCE_S = 2.0
 
 
 class Journal:
@@ -22,10 +23,10 @@ class Journal:
 
     def __init__(self, *, to_journal: bool) -> None:
         handler = _journal_handler() if to_journal else _error_handler()
-        self._queue: queue.Queue[logging.LogRecord] = queue.Queue(_WAITING)
-        self._listener = QueueListener(self._queue, handler)
-        self._listener.start()
+        self._queue: queue.Queue[logging.LogRecord | None] = queue.Queue(_WAITING)
         self._lost = 0
+        self._writer = threading.Thread(target=self._write, args=(handler,), name="journal", daemon=True)
+        self._writer.start()
 
     def report(self, event: Event) -> None:
         """Write an event; never blocks."""
@@ -44,8 +45,15 @@ class Journal:
                 self._queue.put_nowait(logging.LogRecord("lvsd", _level(4), "", 0, text, None, None))
 
     def close(self) -> None:
-        """Write what is waiting."""
-        self._listener.stop()
+        """Write what is waiting, for a few seconds at most: a stuck journal must not hold up a stop."""
+        with contextlib.suppress(queue.Full):
+            self._queue.put(None, timeout=_PATIENCE_S)
+            self._writer.join(_PATIENCE_S)
+
+    def _write(self, handler: logging.Handler) -> None:
+        while (record := self._queue.get()) is not None:
+            handler.handle(record)
+            self._queue.task_done()
 
 
 def _level(priority: int) -> int:

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
-from struct import Struct
+from struct import Struct, error
 from typing import NamedTuple, assert_never
 
 from lvs.kernel.state import (
@@ -307,17 +307,37 @@ def attributes(buffer: bytes, start: int, end: int) -> dict[int, bytes]:
 
 def decode_service(buffer: bytes, found: Message) -> tuple[ServiceKey, ServiceOptions]:
     """A service of a dump; without its counters it is one that was decoded before."""
-    parts = []
-    at, end = found.start + 4, found.end
-    while at + 4 <= end:
+    start = found.start + 4
+    end = _statistics_of_service(buffer, start, found.end)
+    if end:
+        return _decode_service(buffer[start:end])
+    values = attributes(buffer, start, found.end)
+    return _decode_service(b"".join(_attribute(k, v) for k, v in values.items() if k not in _COUNTED))
+
+
+def _statistics_of_service(buffer: bytes, start: int, end: int) -> int:
+    """Where nothing but statistics follows, in the order of ip_vs_genl_fill_service; 0 in any other."""
+    try:
+        _, kind = _NLATTR.unpack_from(buffer, start + 8)
+        at = start + (16 if kind == SVC_FWMARK else 44)  # family, mark or protocol, address and port
         size, kind = _NLATTR.unpack_from(buffer, at)
-        after = at + (size + 3 & ~3)
-        if size < 4:
-            break
-        if kind & 0x3FFF not in (SVC_STATS, SVC_STATS64):
-            parts.append(buffer[at:after])
-        at = after
-    return _decode_service(b"".join(parts))
+        if kind != SVC_SCHED:
+            return 0
+        at += (size + 3) & ~3
+        size, kind = _NLATTR.unpack_from(buffer, at)
+        if kind == SVC_PE:
+            at += (size + 3) & ~3
+        at += 12 + 8 + 8  # flags, timeout, netmask
+        size, kind = _NLATTR.unpack_from(buffer, at)
+        after = at + ((size + 3) & ~3)
+        size64, kind64 = _NLATTR.unpack_from(buffer, after)
+    except error:
+        return 0
+    known = kind & 0x3FFF == SVC_STATS and kind64 & 0x3FFF == SVC_STATS64 and after + size64 == end
+    return at if known else 0
+
+
+_COUNTED = (SVC_STATS, SVC_STATS64)
 
 
 @lru_cache(maxsize=1 << 14)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
+import traceback
 from collections.abc import Coroutine
 from functools import partial
 from typing import assert_never
@@ -110,7 +111,7 @@ class Daemon:
     # The event loop
 
     async def serve(self) -> int:
-        """Run until told to stop; the exit code."""
+        """Run until told to stop; the exit code. Errors: KernelError if the devices cannot be used."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked, signal.Signals(number).name)
@@ -122,20 +123,27 @@ class Daemon:
             self._announcer.open()
             if self._pending is None:
                 self._tell_systemd()
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(source) for source in self._sources()]
-                await self._quit.wait()
-                for task in tasks:
-                    task.cancel()
-        except* Exception as faults:
-            self._journal.report(events.Fault("; ".join(map(repr, faults.exceptions))))
-            raise
+            return await self._work()
         finally:
             self._notify("STOPPING=1")
             self._links.close()
             self._announcer.close()
             self._journal.close()
-        return Exit.OK
+
+    async def _work(self) -> Exit:
+        """Let the sources work until there is nothing left to do, or one of them crashes."""
+        crashed = False
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(source) for source in self._sources()]
+                await self._quit.wait()
+                for task in tasks:
+                    task.cancel()
+        except* Exception as faults:  # noqa: BLE001  a mistake of ours, told with all that helps to find it
+            crashed = True
+            self._journal.report(events.Fault("; ".join(map(repr, faults.exceptions))))
+            traceback.print_exception(faults)
+        return Exit.FAILED if crashed else Exit.OK
 
     def _sources(self) -> tuple[Coroutine[None, None, None], ...]:
         return (

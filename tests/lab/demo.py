@@ -1,7 +1,7 @@
 """`make run`: the deployment at work, on a real Linux IPVS.
 
 Two real servers with CUPS, OpenLDAP and BIND, a client, and a director that runs lvsd on the
-deployment's own lvs.cf. Every line that is run is printed. LAB_SHELL=1 stays for a person.
+deployment's own lvs.cf. Every line that is run is printed. LAB_SHELL=1 lets a person in.
 """
 
 from __future__ import annotations
@@ -9,17 +9,21 @@ from __future__ import annotations
 import os
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 from .channel import LabError
 from .clients import ask_directory, ask_names, ask_printing, print_lpd
+from .console import console
 from .deployment import Deployment, deployment
 from .lab import Lab
 from .machine import Machine, Process
 
 CONFIG = Path(__file__).parents[1] / "fixtures" / "deployment.cf"
+CATALOG = Path(__file__).parents[2] / "appliance" / "lvs.catalog"
+JOURNALD = "/usr/lib/systemd/systemd-journald"
 LVSD = str(Path(sys.executable).parent / "lvsd")
 FILE = "/etc/lvs/lvs.cf"
 ASKED = 3
@@ -47,9 +51,7 @@ def main() -> int:
         daemon = director.spawn(LVSD, "run", "--config", FILE)
         daemon.expect(" applied: ", LONGEST_S)
         print(daemon.output().rstrip())
-        step(
-            "The client uses each service through its VIP (persistence: one client stays with one real server)"
-        )
+        step("The client uses each service through its VIP (persistent: it stays with one real server)")
         whole = drive(network)
         step("The table, by lvsd status")
         show(director, LVSD, "status")
@@ -57,8 +59,8 @@ def main() -> int:
         edit(director, daemon)
         show(director, LVSD, "status")
         if os.environ.get("LAB_SHELL"):
-            step("You are inside; an empty line leaves")
-            console(lab, director.name)
+            step("You are inside")
+            enter(lab, director, daemon)
         step("Stopping")
     return 0 if whole else 1
 
@@ -111,44 +113,33 @@ def show(machine: Machine, *argv: str) -> None:
     print((result.out + result.err).rstrip(), flush=True)
 
 
-def console(lab: Lab, name: str) -> None:
-    """A prompt on the machines: `@client dig ...` goes to another one, or changes to it."""
-    print(f"Machines: {', '.join(sorted(name for name in lab.machines if not name.startswith('segment')))}.")
-    print(
-        "Commands run on the machine at the prompt; `@client` goes to another, `@client COMMAND` runs there."
-    )
-    bin_directory = str(Path(LVSD).parent)
-    while True:
-        try:
-            line = input(f"{name}# ").strip()
-        except (EOFError, KeyboardInterrupt):
-            return
-        if not line:
-            return
-        at, words = name, line
-        if line.startswith("@"):
-            at, _, words = line[1:].partition(" ")
-            if at not in lab.machines:
-                print(f"no machine {at}")
-                continue
-            if not words:
-                name = at
-                continue
-        run_line(lab.machines[at], words, bin_directory)
+def enter(lab: Lab, director: Machine, daemon: Process) -> None:
+    """Let a person in, with the journal if this host has a journald."""
+    hear = "journalctl -f"
+    if Path(JOURNALD).exists():
+        use_journal(director, daemon)
+    else:
+        hear = f"tail -f /proc/{daemon.pid}/fd/2"
+    names = [it.name for it in lab.machines.values() if not it.bare]
+    print(f"A shell on {director.name}; `exit` leaves. Try `watch lvsd status`, `vi {FILE}`, `{hear}`.")
+    print(f"Machines are commands: {', '.join(names)}. `client` opens a shell, `client dig ...` runs dig.")
+    print("So are the lab's programs: ipvsadm, dig, ldapsearch, lpstat, tcpdump, ...", flush=True)
+    console(lab, director)
 
 
-def run_line(machine: Machine, line: str, bin_directory: str) -> None:
-    """One line of the prompt: in the director's own files, with the lab's programs behind."""
-    path = f"{bin_directory}:/usr/sbin:/usr/bin:/sbin:/bin"
-    program = line.split(maxsplit=1)[0]
-    known = machine.run("sh", "-c", 'command -v "$1"', "sh", program, env={"PATH": path}, check=False).rc == 0
-    try:
-        result = machine.run(
-            "sh", "-c", line, root=None if known else "tree", env={"PATH": path}, check=False
-        )
-        print((result.out + result.err).rstrip())
-    except LabError as problem:
-        print(problem)
+def use_journal(director: Machine, daemon: Process) -> None:
+    """Begin a journal, and lvsd anew with it; the table stays as it is meanwhile."""
+    director.write("/etc/machine-id", f"{uuid.uuid4().hex}\n")
+    catalog = "/run/lab/catalog"
+    director.write(f"{catalog}/usr/lib/systemd/catalog/lvs.catalog", CATALOG.read_text())
+    director.run("journalctl", f"--root={catalog}", "--update-catalog")
+    database = "/var/lib/systemd/catalog/database"
+    director.write(database, director.read_bytes(catalog + database))
+    director.spawn(JOURNALD)
+    director.run("sh", "-c", "until [ -S /run/systemd/journal/socket ]; do sleep 0.1; done")
+    daemon.stop()
+    director.spawn(LVSD, "run", "--config", FILE, "--log", "journal")
+    director.run("sh", "-c", f"until {LVSD} status >/dev/null 2>&1; do sleep 0.1; done")
 
 
 if __name__ == "__main__":

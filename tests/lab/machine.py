@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import shlex
 import signal
 import time
@@ -91,6 +92,28 @@ class Process:
         return written
 
 
+class Terminal(Process):
+    """A program on a terminal of its own. Nothing it shows is kept."""
+
+    def hear(self) -> bytes:
+        """Wait for what it shows next; nothing once it has ended."""
+        _, promise = self._channel.send("hear", pid=self.pid)
+        return base64.b64decode(promise.result()["data"])
+
+    def type(self, data: bytes) -> None:
+        """Type, as fast as it is taken."""
+        while data:
+            encoded = base64.b64encode(data).decode()
+            taken = self._channel.ask("type", pid=self.pid, data=encoded)["taken"]
+            data = data[taken:]
+            if data:
+                time.sleep(0.05)
+
+    def resize(self, size: os.terminal_size) -> None:
+        """Give it another size."""
+        self._channel.ask("resize", pid=self.pid, size=(size.lines, size.columns))
+
+
 class Pending:
     """A program under way whose result will be wanted."""
 
@@ -132,7 +155,9 @@ class Machine:
     ) -> None:
         self._channel, self.name = channel, name
         self.interfaces = 0  # how many segments it has joined
-        channel.ask("machine", name=name, bare=bare, overlaid=overlaid)
+        made = channel.ask("machine", name=name, bare=bare, overlaid=overlaid)
+        self.bare = bare
+        self.namespaces: list[int] = made["namespaces"]  # process 1 has them open: network, name, mounts
 
     def __repr__(self) -> str:
         return f"Machine({self.name!r})"
@@ -173,6 +198,18 @@ class Machine:
         """Start a program in the background, in a process group of its own."""
         reply = self._channel.ask("spawn", **self._program(argv, root, stdin, env, cwd))
         return Process(self._channel, reply["pid"], argv)
+
+    def terminal(
+        self,
+        *argv: str,
+        size: os.terminal_size,
+        root: Root = None,
+        env: dict[str, str] | None = None,
+        cwd: str = "/",
+    ) -> Terminal:
+        """Start a program on a terminal, as the leader of a session."""
+        fields = self._program(argv, root, None, env, cwd) | {"size": (size.lines, size.columns)}
+        return Terminal(self._channel, self._channel.ask("terminal", **fields)["pid"], argv)
 
     def write(self, path: str, content: str | bytes, mode: int = 0o644, root: Root = None) -> None:
         """Write a file, with its folders."""

@@ -14,6 +14,7 @@ import sys
 
 from .machines import Machine, make_machine, mount, power_off, signal_all, unmake_machine
 from .programs import child
+from .terminals import Terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself costs 60 ms under emulation
@@ -33,6 +34,7 @@ class Job:
         self.status: int | None = None
         self.waiters: list[int] = []
         self.kept = False  # spawned: its output is asked for after its end
+        self.terminal: Terminal | None = None
 
 
 class Agent:
@@ -63,8 +65,10 @@ class Agent:
             for fd, _ in self.epoll.poll(TICK_S if self.jobs else -1):
                 if fd == waker:
                     os.read(waker, 4096)
-                else:
+                elif fd == self.fd:
                     self.receive()
+                else:
+                    self.pass_on(fd)
             self.reap()
             self.stop_runaways()
             self.flush()
@@ -115,7 +119,7 @@ class Agent:
         if name not in self.machines:
             overlaid = request.get("overlaid", [])
             self.machines[name] = make_machine(name, bare, self.tree, self.keep, overlaid)
-        self.reply({"id": number})
+        self.reply({"id": number, "namespaces": self.machines[name].fds})
 
     def do_remove(self, number: int, request: dict[str, Any]) -> None:
         """End a machine and all that runs in it; what its programs wrote is forgotten."""
@@ -169,6 +173,34 @@ class Agent:
             (os.killpg if request.get("group") else os.kill)(job.pid, request["signal"])
         self.reply({"id": number})
 
+    def do_terminal(self, number: int, request: dict[str, Any]) -> None:
+        """Start a program on a terminal of its own and answer at once with its pid."""
+        terminal = Terminal(self.epoll)
+        terminal.resize(*request["size"])
+        job = self.launch(request, terminal)
+        job.kept, job.terminal = True, terminal
+        self.reply({"id": number, "pid": job.pid})
+
+    def do_hear(self, number: int, request: dict[str, Any]) -> None:
+        """What a terminal shows next, when it does; nothing after its end."""
+        terminal = self.terminal_of(request)
+        if terminal.open:
+            terminal.listen(number)
+        else:
+            self.reply({"id": number, "data": ""})
+
+    def do_type(self, number: int, request: dict[str, Any]) -> None:
+        """Type on a terminal; how many bytes it has taken."""
+        taken = self.terminal_of(request).take(binascii.a2b_base64(request["data"]))
+        self.reply({"id": number, "taken": taken})
+
+    def do_resize(self, number: int, request: dict[str, Any]) -> None:
+        """Give a terminal another size."""
+        terminal = self.terminal_of(request)
+        if terminal.open:
+            terminal.resize(*request["size"])
+        self.reply({"id": number})
+
     def do_stop(self, number: int, _: dict[str, Any]) -> None:
         """End the loop; the namespaces and everything in them go with this process."""
         self.reply({"id": number})
@@ -178,7 +210,21 @@ class Agent:
         """The program that request ``number`` waits for, if it still runs."""
         return next((job.pid for job in self.jobs.values() if number in job.waiters), None)
 
-    def launch(self, request: dict[str, Any]) -> Job:
+    def terminal_of(self, request: dict[str, Any]) -> Terminal:
+        """The terminal that a request is about."""
+        terminal = self.jobs[request["pid"]].terminal
+        if terminal is None:
+            raise ValueError("it has no terminal")
+        return terminal
+
+    def pass_on(self, fd: int) -> None:
+        """Show what a terminal has for its listener."""
+        for job in self.jobs.values():
+            terminal = job.terminal
+            if terminal and terminal.fd == fd and terminal.listener is not None and (said := terminal.hear()):
+                self.reply(said)
+
+    def launch(self, request: dict[str, Any], terminal: Terminal | None = None) -> Job:
         """Fork the program that a request describes."""
         name = request.get("machine")
         machine = self.machines[name] if name else None
@@ -193,8 +239,10 @@ class Agent:
             fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
         pid = os.fork()
         if pid == 0:
-            child(request, machine, (stdin, out, err))
+            child(request, machine, (terminal.inside,) * 3 if terminal else (stdin, out, err))
         os.close(stdin)
+        if terminal:
+            os.close(terminal.inside)
         job = self.jobs[pid] = Job(pid, name, out, err)
         return job
 
@@ -222,6 +270,8 @@ class Agent:
 
     def forget(self, job: Job) -> None:
         """Let go of a job's output."""
+        if job.terminal and job.terminal.open and (last := job.terminal.close()):
+            self.reply(last)
         os.close(job.out)
         os.close(job.err)
         del self.jobs[job.pid]

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import signal
 
 from .machines import TREE_MOUNT, Machine, enter
+from .terminals import TIOCSCTTY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself costs 60 ms under emulation
@@ -21,6 +23,8 @@ def child(request: dict[str, Any], machine: Machine | None, fds: tuple[int, int,
         for number, fd in enumerate(fds):
             os.dup2(fd, number)
         os.setsid()
+        if request["do"] == "terminal":
+            fcntl.ioctl(0, TIOCSCTTY, 0)
         if machine:
             enter(machine)
         if request.get("root") == "tree":

@@ -419,7 +419,32 @@ def test_many_problems_are_counted_and_the_first_told() -> None:
 @pytest.mark.parametrize("configured", OnStop)
 def test_the_command_lines_word_on_stop_is_over_the_files(said: OnStop, configured: OnStop) -> None:
     state = State(on_stop=said)
-    state, _ = step(state, ConfigLoaded(FILE, "", strategies.config(on_stop=configured)), 0.0)
+    state, commands = step(state, ConfigLoaded(FILE, "", strategies.config(on_stop=configured)), 0.0)
+    (begun,) = (command for command in commands if isinstance(command, Converge))
+    state, _ = step(state, Converged(begun, (), (), 0.0), 0.5)
     state, commands = step(state, StopAsked("SIGTERM"), 1.0)
     assert (Quit() in commands) == (said is OnStop.KEEP)
     assert any(isinstance(command, Converge) for command in commands) == (said is OnStop.EMPTY)
+
+
+def test_a_stop_waits_until_the_table_stands() -> None:
+    """Cut in the middle it would be a part of a table, and called whole."""
+    config = strategies.config(strategies.virtual_server("web", "192.0.2.1"))
+    state, commands = step(State(), ConfigLoaded(FILE, "", config), 0.0)
+    (begun,) = (command for command in commands if isinstance(command, Converge))
+    state, commands = step(state, StopAsked("SIGTERM"), 1.0)
+    assert commands == ()
+    assert Quit() in step(state, Converged(begun, (), (), 0.0), 2.0)[1]
+    assert Quit() in step(state, ConvergeFailed(Cause.CONFIG, "no answer"), 2.0)[1]
+
+
+def test_what_a_dead_device_held_is_announced_again() -> None:
+    vip = strategies.on_device("192.0.2.1", "eth0")
+    config = strategies.config(strategies.virtual_server("web", "192.0.2.1", vip=vip))
+    state, commands = step(State(), ConfigLoaded(FILE, "", config), 0.0)
+    (begun,) = (command for command in commands if isinstance(command, Converge))
+    state, _ = step(state, Converged(begun, (), (), 0.0), 0.5)
+    assert step(state, LinksChanged(back="eth1"), 1.0)[0].announcing == ()
+    state, _ = step(state, LinksChanged(back="eth0"), 1.0)
+    _, commands = step(state, TimePassed(), 2.0)
+    assert Announce(tuple(state.goal.state.vips)) in commands

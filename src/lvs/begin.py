@@ -8,6 +8,7 @@ nobody waits for them: `lvs.daemon` brings them in when the kernel already serve
 from __future__ import annotations
 
 import gc
+import signal
 import time
 from hashlib import blake2b
 from pathlib import Path
@@ -83,6 +84,7 @@ class Begun(msgspec.Struct, frozen=True):
 
 def begin(options: Options) -> Begun:
     """Read the file and put its services into the kernel. Errors: LvsError if that is impossible."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is a loop: the file is being read anyway
     control.lock(options.run_directory)
     failed = modules.load(("ip_vs",))
     try:

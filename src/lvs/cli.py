@@ -45,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of our output went away, as `| head` does; say no more, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return int(Exit.OK)
+    except OSError as fault:  # standard output on a full disk, for one
+        print(f"lvsd: {fault.strerror or fault}", file=sys.stderr)
+        return int(Exit.FAILED)
     except KeyboardInterrupt:
         return 130
     return code

@@ -41,7 +41,7 @@ from lvs.errors import Exit, KernelError, LvsError
 from lvs.io import control, files, sysctls, systemd
 from lvs.io.announce import Announcer
 from lvs.io.journal import Journal
-from lvs.io.links import Links
+from lvs.io.links import DeviceChanged, Links
 from lvs.kernel.desired import desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import Vip
@@ -140,6 +140,9 @@ class Daemon:
                 for task in tasks:
                     task.cancel()
         except* Exception as faults:  # noqa: BLE001  a mistake of ours, told with all that helps to find it
+            for fault in faults.exceptions:
+                if isinstance(fault, LvsError):  # the machine's fault, not ours: a sentence will do
+                    raise fault from None
             crashed = True
             self._journal.report(events.Fault("; ".join(map(repr, faults.exceptions))))
             traceback.print_exception(faults)
@@ -237,8 +240,12 @@ class Daemon:
     async def _listening_to_links(self) -> None:
         while True:
             try:
-                async for _ in self._links.changes():
-                    self._feed(LinksChanged())
+                async for change in self._links.changes():
+                    match change:
+                        case DeviceChanged(name, up=True, carrier=True):
+                            self._feed(LinksChanged(back=name))
+                        case _:
+                            self._feed(LinksChanged())
             except KernelError as fault:
                 self._journal.report(events.KernelUnavailable(str(fault)))
                 await asyncio.sleep(LOOK_EVERY_S)
@@ -268,8 +275,10 @@ class Daemon:
 
     async def _answering(self) -> None:
         server = await control.serve(self._options.run_directory / SOCKET_NAME, self._answer)
-        async with server:
-            await server.serve_forever()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            server.close()  # and no wait for those who are connected: a stop must not depend on them
 
     async def _petting(self) -> None:
         period_s = systemd.watchdog_period_s()

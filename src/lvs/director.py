@@ -75,6 +75,8 @@ class ConvergeFailed(msgspec.Struct, frozen=True):
 class LinksChanged(msgspec.Struct, frozen=True):
     """Addresses or devices changed, by us or by somebody else."""
 
+    back: str = ""  # a device that is up and has a carrier now
+
 
 class TimePassed(msgspec.Struct, frozen=True):
     """The deadline was reached."""
@@ -178,10 +180,8 @@ def step(state: State, what: Input, now: float) -> Step:
             return _converged(state, what, now)
         case ConvergeFailed(cause, reason):
             return _failed(state, cause, reason)
-        case LinksChanged():
-            if state.look_at is None or state.stopping:
-                return state, ()
-            return msgspec.structs.replace(state, look_at=min(state.look_at, now + SETTLE_S)), ()
+        case LinksChanged(back):
+            return _links_changed(state, back, now), ()
         case TimePassed():
             return _time_passed(state, now)
         case StopAsked(reason):
@@ -215,6 +215,18 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
         look_at=now + LOOK_EVERY_S,
     )
     return new, (*warnings, *serial, Converge(goal, Cause.CONFIG, before, only))
+
+
+def _links_changed(state: State, back: str, now: float) -> State:
+    """Look soon; what a device holds that was dead is announced again, for nobody heard it."""
+    if state.look_at is None or state.stopping:
+        return state
+    announcing = state.announcing
+    vips = tuple(sorted(vip for vip in state.goal.state.vips if back and vip.device == back))
+    if vips:
+        announcing = (*announcing, Repeat(vips, now + SETTLE_S, ANNOUNCEMENTS))
+    look_at = min(state.look_at, now + SETTLE_S)
+    return msgspec.structs.replace(state, look_at=look_at, announcing=announcing)
 
 
 def changed(before: Desired, after: Desired) -> frozenset[ServiceKey] | None:
@@ -254,7 +266,9 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     told = list(_told(result, cause, {line for line, _ in state.refused}))
     if applying and state.config is not None:
         told.append(_applied(state.config, applying, result))
-    told += [events.OperationRefused(*refusal) for refusal in refused if refusal not in state.refused]
+    before = set(state.refused)
+    fresh = [refusal for refusal in refused if refusal not in before]
+    told += [events.OperationRefused(*refusal) for refusal in fresh[: telling.ONE_BY_ONE]]
     if state.refused and not refused and cause is Cause.LOOK:
         told.append(events.RefusalCleared(len(state.refused)))
     commands: list[Command] = [Report(event) for event in told]
@@ -263,7 +277,7 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     if taken and not state.stopping:
         commands.append(Announce(taken))
         announcing = (*announcing, Repeat(taken, now + ANNOUNCE_EVERY_S, ANNOUNCEMENTS - 1))
-    if cause is Cause.STOP:
+    if state.stopping and (cause is Cause.STOP or _on_stop(state) is OnStop.KEEP):
         commands += [Report(events.Stopped(state.stopping, _left(state, len(refused)))), Quit()]
     new = msgspec.structs.replace(
         state,
@@ -285,10 +299,8 @@ def _told(result: Converged, cause: Cause, refused_before: set[str]) -> tuple[Ev
     singly, reason = result.done if len(result.done) <= telling.ONE_BY_ONE else (), str(cause)
     drifted: tuple[Op, ...] = ()
     if cause is Cause.LOOK:
-        singly, reason = (
-            tuple(op for op in result.done if text.line(op) in refused_before),
-            "no longer refused",
-        )
+        accepted = tuple(op for op in result.done if text.line(op) in refused_before)
+        singly, reason = accepted[: telling.ONE_BY_ONE], "no longer refused"
         drifted = tuple(op for op in result.done if text.line(op) not in refused_before)
     told = tuple(telling.told(op, command.before, command.goal, reason) for op in singly)
     return (*told, events.Drifted(len(drifted), telling.shortened(drifted))) if drifted else told
@@ -312,7 +324,7 @@ def _applied(config: Config, applying: Applying, result: Converged) -> Event:
 
 def _failed(state: State, cause: Cause, reason: str) -> Step:
     told = () if reason == state.unavailable else (Report(events.KernelUnavailable(reason)),)
-    if cause is Cause.STOP:
+    if state.stopping and (cause is Cause.STOP or _on_stop(state) is OnStop.KEEP):
         return state, (*told, Report(events.Stopped(state.stopping, "the kernel keeps what it has")), Quit())
     return msgspec.structs.replace(state, unavailable=reason), told
 
@@ -343,6 +355,8 @@ def _stop(state: State, reason: str) -> Step:
     new = msgspec.structs.replace(state, stopping=reason, applying=None, announcing=(), look_at=None)
     if state.config is not None and _on_stop(state) is OnStop.EMPTY:
         return msgspec.structs.replace(new, goal=NOTHING), (Converge(NOTHING, Cause.STOP, state.goal),)
+    if state.applying is not None:  # a table is left whole: the stop waits until it stands
+        return new, ()
     return new, (Report(events.Stopped(reason, _left(new))), Quit())
 
 

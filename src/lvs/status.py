@@ -119,10 +119,11 @@ def _rows(configured: Iterable[VirtualServer], found: Held | None) -> Iterator[R
     for virtual_server in configured:
         for real_server in virtual_server.real_servers:
             key = destination_of(virtual_server, real_server)
-            if key in seen:
-                continue
-            seen.add(key)
-            held = left.pop(key, None)
+            if real_server.active:
+                if key in seen:
+                    continue
+                seen.add(key)
+            held = left.pop(key, None) if real_server.active else None
             if held is not None:
                 why = "configured" if held.destination.weight else "weight 0: gets no new connections"
                 yield _row(real_server.name, key, held, why)

@@ -68,7 +68,11 @@ def real_server_name(service: ServiceKey, key: DestinationKey, where: Desired) -
     address = ip_address(key.address)
     for virtual_server in where.origin.get(service, ()):
         for real_server in virtual_server.real_servers:
-            if real_server.address == address and destination_of(virtual_server, real_server) == key:
+            if (
+                real_server.active
+                and real_server.address == address
+                and destination_of(virtual_server, real_server) == key
+            ):
                 return real_server.name
     return text.destination_name(key)
 

@@ -287,3 +287,11 @@ def test_a_run_directory_that_cannot_be_used(tmp_path: Path) -> None:
     with as_nobody(), pytest.raises(SystemFault, match="Permission denied") as caught:
         control.lock(closed / "lvs")
     assert caught.value.exit_code is Exit.RIGHTS
+
+
+def test_the_lock_is_not_for_others(tmp_path: Path) -> None:
+    """Whoever could open it for reading could hold it, and keep the daemon from starting."""
+    (tmp_path / "lvsd.lock").write_text("")
+    (tmp_path / "lvsd.lock").chmod(0o644)
+    os.close(control.lock(tmp_path))
+    assert (tmp_path / "lvsd.lock").stat().st_mode & 0o777 == 0o600

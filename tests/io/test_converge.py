@@ -421,3 +421,23 @@ def test_timeouts_are_put_back(file: Path) -> None:
     again.to(again.converger.released())
     assert again.kernel.state.timeouts == Timeouts(900, 120, 300)
     assert again.converger.released().timeouts == Timeouts(0, 0, 0)
+
+
+def test_an_address_that_was_there_before_us_stays(file: Path) -> None:
+    """The director's own address as a VIP: it serves, and is not dropped when the virtual server goes."""
+    director = Director(Kernel(KernelState(vips=frozenset({HELD}))), file)
+    assert director.to(KernelState({KEY: ONE}, frozenset({HELD, ALSO}))).done[-1] == TakeVip(ALSO)
+    assert director.again().to(KernelState()).done == (DropVip(ALSO), RemoveService(KEY))
+    assert director.kernel.state.vips == {HELD}
+
+
+def test_a_vip_without_any_service_is_not_taken(file: Path) -> None:
+    key = ServiceKey(4, 6, HELD.address, 80, 0)
+    director = Director(Kernel(), file)
+    director.kernel.refuse = {text.line(AddService(key, ONE.options))}
+    outcome = director.to(KernelState({key: Service(ONE.options, {})}, frozenset({HELD})))
+    assert outcome.done == ()
+    assert outcome.refused[-1] == (text.line(TakeVip(HELD)), "none of its services is in the kernel")
+    director.kernel.refuse = set()
+    outcome = director.to(KernelState({key: Service(ONE.options, {})}, frozenset({HELD})))
+    assert outcome.done[-1] == TakeVip(HELD)

@@ -129,7 +129,8 @@ class Lab:
 
         With ``icount`` a file read from the host costs virtual time that is not the program's; what
         is to be measured is loaded first. Setting a mode to what it is makes an overlay copy the
-        file into its writable layer. Nothing to do in local mode.
+        file into its writable layer. Nothing to do in local mode; a checkout below /tmp cannot be
+        loaded, since machines have a /tmp of their own and see it read-only.
         """
         if self.mode == "guest":
             machine.run("chmod", "-R", "u+r", *map(str, paths), root=root, timeout=300)

@@ -109,8 +109,8 @@ def test_a_person_works(lab: Lab, person: Person) -> None:
 
 def test_keys_reach_the_foreground(lab: Lab, person: Person) -> None:
     def script() -> None:
-        person.types("cat; echo said $?\r")
-        person.reads(r"\n")
+        person.types("sh -c 'echo $((6 * 7)); exec cat'; echo said $?\r")
+        person.reads(r"[\r\n]42\r\n")
         person.types("\x03")
         person.reads(r"\^C.*\n.*# ")
         person.types("sleep 600; echo back\r")

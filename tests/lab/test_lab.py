@@ -173,7 +173,7 @@ def test_counting_instructions_repeats() -> None:
     program = "import time; c = time.process_time_ns(); sum(range(99999)); print(time.process_time_ns() - c)"
     with Lab.start(icount=True) as counting:
         machine = counting.machine("one")
-        counting.preload(machine, CHECKOUT / "tests" / "lab")
+        counting.preload(machine, "/usr/lib/os-release")
         argv = (os.path.realpath(sys.executable), "-I", "-S", "-c", program)
         first, second = (int(machine.run(*argv).out) for _ in range(2))
     assert abs(first - second) < 0.1 * first

@@ -7,6 +7,7 @@ the link type is LINKTYPE_NETLINK, a 16-byte cooked header that ends in the prot
 from __future__ import annotations
 
 import struct
+import sys
 
 from lab import Machine
 
@@ -24,7 +25,10 @@ class Witness:
         self._machine = machine
         machine.run("ip", "link", "add", "nlmon0", "type", "nlmon")
         machine.run("ip", "link", "set", "nlmon0", "up")
-        arguments = ("-i", "nlmon0", "--immediate-mode", "-U", "-B", "8192", "-w", FILE, "-Z", "root")
+        # Requests only, by the low byte of the first message's flags: a dump's answers are megabytes.
+        flags = 22 if sys.byteorder == "little" else 23
+        wanted = f"ether[{flags}] & {REQUEST} != 0"
+        arguments = ("-i", "nlmon0", "--immediate-mode", "-U", "-B", "8192", "-w", FILE, "-Z", "root", wanted)
         self._tcpdump = machine.spawn("tcpdump", *arguments, root="tree")
         self._tcpdump.expect("listening on")
 

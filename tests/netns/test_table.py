@@ -193,7 +193,7 @@ def test_a_refused_operation_is_told_and_the_rest_is_done(director: Director) ->
     assert len(director.table()) == 5
     assert "10.0.0.5/24 eth0:1" in director.addresses()
     assert any("ehh0" in line for line in director.status()["refused"])
-    assert director.said.count("there is no device ehh0") == 1
+    assert director.said.count("refused: ip address add 10.0.0.6/24") == 1
     director.save(FILE)
     assert director.status()["refused"] == []
 

@@ -36,7 +36,8 @@ def lock(directory: Path) -> int:
     file = directory / "lvsd.lock"
     try:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        os.fchmod(descriptor, 0o600)  # whoever may open it may hold the lock
     except OSError as fault:
         code = Exit.RIGHTS if isinstance(fault, PermissionError) else Exit.FAILED
         raise SystemFault(
@@ -62,15 +63,18 @@ async def serve(path: Path, answer: Callable[[Request], Awaitable[Reply]]) -> as
     free = asyncio.Semaphore(_AT_ONCE)
 
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(
-            OSError, TimeoutError, asyncio.LimitOverrunError, asyncio.IncompleteReadError
-        ):
+        try:
             async with free:
                 reply = await _reply(reader, answer)
                 async with asyncio.timeout(_REQUEST_S):
                     writer.write(msgspec.json.encode(reply) + b"\n")
                     await writer.drain()
-        writer.close()
+        except (OSError, TimeoutError, asyncio.LimitOverrunError, asyncio.IncompleteReadError):
+            pass  # whoever asked has gone, or does not speak our language
+        except asyncio.CancelledError:
+            pass  # the daemon stops; streams would print a traceback for a cancelled conversation
+        finally:
+            writer.close()
 
     before = os.umask(0o117)
     try:

@@ -21,6 +21,7 @@ from lvs.io.ledger import UNSET, Ledger
 from lvs.kernel import text
 from lvs.kernel.diff import changes, diff
 from lvs.kernel.state import (
+    AddService,
     DropVip,
     KernelState,
     LoadModule,
@@ -32,6 +33,7 @@ from lvs.kernel.state import (
     TableOp,
     TakeVip,
     Timeouts,
+    Vip,
 )
 from lvs.status import Connections, Held
 
@@ -65,7 +67,7 @@ class Converger:
     def table_first(self, desired: KernelState) -> Outcome:
         """Add and change services only; before there is an event loop, so that serving starts at once."""
         started = time.perf_counter()
-        not_saved = self._own(desired)
+        not_saved = self._own(desired, frozenset())
         modules.load(sorted(desired.modules))  # what fails is told by the first full converge
         actual = self.table.read()
         ops = tuple(changes({k: v for k, v in actual.items() if k in desired.services}, desired.services))
@@ -86,16 +88,21 @@ class Converger:
             wanted = KernelState(
                 services={key: desired.services[key] for key in keys & desired.services.keys()}
             )
-        not_saved = self._own(desired)
+        not_saved = self._own(desired, desired.vips - actual.vips if only is None else frozenset())
         done: list[Op] = []
         refused: list[tuple[str, str]] = []
         stuck: set[bytes] = set()  # VIPs that could not be dropped: they keep their services
         for _, run in groupby(diff(actual, wanted), _stage):
             ops = tuple(run)
             system = [op for op in ops if isinstance(op, SystemOp)]
+            bare = [
+                op for op in system if isinstance(op, TakeVip) and _unserved(op.vip, desired, actual, done)
+            ]
+            refused += [(text.line(op), "none of its services is in the kernel") for op in bare]
+            system = [op for op in system if op not in bare]
             table = [op for op in ops if not isinstance(op, SystemOp) and not _leaves(op, stuck)]
             carried, declined = (
-                await self._carry_out(system) if system else await _in_thread(self._execute, table)
+                await _in_thread(self._execute, table) if table else await self._carry_out(system)
             )
             stuck |= {op.vip.address for op in system if isinstance(op, DropVip) and op not in carried}
             done += carried
@@ -186,8 +193,11 @@ class Converger:
             [(text.line(refusal.op), refusal.reason) for refusal in refusals],
         )
 
-    def _own(self, desired: KernelState) -> str:
-        """Note before the first change what will be ours; what it said before stays noted."""
+    def _own(self, desired: KernelState, taken: frozenset[Vip]) -> str:
+        """Note before the first change what will be ours; what it said before stays noted.
+
+        A VIP that stands on its device already is not: the system put the director's own address there.
+        """
         new = sysctls.read(name for name in desired.sysctls if name not in self._ledger.sysctls)
         before = {name: value for name, value in new.items() if value != desired.sysctls[name]}
         timeouts = self._ledger.timeouts
@@ -196,7 +206,7 @@ class Converger:
         return self._save(
             Ledger(
                 services=self._ledger.services | desired.services.keys(),
-                vips=self._ledger.vips | desired.vips,
+                vips=self._ledger.vips | taken,
                 sysctls={**before, **self._ledger.sysctls},
                 timeouts=timeouts,
             )
@@ -207,13 +217,13 @@ class Converger:
         removed = {op.key for op in done if isinstance(op, RemoveService)}
         dropped = {op.vip for op in done if isinstance(op, DropVip)}
         services = self._ledger.services if actual is None else actual.services.keys()
-        vips = self._ledger.vips if actual is None else actual.vips
+        vips = self._ledger.vips if actual is None else self._ledger.vips & (actual.vips | desired.vips)
         original = self._ledger.sysctls.items()
         put_back = desired.timeouts == self._ledger.timeouts
         return self._save(
             Ledger(
                 services=frozenset(services - removed) | desired.services.keys(),
-                vips=(vips - dropped) | desired.vips,
+                vips=vips - dropped,
                 sysctls={name: value for name, value in original if desired.sysctls.get(name) != value},
                 timeouts=UNSET if put_back else self._ledger.timeouts,
             )
@@ -231,6 +241,13 @@ class Converger:
             return str(fault)
         self._saved = ledger
         return ""
+
+
+def _unserved(vip: Vip, desired: KernelState, actual: KernelState, done: Sequence[Op]) -> bool:
+    """Whether a VIP has services and the kernel took none of them: it would only answer with resets."""
+    wanted = {key for key in desired.services if key.address == vip.address}
+    present = actual.services.keys() | {op.key for op in done if isinstance(op, AddService)}
+    return bool(wanted) and wanted.isdisjoint(present)
 
 
 def _leaves(op: TableOp, vips: set[bytes]) -> bool:

@@ -74,15 +74,22 @@ def chain(path: Path) -> tuple[Path, ...]:
         step = at / pending.pop()
         if step.name == "..":
             at = at.parent
-        elif step.is_symlink():
+        elif (target := _target(step)) is not None:
             found.append(step)
-            target = step.readlink()
             if target.is_absolute():
                 at = Path("/")
             pending += reversed([part for part in target.parts if part != "/"])
         else:
             at = step
     return (*found, at)
+
+
+def _target(path: Path) -> Path | None:
+    """Where a symlink leads; None for anything else, or what cannot be seen."""
+    try:
+        return path.readlink()
+    except OSError:
+        return None
 
 
 class Watch:
@@ -136,6 +143,7 @@ class Watch:
                     self._observer.schedule(_handler(self._event), directory, event_filter=wanted)
             except OSError as fault:  # fs.inotify.max_user_watches or max_user_instances is reached
                 self.fault = str(fault.strerror)
+                self._directories = ()  # tried again when the path is looked at again
 
     def stale(self, known: tuple[int, ...]) -> bool:
         """Whether the file differs from what is known, and has stood still since the last call."""
@@ -148,7 +156,7 @@ class Watch:
     def _event(self, kind: str, source: str, target: str) -> None:
         if kind == "created":
             # Only a link is complete when it is created; a file will be closed.
-            if source in self._names and Path(source).is_symlink():
+            if source in self._names and _target(Path(source)) is not None:
                 self._poke()
         elif source in self._names or target in self._names:
             self._poke()

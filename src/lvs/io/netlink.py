@@ -12,6 +12,7 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -39,6 +40,7 @@ _SEND_BUFFER = 4 << 20
 _RECEIVE_BUFFER = 8 << 20  # a refused operation queues about 900 bytes
 # The kernel makes and clears a buffer of this size for each datagram of a dump; a service with 30
 # destinations fits into one.
+_ANSWER_WITHIN = struct.pack("ll", 10, 0)  # struct timeval: seconds, microseconds
 _READ_BYTES = 1 << 13
 
 
@@ -77,6 +79,8 @@ class Table:
                 self._socket.setsockopt(socket.SOL_SOCKET, forced, size)
             except PermissionError:
                 self._socket.setsockopt(socket.SOL_SOCKET, plain, size)
+        # The kernel answers at once; a thread that waited for ever would hold everything up unseen.
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _ANSWER_WITHIN)
         self._buffer = bytearray(_READ_BYTES)
         self._view = memoryview(self._buffer)
         self._sequence = 0

@@ -17,6 +17,8 @@ from lvs.kernel.state import (
     ServiceKey,
     SetDestination,
     SetService,
+    TakeVip,
+    Vip,
 )
 from lvs.protocol import Reply
 from lvs.status import Held, Status, virtual_servers
@@ -34,16 +36,22 @@ def summary(state: State) -> str:
 
 def status(state: State, file: str, held: Mapping[ServiceKey, Held]) -> Status:
     """What `lvsd status` shows."""
+    refusals = {line for line, _ in state.refused}
     return Status(
         version=__version__,
         file=file,
         serial_no=None if state.config is None else state.config.serial_no,
         digest=state.digest,
         state=summary(state),
-        vips=tuple(f"{text.vip(vip)} {vip.label or vip.device}" for vip in sorted(state.goal.state.vips)),
+        vips=tuple(_vip(vip, refusals) for vip in sorted(state.goal.state.vips)),
         refused=tuple(f"{line}: {reason}" for line, reason in state.refused),
         virtual_servers=tuple(virtual_servers(state.goal, held)),
     )
+
+
+def _vip(vip: Vip, refusals: set[str]) -> str:
+    missing = " (refused)" if text.line(TakeVip(vip)) in refusals else ""
+    return f"{text.vip(vip)} {vip.label or vip.device}{missing}"
 
 
 def plan(

@@ -43,7 +43,7 @@ TEXTS = (
 IPV4 = st.integers(0x01000000, 0xDFFFFFFF).map(IPv4Address)
 IPV6 = st.integers(0x2000 << 112, (0x4000 << 112) - 1).map(IPv6Address)
 SECONDS = st.integers(0, 2147483)
-DEVICES = st.sampled_from(["eth0", "bond0.12", "é0"])
+DEVICES = st.sampled_from(["eth0", "bond0.12", "br-lan.7"])
 
 
 def labels(device: str) -> st.SearchStrategy[str | None]:

@@ -290,13 +290,15 @@ def _toml_mask(_: Option, value: object) -> Mask | None:
     return Mask(value, dotted=False)
 
 
-_DEVICE = r"[^\s/:\0-\x1f]+"
+# The kernel takes nearly anything (dev_valid_name); what a shell would read otherwise is refused, since
+# `lvsd plan` prints lines to be pasted.
+_DEVICE = r"(?!\.{1,2}$)[A-Za-z0-9_.@+-]+"
 
 
 @lru_cache(1024)
 def _device(word: str) -> Device:
     name, colon, suffix = word.partition(":")
-    if not re.fullmatch(_DEVICE, name) or (colon and not re.fullmatch(r"[^\s/\0-\x1f]+", suffix)):
+    if not re.fullmatch(_DEVICE, name) or (colon and not re.fullmatch(r"[A-Za-z0-9_.:@+-]+", suffix)):
         raise Refused(f"a device such as eth0, or eth0:1, is asked for, got {shown(word)}")
     if len(word.encode("utf-8", "replace")) > 15:
         raise Refused(f"a device with its label has at most 15 characters, got {shown(word)}")

@@ -93,6 +93,7 @@ def begin(options: Options) -> Begun:
         if fault.exit_code is Exit.UNSUPPORTED and failed:
             raise KernelError(f"{fault}: {failed['ip_vs']}", fault.errno, fault.exit_code) from fault
         raise
+    gc.disable()
     converger = Converger(table, options.run_directory / LEDGER_NAME)
     file = ConfigFile(options.file)
     state, commands = step(State(on_stop=options.on_stop), file.read(), time.monotonic())
@@ -101,4 +102,5 @@ def begin(options: Options) -> Begun:
         if isinstance(command, Converge):
             first = converger.table_first(command.goal.state)
     gc.freeze()  # what stands now stays: no collection needs to walk 10,000 real servers again
+    gc.enable()
     return Begun(options, converger, file, state, commands, first)

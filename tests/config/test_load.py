@@ -262,3 +262,8 @@ def test_the_example_is_the_deployment() -> None:
     assert example.problems == ()
     assert example.config is not None
     assert example.config == deployment.config
+
+
+def test_the_example_is_in_the_language_that_its_name_says() -> None:
+    assert format_of("lvs.toml.example") is Format.TOML
+    assert format_of("/etc/lvs/lvs.cf.example") is Format.LVS_CF

@@ -15,7 +15,7 @@ from lab import Machine, Process
 Seen = TypeVar("Seen")
 
 LVSD = str(Path(sys.executable).parent / "lvsd")
-SLOWEST_S = 60.0  # an emulated guest is about fifteen times slower than its host
+SLOWEST_S = 180.0  # an emulated guest is about fifteen times slower than its host, and hosts are busy
 
 
 class Director:

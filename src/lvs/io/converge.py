@@ -94,17 +94,16 @@ class Converger:
         stuck: set[bytes] = set()  # VIPs that could not be dropped: they keep their services
         for _, run in groupby(diff(actual, wanted), _stage):
             ops = tuple(run)
-            system = [op for op in ops if isinstance(op, SystemOp)]
-            bare = [
-                op for op in system if isinstance(op, TakeVip) and _unserved(op.vip, desired, actual, done)
-            ]
-            refused += [(text.line(op), "none of its services is in the kernel") for op in bare]
-            system = [op for op in system if op not in bare]
+            bare = _unserved(desired, actual, done)
+            idle = {op for op in ops if isinstance(op, TakeVip) and op.vip.address in bare}
+            refused += [(text.line(op), "none of its services is in the kernel") for op in ops if op in idle]
+            system = [op for op in ops if isinstance(op, SystemOp) and op not in idle]
             table = [op for op in ops if not isinstance(op, SystemOp) and not _leaves(op, stuck)]
             carried, declined = (
                 await _in_thread(self._execute, table) if table else await self._carry_out(system)
             )
-            stuck |= {op.vip.address for op in system if isinstance(op, DropVip) and op not in carried}
+            drops = {op for op in system if isinstance(op, DropVip)}
+            stuck |= {op.vip.address for op in drops.difference(carried)}
             done += carried
             refused += declined
         not_saved = self._disown(desired, actual if only is None else None, done) or not_saved
@@ -243,11 +242,12 @@ class Converger:
         return ""
 
 
-def _unserved(vip: Vip, desired: KernelState, actual: KernelState, done: Sequence[Op]) -> bool:
-    """Whether a VIP has services and the kernel took none of them: it would only answer with resets."""
-    wanted = {key for key in desired.services if key.address == vip.address}
-    present = actual.services.keys() | {op.key for op in done if isinstance(op, AddService)}
-    return bool(wanted) and wanted.isdisjoint(present)
+def _unserved(desired: KernelState, actual: KernelState, done: Sequence[Op]) -> set[bytes]:
+    """Addresses that have services of which the kernel took none: a VIP would only answer with resets."""
+    present = {key.address for key in actual.services} | {
+        op.key.address for op in done if isinstance(op, AddService)
+    }
+    return {key.address for key in desired.services} - present
 
 
 def _leaves(op: TableOp, vips: set[bytes]) -> bool:

@@ -31,7 +31,6 @@ from lvs.io.converge import Converger, Outcome
 from lvs.io.netlink import Table
 from lvs.model import OnStop
 
-RUN_DIRECTORY = Path("/run/lvs")
 LEDGER_NAME = "owned.json"
 
 
@@ -39,7 +38,7 @@ class Options(msgspec.Struct, frozen=True):
     """What the command line asks of the daemon."""
 
     file: Path
-    run_directory: Path = RUN_DIRECTORY
+    run_directory: Path
     on_stop: OnStop | None = None
     to_journal: bool = False
 

@@ -20,7 +20,6 @@ from lvs.model import Format, OnStop
 CONFIG_DIRECTORY = Path("/etc/lvs")
 CONFIG_NAMES = ("lvs.toml", "lvs.cf")
 RUN_DIRECTORY = Path("/run/lvs")
-SOCKET_NAME = "lvsd.sock"
 
 
 class Command(NamedTuple):
@@ -217,6 +216,7 @@ def _ask(arguments: argparse.Namespace, request: object) -> int:
     import msgspec
 
     from lvs.io import control
+    from lvs.protocol import SOCKET_NAME
 
     reply = control.ask(arguments.run_dir / SOCKET_NAME, request)  # type: ignore[arg-type]
     for line in reply.err:

@@ -46,10 +46,9 @@ from lvs.kernel.desired import desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import Vip
 from lvs.operators import summary
-from lvs.protocol import PlanRequest, ReloadRequest, Reply, Request, StatusRequest
+from lvs.protocol import SOCKET_NAME, PlanRequest, ReloadRequest, Reply, Request, StatusRequest
 from lvs.status import table
 
-SOCKET_NAME = "lvsd.sock"
 _BURST_S = 0.05  # a file that was just loaded is not read again sooner
 
 

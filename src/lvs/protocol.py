@@ -6,6 +6,7 @@ import msgspec
 
 from lvs.status import Status
 
+SOCKET_NAME = "lvsd.sock"  # in the run directory
 LONGEST = 96 << 20  # bytes of a request: a file of 64 MiB in base64
 
 

@@ -63,9 +63,9 @@ def path_of(module: str) -> Path:
 # A room is a module or a package below lvs. It imports rooms of the lines above its own, and itself;
 # rooms of one line do not know each other.
 LINES = (
-    {"errors", "events"},
+    {"errors", "events", "checks"},
     {"model"},
-    {"config", "kernel", "health", "pulse", "sync", "completion"},
+    {"config", "kernel", "health", "probes", "pulse", "sync", "completion"},
     {"status", "telling"},
     {"director", "protocol"},
     {"operators"},
@@ -120,6 +120,7 @@ TESTED_ELSEWHERE = {
     "lvs": "holds the version",
     "lvs.events": "the catalog's tests below",
     "lvs.errors": "no code but constructors",
+    "lvs.checks": "values without code",
     "lvs.model": "values without code; every test of config makes them",
     "lvs.protocol": "values without code; tests/io/test_control.py sends them",
     "lvs.begin": "tests/netns, as what every daemon begins with",

@@ -59,7 +59,7 @@ from lvs.kernel.state import (
     Vip,
 )
 from lvs.model import (
-    Check,
+    Checking,
     Config,
     DeviceAddress,
     Forwarding,
@@ -353,7 +353,7 @@ def virtual_server(name: str, address: str, *real_servers: RealServer, **changes
         persistence=None,
         forwarding=Forwarding.DIRECT_ROUTING,
         tunnel=Tunnel(),
-        check=Check(None, None, False, None, 6, 15, None),
+        checking=Checking(None, None, False, None, 6, 15, None),
         quiesce_server=False,
         sorry_server=None,
         client_monitor=None,

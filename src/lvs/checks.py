@@ -67,13 +67,13 @@ class Tls(msgspec.Struct, frozen=True, gc=False):
     expires_days: int = 14  # fewer days left: a warning in the answer's text
 
 
-class Connect(msgspec.Struct, frozen=True, gc=False, tag="connect"):
+class Connect(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="connect"):
     """TCP (or SCTP, with a virtual server of it): the connection is accepted."""
 
     port: int | None = None  # of every check: instead of the real server's
 
 
-class Exchange(msgspec.Struct, frozen=True, gc=False, tag="exchange"):
+class Exchange(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="exchange"):
     """Piranha's send and expect, over the virtual server's protocol (lvs.cf section 4.3)."""
 
     send: bytes | None = None
@@ -83,7 +83,7 @@ class Exchange(msgspec.Struct, frozen=True, gc=False, tag="exchange"):
     port: int | None = None
 
 
-class Program(msgspec.Struct, frozen=True, gc=False, tag="program"):
+class Program(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="program"):
     """A program that checks: exit status 0, and `expect` if set is what it prints, less a newline."""
 
     words: tuple[str, ...]  # %h is the real server, %p its port; the first word is the program
@@ -91,7 +91,7 @@ class Program(msgspec.Struct, frozen=True, gc=False, tag="program"):
     port: int | None = None
 
 
-class Http(msgspec.Struct, frozen=True, gc=False, tag="http"):
+class Http(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="http"):
     """HTTP/1.1 (RFC 9112), or HTTPS with `tls`."""
 
     path: str = "/"
@@ -104,7 +104,7 @@ class Http(msgspec.Struct, frozen=True, gc=False, tag="http"):
     port: int | None = None
 
 
-class Dns(msgspec.Struct, frozen=True, gc=False, tag="dns"):
+class Dns(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="dns"):
     """A DNS question (RFC 1035)."""
 
     name: str = "."
@@ -122,7 +122,7 @@ class Step(msgspec.Struct, frozen=True, gc=False):
     send: bytes | None = None
 
 
-class Dialogue(msgspec.Struct, frozen=True, gc=False, tag="dialogue"):
+class Dialogue(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="dialogue"):
     """A line protocol: SMTP, FTP, POP3, IMAP, NNTP, Redis, or steps of one's own."""
 
     name: str  # the protocol's, for sentences; "dialogue" for own steps
@@ -132,7 +132,7 @@ class Dialogue(msgspec.Struct, frozen=True, gc=False, tag="dialogue"):
     port: int | None = None
 
 
-class Ldap(msgspec.Struct, frozen=True, gc=False, tag="ldap"):
+class Ldap(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="ldap"):
     """LDAP bind, and search if there is a base (RFC 4511)."""
 
     bind: str = ""  # DN; empty: anonymous
@@ -145,7 +145,7 @@ class Ldap(msgspec.Struct, frozen=True, gc=False, tag="ldap"):
     port: int | None = None
 
 
-class Ipp(msgspec.Struct, frozen=True, gc=False, tag="ipp"):
+class Ipp(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="ipp"):
     """IPP Get-Printer-Attributes of a printer, or CUPS-Get-Default without one (RFC 8011)."""
 
     path: str = "/"  # /printers/NAME asks that printer: accepting jobs and not stopped
@@ -154,14 +154,14 @@ class Ipp(msgspec.Struct, frozen=True, gc=False, tag="ipp"):
     port: int | None = None
 
 
-class Lpd(msgspec.Struct, frozen=True, gc=False, tag="lpd"):
+class Lpd(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="lpd"):
     """LPD queue state, short (RFC 1179 section 5.3)."""
 
     queue: str
     port: int | None = None
 
 
-class Postgresql(msgspec.Struct, frozen=True, gc=False, tag="postgresql"):
+class Postgresql(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="postgresql"):
     """PostgreSQL's protocol 3.0: up to the request for a password, or ready for queries with one."""
 
     user: str = "lvsd"
@@ -171,7 +171,7 @@ class Postgresql(msgspec.Struct, frozen=True, gc=False, tag="postgresql"):
     port: int | None = None
 
 
-class Mysql(msgspec.Struct, frozen=True, gc=False, tag="mysql"):
+class Mysql(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="mysql"):
     """MySQL's greeting, and a log-in if there is a user."""
 
     user: str | None = None
@@ -179,7 +179,7 @@ class Mysql(msgspec.Struct, frozen=True, gc=False, tag="mysql"):
     port: int | None = None
 
 
-class Radius(msgspec.Struct, frozen=True, gc=False, tag="radius"):
+class Radius(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="radius"):
     """RADIUS Status-Server (RFC 5997), or Access-Request with a user (RFC 2865)."""
 
     secret: str  # credential
@@ -188,7 +188,7 @@ class Radius(msgspec.Struct, frozen=True, gc=False, tag="radius"):
     port: int | None = None
 
 
-class Sip(msgspec.Struct, frozen=True, gc=False, tag="sip"):
+class Sip(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="sip"):
     """SIP OPTIONS (RFC 3261 section 11)."""
 
     uri: str | None = None  # None: sip:ADDRESS
@@ -197,21 +197,21 @@ class Sip(msgspec.Struct, frozen=True, gc=False, tag="sip"):
     port: int | None = None
 
 
-class Icmp(msgspec.Struct, frozen=True, gc=False, tag="icmp"):
+class Icmp(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="icmp"):
     """ICMP or ICMPv6 echo (RFC 792, RFC 4443)."""
 
 
-class Neighbour(msgspec.Struct, frozen=True, gc=False, tag="neighbour"):
+class Neighbour(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="neighbour"):
     """ARP or neighbour discovery on the real server's link (RFC 826, RFC 4861)."""
 
 
-class File(msgspec.Struct, frozen=True, gc=False, tag="file"):
+class File(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="file"):
     """A file that something else writes: `up`, or `down` and why; missing is down."""
 
     path: str  # %h is the real server, %p its port
 
 
-class Load(msgspec.Struct, frozen=True, gc=False, tag="load"):
+class Load(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="load"):
     """Not a check but a load monitor: what the real server's weight is to follow.
 
     A program (`rup`, `ruptime`, rsh or ssh with `uptime`, or any), or an HTTP agent. Its answer's
@@ -223,7 +223,7 @@ class Load(msgspec.Struct, frozen=True, gc=False, tag="load"):
     url: str | None = None  # http://%h:PORT/PATH
 
 
-class Unchecked(msgspec.Struct, frozen=True, gc=False, tag="none"):
+class Unchecked(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="none"):
     """No check: always up."""
 
 

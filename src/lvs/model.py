@@ -12,11 +12,11 @@ the name. Words that an operator writes are the values of the enumerations.
 from __future__ import annotations
 
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address
 
 import msgspec
 
-Address = IPv4Address | IPv6Address
+from lvs.checks import Address as Address  # noqa: PLC0414  everything imports it from here
+from lvs.checks import Check
 
 
 class Format(StrEnum):
@@ -118,8 +118,39 @@ class Persistence(msgspec.Struct, frozen=True, gc=False):
     engine: PersistenceEngine | None = None  # SIP: UDP only
 
 
-class Check(msgspec.Struct, frozen=True, gc=False):
-    """How a real server of a virtual server is checked, in lvs.cf's terms."""
+class Need(StrEnum):
+    """How several checks of a real server combine."""
+
+    ALL = "all"
+    ANY = "any"
+
+
+class Start(StrEnum):
+    """What a real server is until its first check has an answer, if the kernel does not know it yet."""
+
+    DOWN = "down"
+    UP = "up"
+
+
+class CheckPath(StrEnum):
+    """Which way a check goes."""
+
+    REAL = "real"  # to the real server's own address
+    VIP = "vip"  # to the VIP, forwarded as traffic is; not with masquerading
+
+
+class Drain(StrEnum):
+    """What clients do that are bound to a real server of weight 0, by persistence or by a flow of UDP."""
+
+    LEAVE = "leave"  # their next connection or datagram goes elsewhere
+    STAY = "stay"  # they may go on until they are done
+
+
+class Checking(msgspec.Struct, frozen=True, gc=False):
+    """How the real servers of a virtual server are checked; the first seven in lvs.cf's terms.
+
+    `lvs.health.roster.checks` and `pace` say what follows from all of it.
+    """
 
     send: str | None  # escapes decoded
     expect: str | None  # escapes decoded, except where `use_regex` needs them
@@ -127,7 +158,25 @@ class Check(msgspec.Struct, frozen=True, gc=False):
     send_program: str | None  # command line, split at blanks, no shell
     timeout_s: int  # at least 1: interval, and time limit of each step
     reentry_s: int  # at least 0
-    load_monitor: str | None  # none, rup, ruptime, uptime, a program; None: not set
+    load_monitor: str | None  # none, rup, ruptime, uptime, http://..., a program; None: not set
+    checks: tuple[Check, ...] = ()  # [[virtual.check]]: instead of send, expect and send_program
+    need: Need = Need.ALL
+    interval_s: float | None = None  # at least 0.1; None: timeout_s
+    limit_s: float | None = None  # of the whole probe; None: timeout_s for each of its two steps
+    rise: int | None = None  # at least 1; None: reentry_s / timeout_s
+    fall: int = 1
+    down_interval_s: float | None = None
+    start: Start = Start.DOWN
+    path: CheckPath = CheckPath.REAL
+
+
+class Quorum(msgspec.Struct, frozen=True, gc=False):
+    """How many real servers must serve, and what is run when they no longer do, and do again."""
+
+    least: int = 1  # sum of configured weights of those that are up
+    hysteresis: int = 0  # lost below least - hysteresis, back at least + hysteresis; below `least`
+    up_cmd: str | None = None
+    down_cmd: str | None = None
 
 
 class RealServer(msgspec.Struct, frozen=True, gc=False):
@@ -154,11 +203,37 @@ class VirtualServer(msgspec.Struct, frozen=True, gc=False):
     persistence: Persistence | None
     forwarding: Forwarding
     tunnel: Tunnel  # meaningful with tunneling only
-    check: Check
+    checking: Checking
     quiesce_server: bool
     sorry_server: Address | None
     client_monitor: str | None  # read for its own sake: nothing runs it
     real_servers: tuple[RealServer, ...]
+    quorum: Quorum = Quorum()
+    slow_start_s: float = 0.0  # the weight grows over this time
+    weight_doubling: bool = False  # it grows as nanny's did, from 1/32 (lvs.cf section 4.6)
+    drain: Drain = Drain.LEAVE
+    notify_cmd: str | None = None  # run with each change of a real server's state
+
+
+class VirtualKey(msgspec.Struct, frozen=True, gc=False, order=True):
+    """A virtual server's identity: what it has in common with itself before an edit."""
+
+    address: bytes  # VIP, packed; empty: inactive without one
+    protocol: Protocol
+    port: int
+    fwmark: int
+
+
+def key_of(virtual_server: VirtualServer) -> VirtualKey:
+    address = b"" if virtual_server.address is None else virtual_server.address.packed
+    return VirtualKey(address, virtual_server.protocol, virtual_server.port, virtual_server.fwmark)
+
+
+class Serving(msgspec.Struct, frozen=True, gc=False):
+    """Who serves: what the kernel is to hold of a virtual server's real servers."""
+
+    weights: tuple[int | None, ...]  # of each, in the configuration's order; None: not in the kernel
+    sorry: bool = False  # the sorry server takes all
 
 
 class Pair(msgspec.Struct, frozen=True, gc=False):

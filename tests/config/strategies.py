@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lvs.model import (
     Address,
-    Check,
+    Checking,
     Config,
     DeviceAddress,
     Forwarding,
@@ -113,7 +113,7 @@ def virtual_servers(draw: Any, index: int, network: Forwarding, *, plain: bool) 
         weight = draw(st.integers(0, 65535))
         real.append(RealServer(name, rip, target, check_port, server_active, weight, upper, lower))
     sorry = draw(st.none() | family)
-    check = Check(
+    checking = Checking(
         draw(TEXTS),
         draw(TEXTS),
         draw(st.booleans()),
@@ -135,7 +135,7 @@ def virtual_servers(draw: Any, index: int, network: Forwarding, *, plain: bool) 
         persistence,
         forwarding,
         draw(tunnels()) if forwarding is Forwarding.TUNNELING and not plain else Tunnel(),
-        check,
+        checking,
         draw(st.booleans()),
         sorry,
         draw(WORDS),

@@ -388,7 +388,7 @@ def test_defaults_of_lvs_cf() -> None:
     config = good("primary = 10.0.0.1\nvirtual v {\nserver s {\n}\n}\n", "lvs.cf")
     pair, server = config.pair, config.virtual_servers[0]
     assert (pair.keepalive_s, pair.deadtime_s, pair.heartbeat_port, pair.backup_active) == (2, 5, 539, False)
-    assert (server.active, server.port, server.check.timeout_s, server.check.reentry_s) == (
+    assert (server.active, server.port, server.checking.timeout_s, server.checking.reentry_s) == (
         False,
         80,
         10,
@@ -397,7 +397,7 @@ def test_defaults_of_lvs_cf() -> None:
     assert (server.real_servers[0].active, server.real_servers[0].weight) == (False, 1)
     assert config.on_stop is OnStop.KEEP
     assert config.network is Forwarding.MASQUERADING
-    assert server.check.load_monitor is None
+    assert server.checking.load_monitor is None
 
 
 def test_defaults_of_lvs_toml() -> None:
@@ -409,10 +409,10 @@ def test_defaults_of_lvs_toml() -> None:
         539,
         False,
     )
-    assert (built.active, built.check.timeout_s, built.check.reentry_s) == (True, 6, 15)
+    assert (built.active, built.checking.timeout_s, built.checking.reentry_s) == (True, 6, 15)
     assert built.real_servers[0].active
     assert config.on_stop is OnStop.KEEP
-    assert built.check.load_monitor is None
+    assert built.checking.load_monitor is None
     assert config.kernel.expire_nodest_conn
     assert config.kernel.expire_quiescent_template
     assert config.kernel.conn_reuse_mode == 1

@@ -292,7 +292,7 @@ def test_schedulers_beyond_piranha() -> None:
     ],
 )
 def test_send(word: str, text: str) -> None:
-    assert web(f"send = {word}").check.send == text
+    assert web(f"send = {word}").checking.send == text
 
 
 def test_unknown_escape_is_kept() -> None:
@@ -301,12 +301,12 @@ def test_unknown_escape_is_kept() -> None:
         'lvs.cf:6: warning: virtual[0].send: unknown escape "\\." is kept as it stands (nanny hung on it)',
         'lvs.cf:7: warning: virtual[0].expect: unknown escape "\\" is kept as it stands (nanny hung on it)',
     ]
-    check = taken(text).virtual_servers[0].check
+    check = taken(text).virtual_servers[0].checking
     assert (check.send, check.expect) == ("a\\.b", "c\\")
 
 
 def test_regular_expression_of_either_spelling() -> None:
-    assert web('expect = "a\\\\.b"', "use_regex = 1").check.expect == "a\\.b"
+    assert web('expect = "a\\\\.b"', "use_regex = 1").checking.expect == "a\\.b"
 
 
 # --- names of other times

@@ -19,7 +19,7 @@ from lvs.config.located import Note, Place, Severity
 from lvs.config.options import BY_SCOPE, Scope
 from lvs.model import (
     Address,
-    Check,
+    Checking,
     Config,
     DeviceAddress,
     Format,
@@ -141,7 +141,7 @@ def virtual_server(
         return None, Facts(block.name, masquerading)
     if any([entry.bad for entry in block.servers]):  # noqa: C419  a list is faster
         return None, Facts(block.name, masquerading)
-    check = Check(
+    checking = Checking(
         get("send"),
         get("expect"),
         get("use_regex"),
@@ -163,7 +163,7 @@ def virtual_server(
         persistence,
         forwarding,
         tunnel,
-        check,
+        checking,
         get("quiesce_server"),
         sorry,
         get("client_monitor"),

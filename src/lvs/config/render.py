@@ -80,7 +80,7 @@ def _globals(config: Config, file_format: Format) -> Values:
 
 
 def _virtual(server: VirtualServer, network: Forwarding) -> Values:
-    check = server.check
+    check = server.checking
     persistence = server.persistence
     tunnel = server.tunnel
     return {

@@ -35,6 +35,7 @@ from lvs.kernel.state import (
     SetTimeouts,
     TakeVip,
     Timeouts,
+    Vip,
     apply,
 )
 
@@ -133,20 +134,96 @@ def test_what_both_hold_is_held_throughout(pair: tuple[KernelState, KernelState]
         assert state.vips >= actual.vips & desired.vips
 
 
+@st.composite
+def moves(draw: st.DrawFn) -> tuple[KernelState, KernelState]:
+    """VIPs that come, go, stay and move, each on one device at a time, beside other work."""
+    pair = draw(pairs)
+    both = [draw(st.dictionaries(st.sampled_from(ADDRESSES), st.integers(0, 7))) for _ in pair]
+    actual, desired = (
+        msgspec.structs.replace(
+            state, vips=frozenset(_placed(address, where) for address, where in held.items())
+        )
+        for state, held in zip(pair, both, strict=True)
+    )
+    return actual, desired
+
+
+ADDRESSES = (*strategies.ADDRESSES[4], *strategies.ADDRESSES[6])
+
+
+def _placed(address: bytes, where: int) -> Vip:
+    device, prefixes = f"eth{where & 1}", (24, 32) if len(address) == 4 else (64, 128)
+    label = f"{device}:1" if where & 2 and len(address) == 4 else ""
+    return Vip(device, address, prefixes[where >> 2], label)
+
+
+def one_place(vip: Vip, other: Vip) -> bool:
+    """Whether the kernel would not have both: tests/netns/test_links.py asks it."""
+    same = (vip.device, vip.address) == (other.device, other.address)
+    return same and (len(vip.address) == 16 or vip.prefix == other.prefix)
+
+
+@given(moves())
+def test_a_vip_that_moves_is_held_throughout(pair: tuple[KernelState, KernelState]) -> None:
+    """But for the moment between a drop and its take where the kernel would not have both at once."""
+    actual, desired = pair
+    ops = diff(actual, desired)
+    lasting = {vip.address for vip in actual.vips} & {vip.address for vip in desired.vips}
+    for state, before, after in zip(on_the_way(ops, actual), (None, *ops), (*ops, None), strict=True):
+        for address in lasting - {vip.address for vip in state.vips}:
+            assert isinstance(before, DropVip)
+            assert isinstance(after, TakeVip)
+            assert before.vip.address == after.vip.address == address
+            assert one_place(before.vip, after.vip)
+        for vip in state.vips:
+            assert not any(one_place(vip, other) for other in state.vips - {vip})
+
+
+@given(moves())
+def test_moves_keep_the_laws(pair: tuple[KernelState, KernelState]) -> None:
+    actual, desired = pair
+    ops = diff(actual, desired)
+    assert carried_out(ops, actual) == arrival(actual, desired)
+    assert set(ops) == twin(actual, desired)
+    assert len(ops) == len(set(ops))
+    for halfway in on_the_way(ops, actual):
+        assert carried_out(diff(halfway, desired), halfway) == arrival(actual, desired)
+
+
+def test_the_table_is_whole_before_a_vip_moves() -> None:
+    before, after = (_placed(ADDRESSES[0], where) for where in (0, 2))
+    key, service = strategies.KEYS[0], Service(OPTIONS, {})
+    actual = KernelState({}, frozenset({before}), sysctls={"a": "0"})
+    desired = KernelState({key: service}, frozenset({after}), sysctls={"a": "1"})
+    assert diff(actual, desired) == (
+        SetSysctl("a", "1"),
+        AddService(key, OPTIONS),
+        DropVip(before),
+        TakeVip(after),
+    )
+
+
 ORDER: tuple[tuple[type[Op], ...], ...] = (
-    (DropVip,),
+    (DropVip,),  # of VIPs that go
     (LoadModule,),
     (SetSysctl,),
     (SetTimeouts,),
     (AddService, SetService, AddDestination, SetDestination, RemoveDestination),
-    (TakeVip,),
+    (TakeVip, DropVip),  # of VIPs that move
     (RemoveService,),
 )
 
 
-@given(pairs)
+@given(pairs | moves())
 def test_order_is_as_documented(pair: tuple[KernelState, KernelState]) -> None:
-    places = [next(n for n, kinds in enumerate(ORDER) if isinstance(op, kinds)) for op in diff(*pair)]
+    staying = {vip.address for vip in pair[1].vips}
+
+    def place(op: Op) -> int:
+        if isinstance(op, DropVip):
+            return 5 if op.vip.address in staying else 0
+        return next(n for n, kinds in enumerate(ORDER) if isinstance(op, kinds))
+
+    places = [place(op) for op in diff(*pair)]
     assert places == sorted(places)
 
 

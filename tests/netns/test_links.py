@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import aclosing
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
@@ -37,7 +37,8 @@ from lvs.io.links import (
     Links,
     Resync,
 )
-from lvs.kernel.state import Vip
+from lvs.kernel.diff import diff
+from lvs.kernel.state import DropVip, KernelState, TakeVip, Vip
 
 pytestmark = [
     pytest.mark.netns,
@@ -239,6 +240,68 @@ def test_one_refusal_does_not_stop_the_others(pair: tuple[Net, Net]) -> None:
         refused = await links.take_all([bad[0], *good[:4], bad[1], *good[4:]])
         assert set(refused) == set(bad)
         assert await links.addresses() >= set(good)
+
+    a.links(work)
+
+
+MOVES = [
+    (vip("192.0.2.10", 24), vip("192.0.2.10", 24, "eth0:1"), False),
+    (vip("192.0.2.10", 24, "eth0:1"), vip("192.0.2.10", 24, "eth0:2"), False),
+    (vip("192.0.2.10", 24), vip("192.0.2.10", 32), True),
+    (vip("192.0.2.10", 32, "eth0:1"), vip("192.0.2.10", 24, "eth0:1"), True),
+    (vip("192.0.2.10", 24), vip("192.0.2.10", 24, device="eth1"), True),
+    (vip("2001:db8::10", 64), vip("2001:db8::10", 128), False),
+    (vip("2001:db8::10", 64), vip("2001:db8::10", 64, device="eth1"), True),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "both"), MOVES)
+def test_a_vip_moves(
+    pair: tuple[Net, Net], before: Vip, after: Vip, both: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the kernel would have it twice, it is taken first; else both go in one write."""
+    a, b = pair
+    a.ip("link", "add", "eth1", "type", "veth", "peer", "name", "eth1", "netns", b.name)
+    a.ip("link", "set", "eth1", "up")
+    ops = diff(KernelState(vips=frozenset({before})), KernelState(vips=frozenset({after})))
+    assert isinstance(ops[0], TakeVip) is both
+    writes: list[int] = []
+    ask = links_module._ask
+
+    async def counted(route: Any, requests: Sequence[Any]) -> list[Any]:
+        writes.append(len(requests))
+        return await ask(route, requests)
+
+    monkeypatch.setattr(links_module, "_ask", counted)
+
+    async def work(links: Links) -> None:
+        await links.take(before)
+        if not both:
+            with pytest.raises(KernelError, match="it is there with another"):
+                await links.take(after)
+        writes.clear()
+        assert await links.change_all(op for op in ops if isinstance(op, TakeVip | DropVip)) == {}
+        assert writes == [2]
+        held = {one for one in await links.addresses() if one.address == after.address}
+        assert held == {after}
+
+    a.links(work)
+    # IPv6's route to an address of our own comes with the kernel's next work, addrconf_dad_work.
+    eventually(lambda: "dev lo" in a.ip("route", "get", str(ip_address(after.address))))
+
+
+def test_many_labels_change(pair: tuple[Net, Net]) -> None:
+    a, _ = pair
+    before, after = (
+        [vip(f"10.9.{n // 200}.{n % 200 + 1}", 16, label) for n in range(300)] for label in ("", "eth0:1")
+    )
+    ops = diff(KernelState(vips=frozenset(before)), KernelState(vips=frozenset(after)))
+
+    async def work(links: Links) -> None:
+        sysctls.write("net/ipv4/conf/eth0/promote_secondaries", "1")
+        assert await links.take_all(before) == {}
+        assert await links.change_all(op for op in ops if isinstance(op, TakeVip | DropVip)) == {}
+        assert {one for one in await links.addresses() if one.prefix == 16} == set(after)
 
     a.links(work)
 

@@ -30,6 +30,7 @@ import socket
 import struct
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Network
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from lvs.errors import KernelError
@@ -55,7 +56,7 @@ from lvs.io.rtnetlink import (
     vip_of,
 )
 from lvs.kernel import text
-from lvs.kernel.state import Vip
+from lvs.kernel.state import DropVip, TakeVip, Vip
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
@@ -98,6 +99,10 @@ OVERFLOW_PAUSE_S = 0.1
 
 # Answers to "which way to this address?" that mean: none (ip-route(8), types of routes).
 NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES, errno.EAGAIN})
+
+
+VipOp = TakeVip | DropVip
+_Request = tuple[int, int, Any]  # netlink type, flags, message
 
 
 class Links:
@@ -160,41 +165,41 @@ class Links:
     async def take_all(self, vips: Iterable[Vip]) -> dict[Vip, KernelError]:
         """Put addresses on devices, in the order given; return those refused, with reasons.
 
-        IPv4 gets its label and the broadcast address that ifconfig would set; IPv6 gets
-        IFA_F_NODAD: a VIP must answer at once, and the other director may hold it for
-        another moment.
         Errors: KernelError only if nothing could be asked; a refusal is a value.
         """
-        from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST
-        from pyroute2.netlink.rtnl import RTM_NEWADDR
-
-        flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL
-        refused = await self._change(RTM_NEWADDR, flags, tuple(vips), adding=True)
-        there = [vip for vip, error in refused.items() if error.errno == errno.EEXIST]
-        held = await self.addresses() if there else frozenset()
-        others = {(other.device, other.address) for other in held}
-        return {
-            vip: error
-            for vip, error in refused.items()
-            # Removed since, or missing from a torn dump: what the kernel said first holds.
-            if error.errno != errno.EEXIST or (vip not in held and (vip.device, vip.address) in others)
-        }
+        refused = await self.change_all(TakeVip(vip) for vip in vips)
+        return {op.vip: error for op, error in refused.items()}
 
     async def drop_all(self, vips: Iterable[Vip]) -> dict[Vip, KernelError]:
         """Remove addresses, whatever their labels; return those refused, with reasons.
 
-        The last one goes first: it was most likely taken last, and a secondary costs less to
-        remove than a primary, whose place another one must take (500 VIPs of one subnet, the
-        primary always first: 900 ms; this way: 60 ms).
         Errors: KernelError only if nothing could be asked.
         """
-        from pyroute2.netlink import NLM_F_ACK, NLM_F_REQUEST
-        from pyroute2.netlink.rtnl import RTM_DELADDR
+        refused = await self.change_all(DropVip(vip) for vip in vips)
+        return {op.vip: error for op, error in refused.items()}
 
-        order = tuple(vips)[::-1]
-        refused = await self._change(RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK, order, adding=False)
-        absent = (errno.EADDRNOTAVAIL, errno.ENODEV)
-        return {vip: error for vip, error in refused.items() if error.errno not in absent}
+    async def change_all(self, ops: Iterable[VipOp]) -> dict[VipOp, KernelError]:
+        """Take and drop VIPs, many in one write; return those refused, with reasons.
+
+        A drop and the take behind it are one after the other in the kernel: so a VIP gets another
+        label, or an IPv6 VIP another prefix, which cannot be changed in place.
+        IPv4 gets its label and the broadcast address that ifconfig would set; IPv6 gets
+        IFA_F_NODAD: a VIP must answer at once, and the other director may hold it for
+        another moment.
+        Of drops in a row the last one goes first: it was most likely taken last, and a secondary
+        costs less to remove than a primary, whose place another one must take (500 VIPs of one
+        subnet, the primary always first: 900 ms; this way: 60 ms).
+        Errors: KernelError only if nothing could be asked; a refusal is a value.
+        """
+        ordered: list[VipOp] = []
+        for kind, run in groupby(ops, type):
+            some = list(run)
+            ordered += reversed(some) if kind is DropVip else some
+        refused = await self._change(ordered)
+        there = any(isinstance(op, TakeVip) and error.errno == errno.EEXIST for op, error in refused.items())
+        held = await self.addresses() if there else frozenset()
+        others = {(other.device, other.address) for other in held}
+        return {op: error for op, error in refused.items() if not _done_already(op, error, held, others)}
 
     async def neighbours(self, address: Address) -> tuple[Neighbour, ...]:
         """What the neighbour tables say of an address, one entry per device that knows it."""
@@ -293,26 +298,42 @@ class Links:
                 self.close()
                 raise
 
-    async def _change(
-        self, kind: int, flags: int, vips: tuple[Vip, ...], *, adding: bool
-    ) -> dict[Vip, KernelError]:
-        """Ask for each VIP; return every refusal, the harmless ones included."""
-        refused: dict[Vip, KernelError] = {}
-        known: list[tuple[Vip, Any]] = []
+    async def _change(self, ops: Sequence[VipOp]) -> dict[VipOp, KernelError]:
+        """Ask for each; return every refusal, the harmless ones included."""
+        from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST
+        from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_NEWADDR
+
+        take = (RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL)
+        drop = (RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK)
+        refused: dict[VipOp, KernelError] = {}
+        known: list[tuple[VipOp, _Request]] = []
         indexes = {name: index for index, name in _names().items()}
-        for vip in vips:
-            if vip.device in indexes:
-                known.append((vip, _address_message(vip, indexes[vip.device], adding=adding)))
+        for op in ops:
+            if op.vip.device in indexes:
+                adding = isinstance(op, TakeVip)
+                message = _address_message(op.vip, indexes[op.vip.device], adding=adding)
+                known.append((op, (*(take if adding else drop), message)))
             else:
-                refused[vip] = no_device(vip, indexes)
+                refused[op] = no_device(op.vip, indexes)
         for start in range(0, len(known), BATCH):
             batch = known[start : start + BATCH]
             async with self._exchange("addresses cannot be changed") as route:
-                outcomes = await _ask(route, kind, flags, [message for _, message in batch])
-            for (vip, _), error in zip(batch, outcomes, strict=True):
+                outcomes = await _ask(route, [request for _, request in batch])
+            for (op, _), error in zip(batch, outcomes, strict=True):
                 if error is not None:
-                    refused[vip] = refusal(vip, error, adding=adding)
+                    refused[op] = refusal(op.vip, error, adding=isinstance(op, TakeVip))
         return refused
+
+
+def _done_already(
+    op: VipOp, error: KernelError, held: frozenset[Vip], others: set[tuple[str, bytes]]
+) -> bool:
+    """Whether a refusal only says that things are as they should be."""
+    if isinstance(op, DropVip):
+        return error.errno in (errno.EADDRNOTAVAIL, errno.ENODEV)
+    # Removed since, or missing from a torn dump: what the kernel said first holds.
+    there = op.vip in held or (op.vip.device, op.vip.address) not in others
+    return error.errno == errno.EEXIST and there
 
 
 def _names() -> dict[int, str]:
@@ -407,12 +428,14 @@ async def _dump(route: Any, kind: int, request: Any) -> list[Any]:
     return messages
 
 
-async def _ask(route: Any, kind: int, flags: int, messages: Sequence[Any]) -> list[Any]:
+async def _ask(route: Any, requests: Sequence[_Request]) -> list[Any]:
     """Send requests in one write; return None or the NetlinkError for each, in their order."""
     from pyroute2.netlink.exceptions import NetlinkError
     from pyroute2.netlink.nlsocket import NetlinkRequest
 
-    asked = [NetlinkRequest(route, message, msg_type=kind, msg_flags=flags) for message in messages]
+    asked = [
+        NetlinkRequest(route, message, msg_type=kind, msg_flags=flags) for kind, flags, message in requests
+    ]
     outcomes: list[Any] = []
     for request in asked:
         await request.prepare()

@@ -4,6 +4,10 @@ Order: give up VIPs, load modules, set sysctls and timeouts, add and change serv
 services. A held VIP always has its services, and a run that stopped halfway can be started
 again. Within a service, destinations are added and changed before others are removed, so
 that it is never empty on the way.
+
+A VIP that only moves (to another device, prefix or label) stays where it is during the work on
+the table. It is taken at its new place before it is dropped at the old one, and so held throughout,
+except where the kernel sees one place in both; then the drop stands right before its take.
 """
 
 from __future__ import annotations
@@ -25,9 +29,11 @@ from lvs.kernel.state import (
     SetService,
     SetSysctl,
     SetTimeouts,
+    SystemOp,
     TableOp,
     TakeVip,
     Timeouts,
+    Vip,
 )
 
 
@@ -37,13 +43,34 @@ def diff(actual: KernelState, desired: KernelState) -> tuple[Op, ...]:
     Shape: `actual` holds what is ours or wanted; what else the kernel has must not be in it.
     Timeouts of 0 and sysctls that are not named in `desired` are left as they are.
     """
+    drops, takes = sorted(actual.vips - desired.vips), sorted(desired.vips - actual.vips)
+    staying = {vip.address for vip in desired.vips} if drops else set()
     return (
-        *(DropVip(vip) for vip in sorted(actual.vips - desired.vips)),
+        *(DropVip(vip) for vip in drops if vip.address not in staying),
         *settings(actual, desired),
         *changes(actual.services, desired.services),
-        *(TakeVip(vip) for vip in sorted(desired.vips - actual.vips)),
+        *_moves([vip for vip in drops if vip.address in staying], takes),
         *removals(actual.services, desired.services),
     )
+
+
+def _moves(drops: list[Vip], takes: list[Vip]) -> Iterator[SystemOp]:
+    """VIPs to take, and to drop where they stood before."""
+    in_the_way = {_place(vip): vip for vip in drops}
+    swaps = {vip: in_the_way.pop(_place(vip)) for vip in takes if _place(vip) in in_the_way}
+    yield from (TakeVip(vip) for vip in takes if vip not in swaps)
+    for vip, before in reversed(swaps.items()):  # the first one on a device is the dearest to remove
+        yield DropVip(before)
+        yield TakeVip(vip)
+    yield from (DropVip(vip) for vip in in_the_way.values())
+
+
+def _place(vip: Vip) -> tuple[str, bytes, int]:
+    """What can be on a device once: an IPv4 address with its prefix, an IPv6 address whatever its prefix.
+
+    Source: inet_insert_ifa, net/ipv4/devinet.c; ipv6_add_addr_hash, net/ipv6/addrconf.c.
+    """
+    return vip.device, vip.address, vip.prefix if len(vip.address) == 4 else 0
 
 
 def settings(actual: KernelState, desired: KernelState) -> Iterator[Op]:

@@ -4,7 +4,7 @@ A transcript is commands and their exact output, rewritten by `pytest --rewrite`
 a diff. Blocks are parted by empty lines; `#` begins a comment, `----` parts input and output:
 
     load serial=1 [on_stop=empty]   a valid file; its virtual servers, indented, one a line:
-      web 192.0.2.1 on eth0:1: real1 10.0.0.1*3, real2 10.0.0.2
+      web 192.0.2.1 on eth0:1 [with OPTION ...]: real1 10.0.0.1*3, real2 10.0.0.2
     warn LINE MESSAGE               the next load has this warning
     reject LINE MESSAGE             a file with one problem
     unreadable REASON               no file
@@ -13,6 +13,12 @@ a diff. Blocks are parted by empty lines; `#` begins a comment, `----` parts inp
     failed REASON                   the same, but the kernel cannot be read
     refuse TEXT: REASON             from now on the kernel refuses operations with TEXT in their line
     allow                           ... and no more
+    checked                         from now on real servers are checked (else they are taken as up)
+    found                           the daemon starts beside the table that there is
+    check ADDRESS up|REASON         every check of a real server has this answer
+    drain ADDRESS [deadline=S] [until=S]
+                                    an operator's order; disable and enable likewise
+    ended ADDRESS                   it has no session left
     somebody boots|clears|drops|weights
                                     the kernel is new; ipvsadm -C; ip address flush; ipvsadm -e -w 9
     links                           devices or addresses changed
@@ -26,6 +32,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import msgspec
@@ -35,9 +42,11 @@ from hypothesis import strategies as st
 
 import strategies
 from lvs import director, events
+from lvs.checks import Answer, Reason
 from lvs.config.located import Problem, Severity
 from lvs.director import (
     Announce,
+    Ask,
     Cause,
     Command,
     ConfigLoaded,
@@ -46,10 +55,16 @@ from lvs.director import (
     Converge,
     Converged,
     ConvergeFailed,
+    EnableAsked,
     Input,
+    KeepOrders,
     LinksChanged,
+    OrderGiven,
+    ProbesAnswered,
     Quit,
     Report,
+    RunHook,
+    SessionsEnded,
     State,
     StopAsked,
     TimePassed,
@@ -57,11 +72,13 @@ from lvs.director import (
     deadline,
     step,
 )
+from lvs.health.orders import Order, Verb
+from lvs.health.ward import Health
 from lvs.kernel import text
 from lvs.kernel.desired import desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import KernelState, Op, Service, apply
-from lvs.model import Config, OnStop, VirtualServer
+from lvs.model import Config, Drain, OnStop, Protocol, Quorum, VirtualServer
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 FILE = "lvs.toml"
@@ -82,7 +99,7 @@ class Stage:
     """A director, its kernel and its clock."""
 
     def __init__(self) -> None:
-        self.state = State()
+        self.state = State(health=Health(unchecked=True))
         self.now = 0.0
         self.kernel = SETTLED
         self.pending: Converge | None = None  # as the daemon keeps it: the newest
@@ -170,6 +187,40 @@ class Stage:
     def do_allow(self, *_: object) -> None:
         self.refusing = None
 
+    def do_checked(self, *_: object) -> None:
+        self.state = msgspec.structs.replace(self.state, health=Health())
+
+    def do_found(self, *_: object) -> None:
+        self.state = State(health=Health(orders=self.state.health.orders), found=self.kernel.services)
+        self.known = {}
+
+    def do_check(self, rest: str, _: list[str]) -> None:
+        address, _, word = rest.partition(" ")
+        answer = Answer(
+            ok=word == "up", reason=Reason("answered" if word == "up" else word), text=f"it is {word}"
+        )
+        asked = [target for target in self.state.health.askers if str(target.address) == address]
+        self.feed(ProbesAnswered(tuple((target, answer) for target in asked)))
+
+    def do_drain(self, rest: str, _: list[str]) -> None:
+        self.order(Verb.DRAIN, rest)
+
+    def do_disable(self, rest: str, _: list[str]) -> None:
+        self.order(Verb.DISABLE, rest)
+
+    def order(self, verb: Verb, rest: str) -> None:
+        address, *words = rest.split()
+        times = {word.partition("=")[0]: float(word.partition("=")[2]) for word in words}
+        order = Order(verb, ip_address(address), None, "root", 0.0, times.get("deadline"), times.get("until"))
+        self.feed(OrderGiven(order))
+
+    def do_enable(self, rest: str, _: list[str]) -> None:
+        self.feed(EnableAsked(ip_address(rest), None, "root"))
+
+    def do_ended(self, rest: str, _: list[str]) -> None:
+        orders = tuple(one for one in self.state.health.orders if str(one.address) == rest)
+        self.feed(SessionsEnded(orders))
+
     def do_somebody(self, rest: str, _: list[str]) -> None:
         held = self.kernel
         match rest:
@@ -233,16 +284,41 @@ class Stage:
 
 def parsed(line: str) -> VirtualServer:
     """`web 192.0.2.1 on eth0:1: real1 10.0.0.1*3, real2 10.0.0.2`."""
-    match = re.fullmatch(r"(\S+) (\S+)(?: on (\S+))?: ?(.*)", line)
+    match = re.fullmatch(r"(\S+) (\S+)(?: on (\S+))?(?: with (.+?))?: ?(.*)", line)
     assert match, line
-    name, address, device, reals = match.groups()
+    name, address, device, options, reals = match.groups()
     real_servers = []
     for real in filter(None, reals.split(", ")):
         real_name, _, where = real.partition(" ")
         real_address, _, weight = where.partition("*")
         real_servers.append(strategies.real_server(real_name, real_address, int(weight or 1)))
     vip = strategies.on_device(address, device) if device else None
-    return strategies.virtual_server(name, address, *real_servers, vip=vip)
+    built = strategies.virtual_server(name, address, *real_servers, vip=vip)
+    for option in (options or "").split():
+        key, _, value = option.partition("=")
+        match key:
+            case "sorry":
+                built = msgspec.structs.replace(built, sorry_server=ip_address(value))
+            case "quiesce":
+                built = msgspec.structs.replace(built, quiesce_server=True)
+            case "doubling":
+                built = msgspec.structs.replace(built, weight_doubling=True)
+            case "slow_start":
+                built = msgspec.structs.replace(built, slow_start_s=float(value))
+            case "quorum":
+                least, _, hysteresis = value.partition("+")
+                terms = Quorum(int(least), int(hysteresis or 0), "/bin/up", "/bin/down")
+                built = msgspec.structs.replace(built, quorum=terms)
+            case "notify":
+                built = msgspec.structs.replace(built, notify_cmd=value)
+            case "udp":
+                built = msgspec.structs.replace(built, protocol=Protocol.UDP)
+            case "stay":
+                built = msgspec.structs.replace(built, drain=Drain.STAY)
+            case _:
+                checking = msgspec.structs.replace(built.checking, **{key: int(value)})
+                built = msgspec.structs.replace(built, checking=checking)
+    return built
 
 
 def problem(rest: str, severity: Severity) -> Problem:
@@ -259,6 +335,14 @@ def shown(command: Command) -> str:
             return f"Announce {', '.join(f'{text.vip(vip)} {vip.label or vip.device}' for vip in vips)}"
         case Report(event):
             return f"{event.PRIORITY.name} {type(event).__name__}: {event.text()}"
+        case Ask(follow, forget):
+            asked = [f"{target.address}:{target.port}" for target in follow]
+            no_more = [f"no more {target.address}:{target.port}" for target in forget]
+            return f"Ask {', '.join([*asked, *no_more])}"
+        case RunHook(hook):
+            return f"RunHook {hook.command} {hook.environment}"
+        case KeepOrders(orders):
+            return f"KeepOrders {', '.join(f'{one.verb} {one.address}' for one in orders) or 'none'}"
         case Quit():
             return "Quit"
 

@@ -7,18 +7,25 @@ is one path: a new file, a start, a look at the table and a changed device all l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from typing import assert_never
 
 import msgspec
 
 from lvs import events, telling
+from lvs.checks import Answer, Reason, Target
 from lvs.config.located import Problem, Severity
 from lvs.events import Event, counted
+from lvs.health import ward
+from lvs.health.orders import Order
+from lvs.health.roster import Known
+from lvs.health.ward import Change, Health, Hook
 from lvs.kernel import text
-from lvs.kernel.desired import NOTHING, Desired, desired
-from lvs.kernel.state import Op, ServiceKey, TakeVip, Vip
-from lvs.model import Config, OnStop
+from lvs.kernel.desired import NOTHING, Desired, desired, destination_of, service_key
+from lvs.kernel.state import Op, Service, ServiceKey, TakeVip, Vip
+from lvs.model import Address, Config, OnStop, VirtualKey, VirtualServer
 
 LOOK_EVERY_S = 3.0  # table and addresses are compared this often; drift is repaired within 5 s
 SETTLE_S = 0.05  # changes of devices and addresses come in bursts
@@ -30,6 +37,7 @@ class Cause(StrEnum):
     """Why the kernel is looked at."""
 
     CONFIG = "configuration"
+    HEALTH = "health"  # a check, an operator's order, a weight that grows
     LOOK = "look"  # is it still as it should be?
     STOP = "stop"
 
@@ -78,6 +86,39 @@ class LinksChanged(msgspec.Struct, frozen=True):
     back: str = ""  # a device that is up and has a carrier now
 
 
+class ProbesAnswered(msgspec.Struct, frozen=True):
+    """Checks and load monitors have answers."""
+
+    answers: tuple[tuple[Target, Answer], ...]
+
+
+class OrderGiven(msgspec.Struct, frozen=True):
+    """An operator takes a real server out."""
+
+    order: Order
+
+
+class EnableAsked(msgspec.Struct, frozen=True):
+    """An operator takes it back in; `virtual` None: all orders for it."""
+
+    address: Address
+    virtual: VirtualKey | None
+    by: str
+
+
+class SessionsEnded(msgspec.Struct, frozen=True):
+    """Drained real servers without a session."""
+
+    orders: tuple[Order, ...]
+
+
+class ChecksMeasured(msgspec.Struct, frozen=True):
+    """How the checks go: how many are overdue, and why as far as that is known."""
+
+    overdue: int
+    reason: str = ""
+
+
 class TimePassed(msgspec.Struct, frozen=True):
     """The deadline was reached."""
 
@@ -93,6 +134,11 @@ Input = (
     | Converged
     | ConvergeFailed
     | LinksChanged
+    | ProbesAnswered
+    | OrderGiven
+    | EnableAsked
+    | SessionsEnded
+    | ChecksMeasured
     | TimePassed
     | StopAsked
 )
@@ -116,6 +162,23 @@ class Announce(msgspec.Struct, frozen=True):
     vips: tuple[Vip, ...]
 
 
+class Ask(msgspec.Struct, frozen=True):
+    """Ask these targets from now on, and those no more."""
+
+    follow: tuple[Target, ...]
+    forget: tuple[Target, ...]
+
+
+class RunHook(msgspec.Struct, frozen=True):
+    hook: Hook
+
+
+class KeepOrders(msgspec.Struct, frozen=True):
+    """Note the operators' orders where they outlive the daemon."""
+
+    orders: tuple[Order, ...]
+
+
 class Report(msgspec.Struct, frozen=True):
     event: Event
 
@@ -124,7 +187,7 @@ class Quit(msgspec.Struct, frozen=True):
     """Nothing is left to do."""
 
 
-Command = Converge | Announce | Report | Quit
+Command = Converge | Announce | Ask | RunHook | KeepOrders | Report | Quit
 
 
 class Applying(msgspec.Struct, frozen=True):
@@ -154,6 +217,13 @@ class State(msgspec.Struct, frozen=True):
     announcing: tuple[Repeat, ...] = ()
     look_at: float | None = None
     stopping: str = ""
+    health: Health = Health()
+    found: Mapping[
+        ServiceKey, Service
+    ] = {}  # the table as the daemon found it, until the first configuration
+    moving: frozenset[ServiceKey] = frozenset()  # services on their way into the kernel
+    checks_late: bool = False  # told already
+    fault_told: str = ""  # why checks could not be made
 
 
 Step = tuple[State, tuple[Command, ...]]
@@ -164,6 +234,8 @@ def deadline(state: State) -> float | None:
     times = [repeat.at for repeat in state.announcing]
     if state.look_at is not None:
         times.append(state.look_at)
+    if not state.stopping and (at := ward.deadline(state.health)) is not None:
+        times.append(at)
     return min(times, default=None)
 
 
@@ -182,6 +254,16 @@ def step(state: State, what: Input, now: float) -> Step:
             return _failed(state, cause, reason)
         case LinksChanged(back):
             return _links_changed(state, back, now), ()
+        case ProbesAnswered(answers):
+            return _answered(state, answers, now)
+        case OrderGiven(order):
+            return _turned(state, ward.ordered(state.health, order, now))
+        case EnableAsked(address, virtual, by):
+            return _turned(state, ward.enabled(state.health, address, virtual, by, now))
+        case SessionsEnded(orders):
+            return _turned(state, ward.emptied(state.health, orders, now))
+        case ChecksMeasured():
+            return _measured(state, what)
         case TimePassed():
             return _time_passed(state, now)
         case StopAsked(reason):
@@ -203,8 +285,10 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
         return msgspec.structs.replace(state, digest=loaded.digest), (*warnings, told)
     same_serial = state.config is not None and state.config.serial_no == config.serial_no
     serial = (Report(events.SerialUnchanged(loaded.file, config.serial_no)),) if same_serial else ()
-    goal = desired(config, state.goal)
+    health, change = ward.configured(state.health, config, now, partial(_known, state.found))
+    goal = desired(config, state.goal, health.serving)
     only = None if state.applying or state.config is None else changed(state.goal, goal)
+    only = None if only is None else only | state.moving
     before = state.applying.before if state.applying else state.goal
     new = msgspec.structs.replace(
         state,
@@ -213,8 +297,81 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
         goal=goal,
         applying=Applying(loaded.file, loaded.digest, before),
         look_at=now + LOOK_EVERY_S,
+        health=health,
+        found={},
+        moving=only or frozenset(),
     )
-    return new, (*warnings, *serial, Converge(goal, Cause.CONFIG, before, only))
+    return new, (*warnings, *serial, Converge(goal, Cause.CONFIG, before, only), *_follows(change))
+
+
+def _known(found: Mapping[ServiceKey, Service], virtual_server: VirtualServer) -> Known:
+    """Which of its real servers the kernel had in use when the daemon started."""
+    service = found.get(service_key(virtual_server))
+    if service is None:
+        return ward.nothing_known(virtual_server)
+    held = [
+        service.destinations.get(destination_of(virtual_server, one)) for one in virtual_server.real_servers
+    ]
+    return tuple([one is not None and one.weight > 0 for one in held])
+
+
+def planned(state: State, config: Config, now: float) -> Desired:
+    """What the kernel would be meant to hold with another configuration."""
+    health, _ = ward.configured(state.health, config, now)
+    return desired(config, state.goal, health.serving)
+
+
+def _follows(change: Change) -> tuple[Command, ...]:
+    """Commands for what follows from a change of health; many real servers at once are told as one."""
+    commands: list[Command] = []
+    if change.follow or change.forget:
+        commands.append(Ask(change.follow, change.forget))
+    told = change.told
+    if len(told) > telling.ONE_BY_ONE:
+        up = sum(isinstance(event, events.RealServerUp) for event in told)
+        down = sum(isinstance(event, events.RealServerDown) for event in told)
+        rest = [event for event in told if not isinstance(event, events.RealServerUp | events.RealServerDown)]
+        told = (events.RealServersMoved(up, down), *rest)
+    commands += [Report(event) for event in told]
+    return tuple(commands)
+
+
+def _turned(state: State, turn: tuple[Health, Change]) -> Step:
+    """Another state of health: what it changes in the kernel, and what follows."""
+    health, change = turn
+    if health is state.health:
+        return state, ()
+    commands = list(_follows(change))
+    if change.orders_changed:
+        commands.append(KeepOrders(health.orders))
+    commands += [RunHook(hook) for hook in change.hooks]
+    new = msgspec.structs.replace(state, health=health)
+    if state.config is None or state.stopping or health.serving == state.goal.serving:
+        return new, tuple(commands)
+    goal = desired(state.config, state.goal, health.serving)
+    only = None if state.applying else changed(state.goal, goal)
+    only = None if only is None else only | state.moving
+    before = state.applying.before if state.applying else state.goal
+    new = msgspec.structs.replace(new, goal=goal, moving=only or frozenset())
+    return new, (Converge(goal, Cause.HEALTH, before, only), *commands)
+
+
+def _answered(state: State, answers: tuple[tuple[Target, Answer], ...], now: float) -> Step:
+    """What checks found; that one could not be made for a fault of our own is told once."""
+    new, commands = _turned(state, ward.answered(state.health, answers, now))
+    faults = [(target, one) for target, one in answers if one.reason is Reason.LOCAL_FAULT]
+    told = faults[0][1].text if faults else new.fault_told
+    if faults and told != state.fault_told:
+        commands = (*commands, Report(events.CheckFault(str(faults[0][0].address), told)))
+    return msgspec.structs.replace(new, fault_told=told), commands
+
+
+def _measured(state: State, what: ChecksMeasured) -> Step:
+    late = what.overdue > 0
+    if late == state.checks_late or state.stopping:
+        return state, ()
+    told = events.ChecksLate(what.overdue, what.reason) if late else events.ChecksInTime()
+    return msgspec.structs.replace(state, checks_late=late, fault_told=""), (Report(told),)
 
 
 def _links_changed(state: State, back: str, now: float) -> State:
@@ -259,7 +416,7 @@ def _serving(state: State) -> str:
 def _converged(state: State, result: Converged, now: float) -> Step:
     command = result.command
     applying = state.applying if command.goal is state.goal else None
-    cause = Cause.CONFIG if applying and command.cause is Cause.LOOK else command.cause
+    cause = Cause.CONFIG if applying and command.cause is not Cause.STOP else command.cause
     refused = result.refused
     if command.only is not None:  # it says nothing about what was refused elsewhere
         refused = tuple(dict.fromkeys((*state.refused, *refused)))
@@ -285,9 +442,17 @@ def _converged(state: State, result: Converged, now: float) -> Step:
         refused=refused,
         unavailable="",
         announcing=announcing,
-        look_at=None if state.stopping else now + LOOK_EVERY_S,
+        look_at=None if state.stopping else _next_look(state, command, now),
+        moving=frozenset() if command.goal is state.goal else state.moving,
     )
     return new, tuple(commands)
+
+
+def _next_look(state: State, command: Converge, now: float) -> float:
+    """A converge of some services is no look at all of them: the next one is not put off by it."""
+    if command.only is None or state.look_at is None:
+        return now + LOOK_EVERY_S
+    return state.look_at
 
 
 def _told(result: Converged, cause: Cause, refused_before: set[str]) -> tuple[Event, ...]:
@@ -313,9 +478,7 @@ def _applied(config: Config, applying: Applying, result: Converged) -> Event:
         serial=config.serial_no,
         digest=applying.digest,
         virtual_servers=len(active),
-        real_servers=sum(
-            len(service.destinations) for service in result.command.goal.state.services.values()
-        ),
+        real_servers=sum(one.active for virtual_server in active for one in virtual_server.real_servers),
         changes=len(result.done),
         refused=len(result.refused),
         took_ms=round(result.took_s * 1000),
@@ -340,13 +503,18 @@ def _time_passed(state: State, now: float) -> Step:
             commands.append(Announce(vips))
             if repeat.left > 1:
                 announcing.append(Repeat(vips, now + ANNOUNCE_EVERY_S, repeat.left - 1))
-    look_at = state.look_at
-    if look_at is not None and look_at <= now:
-        # A configuration that could not be applied is applied by the next look.
-        before = state.applying.before if state.applying else state.goal
-        commands.append(Converge(state.goal, Cause.LOOK, before))
-        look_at = now + LOOK_EVERY_S
-    return msgspec.structs.replace(state, announcing=tuple(announcing), look_at=look_at), tuple(commands)
+    new = msgspec.structs.replace(state, announcing=tuple(announcing))
+    if not state.stopping:
+        new, turned = _turned(new, ward.passed(new.health, now))
+        commands += turned
+    moved = any(isinstance(command, Converge) for command in commands)
+    if new.look_at is not None and new.look_at <= now and not moved:
+        # A configuration that could not be applied is applied by the next look; what is on its way
+        # into the kernel is no drift.
+        before = new.applying.before if new.applying else new.goal
+        commands.append(Converge(new.goal, Cause.HEALTH if new.moving else Cause.LOOK, before))
+        new = msgspec.structs.replace(new, look_at=now + LOOK_EVERY_S)
+    return new, tuple(commands)
 
 
 def _stop(state: State, reason: str) -> Step:

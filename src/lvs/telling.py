@@ -74,6 +74,8 @@ def real_server_name(service: ServiceKey, key: DestinationKey, where: Desired) -
                 and destination_of(virtual_server, real_server) == key
             ):
                 return real_server.name
+        if virtual_server.sorry_server == address:
+            return "sorry server"
     return text.destination_name(key)
 
 

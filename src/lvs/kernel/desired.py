@@ -6,7 +6,7 @@ so that what changed is seen by `is`, without looking at 10,000 real servers.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from operator import is_
 
@@ -26,14 +26,19 @@ from lvs.kernel.state import (
 from lvs.model import (
     Config,
     DeviceAddress,
+    Drain,
     Forwarding,
+    Kernel,
     Protocol,
     RealServer,
     SchedulerFlag,
+    Serving,
     Tunnel,
     TunnelChecksum,
     TunnelType,
+    VirtualKey,
     VirtualServer,
+    key_of,
 )
 
 _PROTOCOL = {Protocol.TCP: state.TCP, Protocol.UDP: state.UDP, Protocol.SCTP: state.SCTP}
@@ -61,6 +66,7 @@ class Part(msgspec.Struct, frozen=True):
     """What one active virtual server adds to the whole."""
 
     virtual_server: VirtualServer
+    identity: VirtualKey
     key: ServiceKey
     vip: Vip | None
     modules: tuple[str, ...]
@@ -73,23 +79,30 @@ class Desired(msgspec.Struct, frozen=True):
     state: KernelState
     origin: dict[ServiceKey, tuple[VirtualServer, ...]]  # several for a shared firewall mark
     parts: tuple[Part, ...] = ()  # in the configuration's order
+    serving: Mapping[VirtualKey, Serving] = {}  # who serves; without an entry: all as configured
 
 
 NOTHING = Desired(KernelState(), {})
 
 
-def desired(config: Config, before: Desired = NOTHING) -> Desired:
+def desired(
+    config: Config, before: Desired = NOTHING, serving: Mapping[VirtualKey, Serving] | None = None
+) -> Desired:
     """What the kernel should hold; `before` is the last answer, reused where nothing changed."""
+    serving = {} if serving is None else serving
     parts = _parts(config, before)
-    grouped: dict[ServiceKey, tuple[VirtualServer, ...]] = {}
+    grouped: dict[ServiceKey, list[Part]] = {}
     for part in parts:
-        others = grouped.get(part.key, ())
-        grouped[part.key] = (*others, part.virtual_server) if others else (part.virtual_server,)
+        grouped.setdefault(part.key, []).append(part)
+    origin: dict[ServiceKey, tuple[VirtualServer, ...]] = {}
     services = {}
-    for key, virtual_servers in grouped.items():
+    for key, group in grouped.items():
+        virtual_servers = origin[key] = tuple([part.virtual_server for part in group])
         last = before.origin.get(key, ())
         same = len(last) == len(virtual_servers) and all(map(is_, last, virtual_servers))
-        services[key] = before.state.services[key] if same else service(key, virtual_servers)
+        for part in group:
+            same = same and before.serving.get(part.identity) is serving.get(part.identity)
+        services[key] = before.state.services[key] if same else _service(key, group, serving)
     held_vips = tuple(_vips(config, parts))
     held = KernelState(
         services=services,
@@ -97,10 +110,10 @@ def desired(config: Config, before: Desired = NOTHING) -> Desired:
         timeouts=Timeouts(
             config.kernel.tcp_timeout_s, config.kernel.tcpfin_timeout_s, config.kernel.udp_timeout_s
         ),
-        sysctls=_sysctls(config, parts, held_vips),
+        sysctls=_sysctls(config, parts, held_vips, serving),
         modules=frozenset(_modules(parts)),
     )
-    return Desired(held, grouped, parts)
+    return Desired(held, origin, parts, serving)
 
 
 def _parts(config: Config, before: Desired = NOTHING) -> tuple[Part, ...]:
@@ -122,7 +135,9 @@ def _part(virtual_server: VirtualServer) -> Part:
     masqueraded = None
     if virtual_server.forwarding is Forwarding.MASQUERADING:
         masqueraded = 0 if virtual_server.address is None else virtual_server.address.version
-    return Part(virtual_server, service_key(virtual_server), vip, tuple(names), masqueraded)
+    return Part(
+        virtual_server, key_of(virtual_server), service_key(virtual_server), vip, tuple(names), masqueraded
+    )
 
 
 def service_key(virtual_server: VirtualServer) -> ServiceKey:
@@ -134,19 +149,48 @@ def service_key(virtual_server: VirtualServer) -> ServiceKey:
     return ServiceKey(family, _PROTOCOL[virtual_server.protocol], address.packed, virtual_server.port, 0)
 
 
-def service(key: ServiceKey, virtual_servers: tuple[VirtualServer, ...]) -> Service:
-    """One service; virtual servers that share a firewall mark agree on its options."""
+def _service(key: ServiceKey, group: list[Part], serving: Mapping[VirtualKey, Serving]) -> Service:
+    """One service; virtual servers that share a firewall mark agree on its options.
+
+    A real server that two of them share serves if it does in both: the mark carries the packets of both.
+    """
     destinations: dict[DestinationKey, Destination] = {}
-    for virtual_server in virtual_servers:
+    out: set[DestinationKey] = set()
+    for part in group:
+        virtual_server, serves = part.virtual_server, serving.get(part.identity)
         options_of: dict[tuple[int, int, int], Destination] = {}
-        for real_server in virtual_server.real_servers:
-            if real_server.active:
-                destination_key = destination_of(virtual_server, real_server)
-                kind = (real_server.weight, real_server.upper_threshold, real_server.lower_threshold)
-                if kind not in options_of:
-                    options_of[kind] = _destination(virtual_server, real_server)
-                destinations.setdefault(destination_key, options_of[kind])
-    return Service(_options(key, virtual_servers[0]), destinations)
+        for index, real_server in enumerate(virtual_server.real_servers):
+            weight = real_server.weight if serves is None else serves.weights[index]
+            if not real_server.active:
+                continue
+            destination_key = destination_of(virtual_server, real_server)
+            if weight is None:
+                out.add(destination_key)
+                continue
+            kind = (weight, real_server.upper_threshold, real_server.lower_threshold)
+            if kind not in options_of:
+                options_of[kind] = _destination(virtual_server, real_server, weight)
+            held = destinations.setdefault(destination_key, options_of[kind])
+            if not weight and held.weight:
+                destinations[destination_key] = options_of[kind]
+        if serves is not None and serves.sorry:
+            sorry_key, sorry = _sorry_server(virtual_server)
+            destinations[sorry_key] = sorry
+            out.discard(sorry_key)
+    for destination_key in out:
+        destinations.pop(destination_key, None)
+    return Service(_options(key, group[0].virtual_server), destinations)
+
+
+def _sorry_server(virtual_server: VirtualServer) -> tuple[DestinationKey, Destination]:
+    """Weight 1, the forwarding method of the others, the virtual server's port (lvs.cf section 5.6)."""
+    address = virtual_server.sorry_server
+    assert address is not None, "no sorry server to serve"
+    port = 0 if virtual_server.fwmark else virtual_server.port
+    nobody = RealServer(
+        "sorry server", address, port, port, active=True, weight=1, upper_threshold=0, lower_threshold=0
+    )
+    return DestinationKey(address.packed, port), _destination(virtual_server, nobody, 1)
 
 
 def destination_of(virtual_server: VirtualServer, real_server: RealServer) -> DestinationKey:
@@ -162,12 +206,12 @@ def destination_of(virtual_server: VirtualServer, real_server: RealServer) -> De
     return DestinationKey(real_server.address.packed, port)
 
 
-def _destination(virtual_server: VirtualServer, real_server: RealServer) -> Destination:
+def _destination(virtual_server: VirtualServer, real_server: RealServer, weight: int) -> Destination:
     tunneled = virtual_server.forwarding is Forwarding.TUNNELING
     tunnel = virtual_server.tunnel if tunneled else Tunnel()
     return Destination(
         forwarding=_FORWARDING[virtual_server.forwarding],
-        weight=real_server.weight,
+        weight=weight,
         upper_threshold=real_server.upper_threshold,
         lower_threshold=real_server.lower_threshold,
         tunnel_type=_TUNNEL[tunnel.type],
@@ -215,14 +259,30 @@ def _vip(held: DeviceAddress) -> Vip:
 def sysctls(config: Config) -> dict[str, str]:
     """Kernel settings that the configuration needs, by sysctl(8) name; docs/kernel.md says why."""
     parts = _parts(config)
-    return _sysctls(config, parts, tuple(_vips(config, parts)))
+    return _sysctls(config, parts, tuple(_vips(config, parts)), {})
 
 
-def _sysctls(config: Config, parts: tuple[Part, ...], held: tuple[Vip, ...]) -> dict[str, str]:
+def _leave(kernel: Kernel, parts: tuple[Part, ...], serving: Mapping[VirtualKey, Serving]) -> bool:
+    """Whether persistent clients leave a real server of weight 0.
+
+    The kernel knows one answer for all services: they may stay while nobody but virtual servers
+    whose `drain` says so has a real server of weight 0.
+    """
+    idle = [
+        part.virtual_server.drain
+        for part in parts
+        if (serves := serving.get(part.identity)) is not None and 0 in serves.weights
+    ]
+    return kernel.expire_quiescent_template and not (idle and all(drain is Drain.STAY for drain in idle))
+
+
+def _sysctls(
+    config: Config, parts: tuple[Part, ...], held: tuple[Vip, ...], serving: Mapping[VirtualKey, Serving]
+) -> dict[str, str]:
     kernel = config.kernel
     names = {
         "net/ipv4/vs/expire_nodest_conn": str(int(kernel.expire_nodest_conn)),
-        "net/ipv4/vs/expire_quiescent_template": str(int(kernel.expire_quiescent_template)),
+        "net/ipv4/vs/expire_quiescent_template": str(int(_leave(kernel, parts, serving))),
         "net/ipv4/vs/conn_reuse_mode": str(kernel.conn_reuse_mode),
         "net/ipv4/vs/conntrack": str(int(kernel.conntrack)),
     }

@@ -1,42 +1,10 @@
-"""What is worth telling: one frozen value per journal MESSAGE_ID.
-
-Fields become journal fields in upper case (`real_server` is REAL_SERVER); `text()` is the
-message. The catalog in appliance/lvs.catalog explains each event to whoever reads
-`journalctl -x -u lvs`; a test holds both together. Logic returns events and never logs.
-"""
+"""Events of the daemon, its configuration and the kernel's table."""
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import ClassVar
 
-import msgspec
-
-
-class Priority(IntEnum):
-    """syslog(3) levels."""
-
-    CRIT = 2
-    ERR = 3
-    WARNING = 4
-    NOTICE = 5
-    INFO = 6
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 change`, `2 changes`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-class Event(msgspec.Struct, frozen=True):
-    """Base of all events."""
-
-    MESSAGE_ID: ClassVar[str] = ""
-    PRIORITY: ClassVar[Priority] = Priority.INFO
-
-    def text(self) -> str:
-        """One line for the journal."""
-        raise NotImplementedError
+from lvs.events.base import Event, Priority, counted
 
 
 class Started(Event, frozen=True):
@@ -384,6 +352,3 @@ class Fault(Event, frozen=True):
 
     def text(self) -> str:
         return f"internal error: {self.reason}; the kernel goes on serving what it has"
-
-
-ALL: tuple[type[Event], ...] = tuple(Event.__subclasses__())

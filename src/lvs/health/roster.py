@@ -1,0 +1,217 @@
+"""Whom to ask what: the checks of a virtual server's real servers, with what is held of each.
+
+A roster belongs to one virtual server and is carried over an edit: a real server that was down
+stays down until a check says otherwise, whatever else was edited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import msgspec
+
+from lvs.checks import (
+    Check,
+    Connect,
+    Exchange,
+    Icmp,
+    Load,
+    Neighbour,
+    Pace,
+    Program,
+    Reason,
+    Target,
+    Unchecked,
+)
+from lvs.health.verdict import Verdict, guess
+from lvs.model import Need, Protocol, RealServer, Start, VirtualKey, VirtualServer, key_of
+
+LOAD_EVERY_S = 20.0  # as nanny adjusted weights (lvs.cf section 4.6)
+_NO_REENTRY_S = 180  # what nanny took for reentry = 0 (lvs.cf section 4.1)
+
+# What the kernel had of each real server when the daemon started: in use, not, or no such service.
+Known = tuple[bool | None, ...]
+
+
+class Member(msgspec.Struct, frozen=True, gc=False):
+    """A real server as its checks see it."""
+
+    targets: tuple[Target, ...] = ()  # none: it is not checked
+    verdicts: tuple[Verdict, ...] = ()  # one for each target
+    load: Target | None = None
+    up_from: float | None = None  # when a check brought it up: where a slow start begins; None: full
+
+
+class Roster(msgspec.Struct, frozen=True):
+    """A virtual server with what is held of its real servers."""
+
+    key: VirtualKey
+    virtual_server: VirtualServer
+    members: tuple[Member, ...]  # one for each real server, in the configuration's order
+    quorum: bool = True  # enough of them serve
+
+
+def checks(virtual_server: VirtualServer) -> tuple[Check, ...]:
+    """The checks that a virtual server's options ask for; lvs.cf section 4.3, 4.5, 4.8."""
+    checking = virtual_server.checking
+    if checking.checks:
+        return checking.checks
+    if checking.send_program is not None:
+        return (Program(tuple(checking.send_program.split()), checking.expect),)
+    udp = virtual_server.protocol is Protocol.UDP
+    if udp and checking.expect is None:
+        return (Unchecked(),)  # nothing would answer: there is no connection to accept
+    if checking.send is None and checking.expect is None:
+        return (Connect(),)
+    send = None if checking.send is None else checking.send.encode()
+    expect = None if checking.expect is None else checking.expect.encode()
+    return (Exchange(send, expect, checking.use_regex, udp),)
+
+
+@lru_cache(maxsize=256)
+def _pace(
+    timeout_s: float,
+    reentry_s: float,
+    interval_s: float | None,
+    limit_s: float | None,
+    more: tuple[int | None, int, float | None],
+    *,
+    steps: int,
+) -> Pace:
+    rise, fall, down_interval_s = more
+    if rise is None:
+        rise = max(1, int((reentry_s or _NO_REENTRY_S) // timeout_s))
+    return Pace(
+        interval_s=interval_s or float(timeout_s),
+        step_s=limit_s or float(timeout_s),
+        limit_s=limit_s or float(timeout_s * steps),
+        rise=rise,
+        fall=fall,
+        down_interval_s=down_interval_s,
+    )
+
+
+def pace(virtual_server: VirtualServer, check: Check) -> Pace:
+    """How often and how patiently; nanny's mapping of timeout and reentry where nothing else is set.
+
+    nanny allowed `timeout` for connecting and as much for the answer (lvs.cf section 4.3).
+    """
+    c = virtual_server.checking
+    steps = 1 if isinstance(check, Connect | Program | Icmp | Neighbour) else 2
+    return _pace(
+        c.timeout_s, c.reentry_s, c.interval_s, c.limit_s, (c.rise, c.fall, c.down_interval_s), steps=steps
+    )
+
+
+def load_check(virtual_server: VirtualServer, rsh_command: str) -> Load | None:
+    """The load monitor, by Piranha's words (lvs.cf section 4.7)."""
+    match virtual_server.checking.load_monitor:
+        case None | "none" | "":
+            return None
+        case "rup" | "ruptime" as program:
+            return Load((program, "%h"))
+        case "uptime":
+            return Load((*rsh_command.split(), "%h", "uptime"))
+        case url if url.startswith("http://"):
+            return Load(url=url)
+        case program:
+            words = program.split()
+            return Load(tuple(words) if "%h" in words else (*words, "%h"))
+
+
+def enrolled(
+    virtual_server: VirtualServer,
+    before: Roster | None,
+    known: Callable[[VirtualServer], Known],
+    now: float,
+    *,
+    rsh_command: str = "rsh",
+    unchecked: bool = False,
+) -> Roster:
+    """The roster of an active virtual server, with what was held `before` an edit."""
+    asked = () if unchecked else tuple(c for c in checks(virtual_server) if not isinstance(c, Unchecked))
+    paces = tuple(pace(virtual_server, check) for check in asked)
+    load = None if unchecked else load_check(virtual_server, rsh_command)
+    sctp = virtual_server.protocol is Protocol.SCTP
+    held = {}
+    if before is not None:
+        servers = before.virtual_server.real_servers
+        held = {
+            (one.address, one.check_port): member
+            for one, member in zip(servers, before.members, strict=True)
+            if one.active
+        }
+    found: Known = (None,) * len(virtual_server.real_servers) if held else known(virtual_server)
+    start_up = virtual_server.checking.start is Start.UP
+    members = []
+    for one, in_use in zip(virtual_server.real_servers, found, strict=True):
+        if not one.active:
+            members.append(Member())
+            continue
+        targets = tuple(
+            [_target(one, check, rhythm, sctp=sctp) for check, rhythm in zip(asked, paces, strict=True)]
+        )
+        old = held.get((one.address, one.check_port))
+        if old is not None:
+            verdicts = _carried(old, targets, before, now)
+        elif in_use is not None:
+            text = "in use" if in_use else "not in use"
+            verdicts = (guess(now, Reason.ADOPTED, f"{text} when lvsd started", up=in_use),) * len(targets)
+        else:
+            verdicts = (guess(now, Reason.NOT_CHECKED_YET, "not checked yet", up=start_up),) * len(targets)
+        watched = None if load is None else Target(one.address, 0, load, _LOAD_PACE)
+        members.append(Member(targets, verdicts, watched, old.up_from if old else None))
+    quorum = before.quorum if before is not None else True
+    return Roster(key_of(virtual_server), virtual_server, tuple(members), quorum)
+
+
+_LOAD_PACE = Pace(LOAD_EVERY_S, LOAD_EVERY_S / 2, LOAD_EVERY_S / 2)
+
+
+def _target(real_server: RealServer, check: Check, rhythm: Pace, *, sctp: bool) -> Target:
+    if isinstance(check, Icmp | Neighbour):
+        return Target(real_server.address, 0, check, rhythm)
+    port = getattr(check, "port", None) or real_server.check_port
+    return Target(real_server.address, port, check, rhythm, sctp and isinstance(check, Connect))
+
+
+def _carried(
+    old: Member, targets: tuple[Target, ...], before: Roster | None, now: float
+) -> tuple[Verdict, ...]:
+    """Verdicts for these targets: those of the same check go on, a new check begins with what is held."""
+    if old.targets == targets:
+        return old.verdicts
+    same = {(t.port, t.check): verdict for t, verdict in zip(old.targets, old.verdicts, strict=True)}
+    need = before.virtual_server.checking.need if before is not None else Need.ALL
+    held = is_up(old, need)
+    reason = Reason.NOT_CHECKED_YET
+    word = "up" if held else "down"
+    fresh = guess(now, reason, f"{word} as before its checks were edited", up=held)
+    return tuple([same.get((t.port, t.check), fresh) for t in targets])
+
+
+def is_up(member: Member, need: Need) -> bool:
+    """Whether a real server is up by all, or any, of its checks; without one it is."""
+    verdicts = member.verdicts
+    if len(verdicts) == 1:
+        return verdicts[0].up
+    if need is Need.ALL or not verdicts:
+        return all([verdict.up for verdict in verdicts])  # noqa: C419  a list is faster
+    return any([verdict.up for verdict in verdicts])  # noqa: C419
+
+
+def decisive(member: Member, need: Need) -> Verdict | None:
+    """The verdict that makes it what it is: the first that is down, or if it is up the latest good one."""
+    up = is_up(member, need)
+    same = [verdict for verdict in member.verdicts if verdict.up == up]
+    if not same:
+        return None
+    if up:
+        return max(same, key=lambda verdict: verdict.since)
+    return same[0] if need is Need.ALL else max(same, key=lambda verdict: verdict.since)
+
+
+def pending(member: Member) -> bool:
+    """Whether some check has had no answer yet, and nothing is known of before."""
+    return any([v.fresh and v.reason is Reason.NOT_CHECKED_YET for v in member.verdicts])  # noqa: C419

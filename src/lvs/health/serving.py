@@ -1,0 +1,166 @@
+"""Who serves: a roster and the operators' orders -> weights for the kernel, with the rule for each.
+
+The rules stand in the order in which they count, in `_rule`. A sum of weights below the quorum
+puts the sorry server in, if there is one; without one those that are left go on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import msgspec
+
+from lvs.checks import Reason, Target
+from lvs.health import load
+from lvs.health.orders import Order, Verb, applying
+from lvs.health.roster import Roster, decisive, is_up, pending
+from lvs.model import Drain, Protocol, Serving, VirtualServer
+
+RAMP_STEP_S = 1.0  # a weight that grows is not changed more often
+
+
+class Effect(msgspec.Struct, frozen=True, gc=False):
+    """What is done with a real server, and by which rule."""
+
+    weight: int | None  # None: not in the kernel
+    reason: Reason
+    text: str
+    since: float | None = None  # monotonic seconds
+    next_at: float | None = None  # when time alone changes it
+
+
+class Ground(msgspec.Struct, frozen=True, gc=False):
+    """What counts beside the roster itself."""
+
+    orders: tuple[Order, ...]
+    loads: Mapping[Target, float]
+    now: float  # monotonic seconds
+
+
+def effect(roster: Roster, index: int, ground: Ground, served: int | None = None) -> Effect:
+    """What is done with one real server; `served` is the weight it has, for what changes by small steps."""
+    rule = _rule(roster, index, ground, served)
+    if roster.quorum or not rule.weight or roster.virtual_server.sorry_server is None:
+        return rule
+    weight = 0 if roster.virtual_server.quiesce_server else None
+    least = roster.virtual_server.quorum.least
+    return Effect(
+        weight, Reason.QUORUM_LOST, f"up, but a quorum of {least} is not met: the sorry server serves"
+    )
+
+
+def _rule(roster: Roster, index: int, ground: Ground, served: int | None) -> Effect:
+    virtual_server = roster.virtual_server
+    real_server, member = virtual_server.real_servers[index], roster.members[index]
+    if not real_server.active:
+        return Effect(None, Reason.INACTIVE, "inactive in the configuration")
+    if ground.orders:
+        order = applying(ground.orders, real_server.address, roster.key)
+        if order is not None:
+            return _ordered(order, virtual_server)
+    verdict = decisive(member, virtual_server.checking.need)
+    if not is_up(member, virtual_server.checking.need) and verdict is not None:
+        weight = 0 if virtual_server.quiesce_server and not pending(member) else None
+        return Effect(weight, verdict.reason, verdict.text, verdict.since)
+    if verdict is None:
+        reason, text, since = Reason.UNCHECKED, "no check: taken as up", None
+    else:
+        reason, text, since = verdict.reason, verdict.text, verdict.since
+    if real_server.weight == 0:
+        return Effect(0, Reason.WEIGHT_ZERO, "weight 0: gets no new connections", since)
+    return _weighed(roster, index, ground, served, Effect(None, reason, text, since))
+
+
+def _ordered(order: Order, virtual_server: VirtualServer) -> Effect:
+    if order.verb is Verb.DISABLE:
+        return Effect(None, Reason.DISABLED, f"disabled by {order.by}")
+    if order.drained and order.deadline is not None:
+        return Effect(None, Reason.DRAINED, f"drained, ordered by {order.by}")
+    leaves = virtual_server.protocol is Protocol.UDP and virtual_server.drain is Drain.LEAVE
+    weight = None if leaves else 0  # a flow of UDP would stay with weight 0 as long as it is steady
+    if order.drained:
+        return Effect(weight, Reason.DRAINED, f"drained, ordered by {order.by}")
+    return Effect(weight, Reason.DRAINING, f"draining, ordered by {order.by}", next_at=order.deadline)
+
+
+def _weighed(roster: Roster, index: int, ground: Ground, served: int | None, plain: Effect) -> Effect:
+    """What is up has its weight, by its load and by how long it is up."""
+    virtual_server = roster.virtual_server
+    real_server, member = virtual_server.real_servers[index], roster.members[index]
+    weight, reason, text, next_at = real_server.weight, plain.reason, plain.text, None
+    if member.load is not None and (value := ground.loads.get(member.load)) is not None:
+        weight = load.weight(real_server.weight, value)
+        if served and weight and abs(weight - served) < max(1, real_server.weight // 4):
+            weight = served  # as nanny: a small step is none (lvs.cf section 4.7)
+        if weight != real_server.weight:
+            reason = Reason.LOAD
+            text = f"weight {weight} of {real_server.weight} by its load"
+    if member.up_from is not None:
+        grown, next_at = ramp(virtual_server, weight, ground.now - member.up_from)
+        if grown < weight:
+            weight, reason, text = grown, Reason.SLOW_START, f"slow start: weight {grown} of {weight}"
+        next_at = None if next_at is None else member.up_from + next_at
+    return Effect(weight, reason, text, plain.since, next_at)
+
+
+def ramp(virtual_server: VirtualServer, weight: int, up_s: float) -> tuple[int, float | None]:
+    """The weight after so many seconds of being up, and after how many it is the next.
+
+    nanny's doubling begins with a 32nd and doubles at each adjustment, about every 20 s
+    (lvs.cf section 4.6); `slow_start` is a straight line.
+    """
+    if weight <= 1:
+        return weight, None
+    if virtual_server.weight_doubling:
+        timeout_s = virtual_server.checking.timeout_s
+        step_s = timeout_s if timeout_s > 20 else 20 // timeout_s * timeout_s
+        steps = int(up_s // step_s)
+        grown = min(weight, max(1, weight // 32) << min(steps, 16))
+        return grown, None if grown == weight else (steps + 1) * step_s
+    whole_s = virtual_server.slow_start_s
+    if up_s >= whole_s:
+        return weight, None
+    grown = max(1, math.floor(weight * up_s / whole_s))
+    return grown, max(up_s + RAMP_STEP_S, whole_s * (grown + 1) / weight)
+
+
+def quorum(roster: Roster, effects: tuple[int | None, ...]) -> bool:
+    """Whether enough of the real servers serve, with hysteresis; of those not checked yet none is missed.
+
+    Shape: `effects` are the weights by rule, before the quorum itself counts. What is up counts
+    with its configured weight, as in keepalived.
+    """
+    terms = roster.virtual_server.quorum
+    servers = roster.virtual_server.real_servers
+    present = sum(one.weight for one, weight in zip(servers, effects, strict=True) if weight)
+    if present >= terms.least + (0 if roster.quorum else terms.hysteresis):
+        return True
+    if roster.quorum and present >= terms.least - terms.hysteresis:
+        return True
+    return roster.quorum and any(map(pending, roster.members))
+
+
+def serving(roster: Roster, ground: Ground, before: Serving | None) -> tuple[Roster, Serving, float | None]:
+    """The roster with its quorum, who serves, and when time alone changes that.
+
+    The Serving is the identical object as `before` if it is equal.
+    """
+    servers = roster.virtual_server.real_servers
+    served = (
+        before.weights
+        if before is not None and len(before.weights) == len(servers)
+        else (None,) * len(servers)
+    )
+    rules = [_rule(roster, index, ground, served[index]) for index in range(len(servers))]
+    weights = tuple([rule.weight for rule in rules])
+    met = quorum(roster, weights)
+    if met is not roster.quorum:
+        roster = msgspec.structs.replace(roster, quorum=met)
+    sorry = not met and roster.virtual_server.sorry_server is not None
+    if sorry:
+        instead = 0 if roster.virtual_server.quiesce_server else None
+        weights = tuple([instead if weight else weight for weight in weights])
+    next_at = min((rule.next_at for rule in rules if rule.next_at is not None), default=None)
+    after = Serving(weights, sorry)
+    return roster, before if before == after and before is not None else after, next_at

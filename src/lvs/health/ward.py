@@ -1,0 +1,349 @@
+"""The state of all real servers, and what happens to it: answers, orders, edits, time.
+
+Pure, as `lvs.director`, whose part it is. Each function gives the next state and what follows:
+whom to ask from now on and whom no more, what to tell, which hooks to run. `serving` says who
+serves; the Serving of a virtual server for which nothing changed is the identical object.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+
+import msgspec
+
+from lvs import events
+from lvs.checks import Answer, Reason, Target
+from lvs.events import Event
+from lvs.health.orders import Order, due, given, taken_back
+from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up
+from lvs.health.serving import Ground, serving
+from lvs.health.verdict import fold
+from lvs.model import Address, Config, Need, RealServer, Serving, VirtualKey, VirtualServer, key_of
+
+# Who wants to know: virtual server, real server's index, check's index (-1: the load monitor).
+Asker = tuple[VirtualKey, int, int]
+
+
+class Hook(msgspec.Struct, frozen=True):
+    """A program to run because something happened."""
+
+    command: str
+    environment: dict[str, str]
+
+
+class Health(msgspec.Struct, frozen=True):
+    rosters: dict[VirtualKey, Roster] = {}
+    askers: dict[Target, tuple[Asker, ...]] = {}
+    serving: dict[VirtualKey, Serving] = {}
+    loads: dict[Target, float] = {}
+    orders: tuple[Order, ...] = ()
+    next_at: dict[VirtualKey, float] = {}  # when time alone changes who serves
+    unchecked: bool = False  # take every real server as up
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What follows from an input."""
+
+    follow: tuple[Target, ...] = ()
+    forget: tuple[Target, ...] = ()
+    told: tuple[Event, ...] = ()
+    hooks: tuple[Hook, ...] = ()
+    orders_changed: bool = False
+
+
+Turn = tuple[Health, Change]
+
+
+def nothing_known(virtual_server: VirtualServer) -> Known:
+    return (None,) * len(virtual_server.real_servers)
+
+
+def configured(
+    health: Health, config: Config, now: float, known: Callable[[VirtualServer], Known] = nothing_known
+) -> Turn:
+    """With another configuration; `known` tells what the kernel had when the daemon started."""
+    rosters: dict[VirtualKey, Roster] = {}
+    fresh: list[VirtualKey] = []
+    for virtual_server in config.virtual_servers:
+        if not virtual_server.active:
+            continue
+        key = key_of(virtual_server)
+        roster = health.rosters.get(key)
+        if roster is None or roster.virtual_server is not virtual_server:
+            rsh = config.unused.rsh_command or "rsh"
+            roster = enrolled(virtual_server, roster, known, now, rsh_command=rsh, unchecked=health.unchecked)
+            fresh.append(key)
+        rosters[key] = roster
+    gone = [key for key in health.rosters if key not in rosters]
+    askers, follow, forget = _askers(health, rosters, fresh, gone)
+    new = msgspec.structs.replace(
+        health,
+        rosters=rosters,
+        askers=askers,
+        serving={key: one for key, one in health.serving.items() if key in rosters},
+        next_at={key: at for key, at in health.next_at.items() if key in rosters},
+        loads={target: value for target, value in health.loads.items() if target in askers},
+    )
+    new, change = _served(new, fresh, now)
+    return new, msgspec.structs.replace(change, follow=follow, forget=forget)
+
+
+def _wanted(roster: Roster) -> Iterable[tuple[Target, Asker]]:
+    for index, member in enumerate(roster.members):
+        for number, target in enumerate(member.targets):
+            yield target, (roster.key, index, number)
+        if member.load is not None:
+            yield member.load, (roster.key, index, -1)
+
+
+def _askers(
+    health: Health, rosters: dict[VirtualKey, Roster], fresh: list[VirtualKey], gone: list[VirtualKey]
+) -> tuple[dict[Target, tuple[Asker, ...]], tuple[Target, ...], tuple[Target, ...]]:
+    """Who asks for which target now, the new targets, and those nobody asks for any more."""
+    if not fresh and not gone:
+        return health.askers, (), ()
+    askers = dict(health.askers)
+    lost: dict[Target, None] = {}
+    for key in (*gone, *fresh):
+        if (before := health.rosters.get(key)) is not None:
+            for target, _ in _wanted(before):
+                askers[target] = tuple([asker for asker in askers[target] if asker[0] != key])
+                lost[target] = None
+    follow: list[Target] = []
+    for key in fresh:
+        for target, asker in _wanted(rosters[key]):
+            others = askers.get(target)
+            if others is None:
+                follow.append(target)
+            askers[target] = (*others, asker) if others else (asker,)
+    forget = [target for target in lost if not askers[target]]
+    for target in forget:
+        del askers[target]
+    return askers, tuple(follow), tuple(forget)
+
+
+def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: float) -> Turn:
+    """With answers of checks and load monitors."""
+    members: dict[VirtualKey, dict[int, Member]] = {}
+    loads: dict[Target, float] = {}
+    touched: dict[VirtualKey, None] = {}
+    for target, answer in answers:
+        for key, index, number in health.askers.get(target, ()):
+            if number < 0:
+                if answer.ok and answer.value is not None and health.loads.get(target) != answer.value:
+                    loads[target] = answer.value
+                    touched[key] = None
+                continue
+            changed = members.setdefault(key, {})
+            member = changed.get(index) or health.rosters[key].members[index]
+            before = member.verdicts[number]
+            after = fold(before, answer, target.pace, now)
+            if after is not before:
+                verdicts = (*member.verdicts[:number], after, *member.verdicts[number + 1 :])
+                changed[index] = msgspec.structs.replace(member, verdicts=verdicts)
+    rosters = dict(health.rosters)
+    told: list[Event] = []
+    hooks: list[Hook] = []
+    for key, changed in members.items():
+        if not changed:
+            continue
+        roster = rosters[key]
+        rows = list(roster.members)
+        for index, member in changed.items():
+            rows[index], moved, hook = _moved(roster, index, member, now)
+            told += moved
+            hooks += hook
+            touched[key] = None
+        rosters[key] = msgspec.structs.replace(roster, members=tuple(rows))
+    if not touched:
+        return health, Change()
+    new = msgspec.structs.replace(
+        health, rosters=rosters, loads={**health.loads, **loads} if loads else health.loads
+    )
+    new, change = _served(new, touched, now)
+    return new, msgspec.structs.replace(change, told=(*told, *change.told), hooks=(*hooks, *change.hooks))
+
+
+def _moved(
+    roster: Roster, index: int, member: Member, now: float
+) -> tuple[Member, tuple[Event, ...], tuple[Hook, ...]]:
+    """A real server with new verdicts: whether it came up or went down, and who is to hear of it."""
+    virtual_server = roster.virtual_server
+    need = virtual_server.checking.need
+    old = roster.members[index]
+    up, verdict = is_up(member, need), decisive(member, need)
+    if verdict is None or verdict.fresh or (up == is_up(old, need) and (up or not _guessed(old, need))):
+        return member, (), ()
+    grows = virtual_server.weight_doubling or virtual_server.slow_start_s > 0
+    member = msgspec.structs.replace(member, up_from=now if up and grows else None)
+    real_server = virtual_server.real_servers[index]
+    kind = events.RealServerUp if up else events.RealServerDown
+    told = kind(
+        virtual_server.name,
+        real_server.name,
+        address_of(real_server),
+        str(verdict.reason),
+        verdict.text,
+    )
+    return member, (told,), _notify(virtual_server, real_server, "up" if up else "down", verdict.text)
+
+
+def _guessed(member: Member, need: Need) -> bool:
+    """Whether it was taken as down without having been asked, or found so in the kernel."""
+    verdict = decisive(member, need)
+    return verdict is not None and verdict.fresh and verdict.reason is not Reason.ADOPTED
+
+
+def address_of(real_server: RealServer) -> str:
+    """As `text.destination_name`: ADDRESS:PORT, with the port that is checked."""
+    address = real_server.address
+    return (
+        f"[{address}]:{real_server.check_port}"
+        if address.version == 6
+        else f"{address}:{real_server.check_port}"
+    )
+
+
+def _notify(virtual_server: VirtualServer, real_server: RealServer, state: str, why: str) -> tuple[Hook, ...]:
+    if virtual_server.notify_cmd is None:
+        return ()
+    environment = {
+        "LVS_EVENT": state,
+        "LVS_VIRTUAL_SERVER": virtual_server.name,
+        "LVS_REAL_SERVER": real_server.name,
+        "LVS_ADDRESS": str(real_server.address),
+        "LVS_PORT": str(real_server.check_port),
+        "LVS_REASON": why,
+    }
+    return (Hook(virtual_server.notify_cmd, environment),)
+
+
+def _served(health: Health, keys: Iterable[VirtualKey], now: float) -> Turn:
+    """Who serves in these virtual servers now; a quorum lost or met is told, but not the first."""
+    rosters, served, next_at = dict(health.rosters), dict(health.serving), dict(health.next_at)
+    told: list[Event] = []
+    hooks: list[Hook] = []
+    ground = Ground(health.orders, health.loads, now)
+    for key in keys:
+        roster = rosters.get(key)
+        if roster is None:
+            continue
+        before = served.get(key)
+        after, served[key], at = serving(roster, ground, before)
+        if at is None:
+            next_at.pop(key, None)
+        else:
+            next_at[key] = at
+        if after is not roster:
+            rosters[key] = after
+        if after is not roster and before is not None:
+            virtual_server = after.virtual_server
+            sorry = "" if virtual_server.sorry_server is None else str(virtual_server.sorry_server)
+            kind = events.QuorumMet if after.quorum else events.QuorumLost
+            told.append(kind(virtual_server.name, virtual_server.quorum.least, sorry))
+            command = virtual_server.quorum.up_cmd if after.quorum else virtual_server.quorum.down_cmd
+            if command is not None:
+                word = "quorum_up" if after.quorum else "quorum_down"
+                hooks.append(Hook(command, {"LVS_EVENT": word, "LVS_VIRTUAL_SERVER": virtual_server.name}))
+    new = msgspec.structs.replace(health, rosters=rosters, serving=served, next_at=next_at)
+    return new, Change(told=tuple(told), hooks=tuple(hooks))
+
+
+def deadline(health: Health) -> float | None:
+    """When `passed` is due, in monotonic seconds."""
+    times = [*health.next_at.values(), *(at for order in health.orders if (at := due(order)) is not None)]
+    return min(times, default=None)
+
+
+def passed(health: Health, now: float) -> Turn:
+    """Time has passed: weights that grow, orders that expire or reach their deadline."""
+    keys = [key for key, at in health.next_at.items() if at <= now]
+    kept: list[Order] = []
+    told: list[Event] = []
+    for order in health.orders:
+        if order.until is not None and order.until <= now:
+            told.append(events.MaintenanceEnded(_who(health, order), str(order.address), "expired", order.by))
+        elif order.deadline is not None and order.deadline <= now and not order.drained:
+            kept.append(msgspec.structs.replace(order, drained=True))
+            told.append(events.DrainFinished(_who(health, order), str(order.address), "its deadline came"))
+        else:
+            kept.append(order)
+    if not told:
+        return _served(health, keys, now) if keys else (health, Change())
+    new, change = _served(msgspec.structs.replace(health, orders=tuple(kept)), health.rosters, now)
+    return new, msgspec.structs.replace(change, told=(*told, *change.told), orders_changed=True)
+
+
+def ordered(health: Health, order: Order, now: float) -> Turn:
+    """With an operator's order."""
+    new = msgspec.structs.replace(health, orders=given(health.orders, order))
+    new, change = _served(new, _where(health, order.address, order.virtual), now)
+    told = events.MaintenanceOrdered(_who(health, order), str(order.address), str(order.verb), order.by)
+    return new, msgspec.structs.replace(change, told=(told, *change.told), orders_changed=True)
+
+
+def enabled(health: Health, address: Address, virtual: VirtualKey | None, by: str, now: float) -> Turn:
+    """Without the orders for a real server."""
+    left = taken_back(health.orders, address, virtual)
+    if left == health.orders:
+        return health, Change()
+    gone = [order for order in health.orders if order not in left]
+    new, change = _served(msgspec.structs.replace(health, orders=left), _where(health, address, None), now)
+    told = [events.MaintenanceEnded(_who(health, order), str(address), "enabled", by) for order in gone]
+    return new, msgspec.structs.replace(change, told=(*told, *change.told), orders_changed=True)
+
+
+def emptied(health: Health, orders: Iterable[Order], now: float) -> Turn:
+    """These drains have no session left."""
+    done = [order for order in orders if order in health.orders and not order.drained]
+    if not done:
+        return health, Change()
+    marked = tuple(
+        [msgspec.structs.replace(order, drained=True) if order in done else order for order in health.orders]
+    )
+    new, change = _served(msgspec.structs.replace(health, orders=marked), health.rosters, now)
+    told = [
+        events.DrainFinished(_who(health, order), str(order.address), "no session is left") for order in done
+    ]
+    return new, msgspec.structs.replace(change, told=(*told, *change.told), orders_changed=True)
+
+
+def _where(health: Health, address: Address, virtual: VirtualKey | None) -> list[VirtualKey]:
+    return [
+        key
+        for key, roster in health.rosters.items()
+        if virtual in (None, key)
+        and any(one.address == address for one in roster.virtual_server.real_servers)
+    ]
+
+
+def _who(health: Health, order: Order) -> str:
+    """`real1`, or `real1 of web`; the address if the configuration no longer has it."""
+    for key in _where(health, order.address, order.virtual):
+        virtual_server = health.rosters[key].virtual_server
+        name = next(one.name for one in virtual_server.real_servers if one.address == order.address)
+        return f"{name} of {virtual_server.name}" if order.virtual else name
+    return str(order.address)
+
+
+def servers_called(
+    health: Health, word: str, virtual: str | None
+) -> Mapping[Address, tuple[VirtualKey, ...]]:
+    """Real servers by name or address, and where they are: in all virtual servers, or in those of a name."""
+    found: dict[Address, tuple[VirtualKey, ...]] = {}
+    for key, roster in health.rosters.items():
+        if virtual not in (None, roster.virtual_server.name):
+            continue
+        for one in roster.virtual_server.real_servers:
+            if word in (one.name, str(one.address)) and key not in found.get(one.address, ()):
+                found[one.address] = (*found.get(one.address, ()), key)
+    return found
+
+
+def unsure(health: Health) -> int:
+    """How many real servers wait for their first answer."""
+    return sum(
+        any([verdict.fresh for verdict in member.verdicts])  # noqa: C419
+        for roster in health.rosters.values()
+        for member in roster.members
+    )

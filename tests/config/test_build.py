@@ -369,7 +369,7 @@ def test_nat_router() -> None:
     router = good(text + virtual(V4)).nat_router
     assert router is not None
     assert (router.device, router.label, router.prefix) == ("eth1", "eth1:1", None)
-    message = "nat_router: no virtual server has nat forwarding, so it is not held"
+    message = "nat_router: no active virtual server has nat forwarding, so it is not held"
     warned('network = "direct"\n' + text + virtual(V4), message)
     good('network = "direct"\n' + text + virtual(V4, forwarding='"nat"'))
     assert told('nat_router = "10.1.0.254"\n' + virtual(V4)) == [

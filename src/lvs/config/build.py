@@ -14,7 +14,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
-from lvs.config.across import Facts, twice
+from lvs.config.across import Facts, number, twice
 from lvs.config.located import Note, Place, Severity
 from lvs.config.options import BY_SCOPE, Scope
 from lvs.model import (
@@ -70,11 +70,6 @@ class Judge:
 
     def warn(self, option: str, message: str, server: int = -1) -> None:
         self.notes.append(Note(Place(option, self.index, server), message, Severity.WARNING))
-
-
-def _number(address: Address) -> int:
-    """Return `address` as a number that no address of the other family shares."""
-    return int(address) if type(address) is IPv4Address else int(address) + (1 << 128)
 
 
 def _family(address: Address) -> str:
@@ -136,7 +131,7 @@ def virtual_server(
         if forwarding is not Forwarding.TUNNELING and judge.sound("forwarding"):
             _across_families(judge, "sorry_server", sorry, vip)
 
-    masquerading = forwarding is Forwarding.MASQUERADING
+    masquerading = active and forwarding is Forwarding.MASQUERADING
     if block.bad or (len(notes) > before and any(note.severity is Severity.ERROR for note in notes[before:])):
         return None, Facts(block.name, masquerading)
     if any([entry.bad for entry in block.servers]):  # noqa: C419  a list is faster
@@ -171,15 +166,16 @@ def virtual_server(
     )
     if not active or vip is None:
         return built, Facts(block.name, masquerading)
-    number = _number(vip)
+    whole = number(vip)
     return built, Facts(
         block.name,
         masquerading,
-        0 if fwmark else number << 20 | _PROTOCOLS[protocol] << 16 | port,
-        None if held is None else (number, held.device, held.label, held.prefix),
+        fwmark << 152 | whole << 20 | _PROTOCOLS[protocol] << 16 | port,
+        None if held is None else (whole, held.device, held.label, held.prefix),
         fwmark,
         (_family(vip), scheduler, flags, persistence, forwarding, tunnel) if fwmark else (),
         mixed,
+        built if fwmark else None,
     )
 
 
@@ -363,7 +359,7 @@ def config(
     if nat_router is None and get("nat_nmask") is not None and judge.sound("nat_router"):
         judge.warn("nat_nmask", "ignored without nat_router")
     if nat_router is not None and not any([fact.masquerading for fact in facts]):  # noqa: C419
-        judge.warn("nat_router", "no virtual server has nat forwarding, so it is not held")
+        judge.warn("nat_router", "no active virtual server has nat forwarding, so it is not held")
     return Config(
         get("serial_no"),
         _pair(judge, values, given),

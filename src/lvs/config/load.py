@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from lvs.config import build
-from lvs.config.across import Facts, across
+from lvs.config.across import Facts, across, addresses
 from lvs.config.located import GIVEN_BEFORE, BadSyntaxError, Note, Place, Problem, Severity
 from lvs.config.options import GLOBAL
 from lvs.model import Config, Format, Forwarding, VirtualServer
@@ -102,6 +102,7 @@ def _load(text: bytes | str, file: str, file_format: Format, previous: Loaded | 
     facts = [fact for stretch in stretches for fact in stretch.facts]
     across(facts, syncdaemon=settings.get("syncdaemon", False), notes=notes)
     config = build.config(settings, bad, file_format, virtual_servers, facts=facts, notes=notes)
+    addresses(config, facts, notes)
     if notes or again:
         finder = _Finder(stretches, cutter.reader)
         notes = [note if note.line else finder.located(note) for note in notes]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from lvs.errors import SystemFault
 from lvs.io import files
-from lvs.io.files import Watch, chain, read, signature
+from lvs.io.files import Text, Watch, chain, read, signature
 
 PATIENCE_S = 5.0  # for the watching thread, on a busy machine; it takes milliseconds
 
@@ -125,6 +126,37 @@ def test_signatures(tmp_path: Path) -> None:
     other.write_text("one")
     other.replace(path)
     assert signature(path) != first
+
+
+def ticking(monkeypatch: pytest.MonkeyPatch, moment_ns: int) -> None:
+    """Let every write be of one moment, as within a tick of the clock by which files have their times."""
+
+    def outside(status: os.stat_result) -> tuple[int, ...]:
+        return (status.st_dev, status.st_ino, status.st_size, moment_ns, moment_ns)
+
+    monkeypatch.setattr(files, "_signature", outside)
+
+
+def test_two_writes_within_a_tick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticking(monkeypatch, 1)
+    path = tmp_path / "lvs.toml"
+    path.write_text("weight = 1")
+    first = read(path).signature
+    assert first == signature(path)
+    path.write_text("weight = 2")
+    assert signature(path) != first
+    assert signature(path) == read(path).signature
+
+
+def test_what_cannot_be_read_has_a_signature(tmp_path: Path) -> None:
+    """So that it is not tried again before it is another."""
+    path = tmp_path / "lvs.toml"
+    path.mkdir()
+    first = signature(path)
+    assert first == signature(path) != ()
+    path.rmdir()
+    path.write_text("new")
+    assert signature(path) not in (first, ())
 
 
 # chain
@@ -337,6 +369,44 @@ def test_stale_waits_for_the_file_to_stand_still(tmp_path: Path) -> None:
         path.unlink()
         assert not found.watch.stale(known)
         assert not found.watch.stale(known)  # a file that is gone is nothing to load
+
+
+def test_stale_within_a_tick(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where inotify is blind: as long as the times are too young to be trusted, content counts."""
+    ticking(monkeypatch, time.time_ns())
+    path = tmp_path / "lvs.toml"
+    path.write_text("weight = 1")
+    known = read(path).signature
+    with watched(path) as found:
+        for _ in range(3):
+            assert not found.watch.stale(known)
+        path.write_text("weight = 2")
+        assert found.watch.stale(known)
+        assert not found.watch.stale(read(path).signature)
+
+
+def test_stale_reads_no_more_once_the_times_can_be_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lvs.toml"
+    path.write_text("weight = 1")
+    known = read(path).signature
+    reads: list[Path] = []
+
+    def counted(path: Path) -> Text:
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(files, "read", counted)
+    monkeypatch.setattr(files, "TICK_NS", 1 << 60)
+    with watched(path) as found:
+        for _ in range(3):
+            assert not found.watch.stale(known)
+        assert len(reads) == 3
+        monkeypatch.setattr(files, "TICK_NS", -(1 << 60))
+        for _ in range(3):
+            assert not found.watch.stale(known)
+        assert len(reads) == 4
 
 
 def test_a_directory_replaced_as_a_whole(tmp_path: Path) -> None:

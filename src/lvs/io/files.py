@@ -5,13 +5,19 @@ on its path. watchdog tells of closed, moved and created names in the directorie
 link on the way; a name that is none of ours is ignored. A file that is open for writing is
 not read: half of one may be valid. Where inotify does not reach (network file systems, a
 directory replaced as a whole), `Watch.stale` compares on the daemon's own clock.
+
+Times of files go by a clock that ticks every few milliseconds, on some file systems every two
+seconds: two writes of one length within a tick cannot be told apart by them (git calls such an
+entry "racy"). So a signature goes by the content, too.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Callable
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,13 +29,14 @@ if TYPE_CHECKING:
     from watchdog.events import FileSystemEventHandler
 
 LONGEST = 64 << 20  # bytes; 40,000 real servers take 5 MB
+TICK_NS = 2_000_000_000  # FAT's, the coarsest
 
 
 class Text(msgspec.Struct, frozen=True):
     """A file's content, and what tells whether it is still the same."""
 
     content: bytes
-    signature: tuple[int, ...]
+    signature: tuple[int, ...]  # device, inode, size, mtime, ctime, digest
 
 
 def read(path: Path) -> Text:
@@ -41,7 +48,8 @@ def read(path: Path) -> Text:
                 raise SystemFault("not a regular file")
             if status.st_size > LONGEST:
                 raise SystemFault(f"larger than {LONGEST >> 20} MiB")
-            return Text(file.read(LONGEST), _signature(status))
+            content = file.read(LONGEST)
+            return Text(content, (*_signature(status), _digest(content)))
     except OSError as fault:
         raise SystemFault(str(fault.strerror).lower()) from fault
 
@@ -55,12 +63,30 @@ def _signature(status: os.stat_result) -> tuple[int, ...]:
     return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
 
 
+def _digest(content: bytes) -> int:
+    return int.from_bytes(blake2b(content, digest_size=8).digest())
+
+
 def signature(path: Path) -> tuple[int, ...]:
-    """What `Text.signature` would be now; empty if there is no file."""
+    """What `Text.signature` would be now; shorter if the file cannot be read, empty if there is none."""
+    try:
+        return read(path).signature
+    except SystemFault:
+        return _outside(path)
+
+
+def _outside(path: Path) -> tuple[int, ...]:
+    """What can be told of a file without reading it; empty if there is none."""
     try:
         return _signature(path.stat())
     except OSError:
         return ()
+
+
+def _settled(outside: tuple[int, ...]) -> bool:
+    """Whether a change from now on would be seen in the times of a file."""
+    now = time.time_ns()
+    return all(moment + TICK_NS < now for moment in outside[3:5])
 
 
 def chain(path: Path) -> tuple[Path, ...]:
@@ -103,6 +129,7 @@ class Watch:
         self._names: frozenset[str] = frozenset()
         self._directories: tuple[tuple[str, int], ...] = ()
         self._suspect: tuple[int, ...] = ()
+        self._trusted: tuple[int, ...] = ()  # compared by content when its times had settled
         self.fault = ""  # why the kernel gives no notice
         # Full events: else a move from a directory that is not watched looks like a creation.
         self._observer = InotifyObserver(generate_full_events=True)
@@ -148,10 +175,18 @@ class Watch:
     def stale(self, known: tuple[int, ...]) -> bool:
         """Whether the file differs from what is known, and has stood still since the last call."""
         self.follow()
-        now = signature(self._path)
-        settled = now == self._suspect
+        now = _outside(self._path)
+        still = now == self._suspect
         self._suspect = now
-        return bool(now) and now != known and settled
+        if now != known[:5]:
+            return bool(now) and still
+        if not now or known == self._trusted:
+            return False
+        if signature(self._path) != known:
+            return still
+        if _settled(now):
+            self._trusted = known
+        return False
 
     def _event(self, kind: str, source: str, target: str) -> None:
         if kind == "created":

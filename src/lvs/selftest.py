@@ -71,22 +71,30 @@ def _modules() -> str:
         toml,
         values,
     )
+    from lvs.health import load as dynamic_weight
     from lvs.io import (
         announce,
         child,
         control,
         converge,
         files,
+        hooks,
         journal,
         ledger,
         links,
         modules,
         netlink,
+        processes,
+        programs,
         rtnetlink,
+        runnable,
+        secrets,
         sysctls,
         systemd,
     )
     from lvs.kernel import desired, diff, frames, refusal, state, text, wire
+    from lvs.probes import load as load_monitor
+    from lvs.probes import program
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 

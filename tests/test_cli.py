@@ -108,11 +108,67 @@ class Standard:
         """All of it is there already."""
 
 
-def test_standard_input(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its language is lvs.cf's: `-` has no name to tell it by."""
-    monkeypatch.setattr(sys, "stdin", Standard(b"serial_no = 3\nprimary = 10.0.0.1\nservice = lvs\n"))
-    assert cli.main(["check", "-"]) == Exit.OK
-    assert capsys.readouterr().out == "-: valid, serial 3, 0 virtual servers, 0 real servers\n"
+# Valid in both languages, with other defaults.
+BOTH = b'serial_no = 3\nnetwork = "direct"\n'
+
+
+@pytest.mark.parametrize("language", ["cf", "toml"])
+def test_standard_input(
+    language: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Standard(BOTH))
+    assert cli.main(["check", "--format", language, "-"]) == Exit.OK
+    said = capsys.readouterr()
+    assert said.out == f"stdin.{language}: valid, serial 3, 0 virtual servers, 0 real servers\n"
+    assert said.err == ""
+
+
+@pytest.mark.parametrize("language", ["cf", "toml"])
+def test_standard_input_is_read_in_the_language_that_is_given(
+    language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A text that is valid in both means what its language says."""
+    from lvs.config.load import load
+
+    out = Standard()
+    monkeypatch.setattr(sys, "stdin", Standard(BOTH))
+    monkeypatch.setattr(sys, "stdout", out)
+    assert cli.main(["convert", "--to", "toml", "-", "--format", language]) == Exit.OK
+    meant = load(BOTH, f"lvs.{language}").config
+    assert meant is not None
+    assert load(out.buffer.getvalue(), "lvs.toml").config == meant
+    assert meant.pair.deadtime_s == {"cf": 5, "toml": 0.8}[language]
+
+
+@pytest.mark.parametrize("command", [["check"], ["plan"], ["convert", "--to", "cf"]])
+def test_standard_input_in_no_language(
+    command: list[str], valid: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is never guessed; nor is what a file's name says overruled."""
+    monkeypatch.setattr(sys, "stdin", Standard(BOTH))
+    assert cli.main([*command, "-"]) == Exit.PROBLEMS
+    assert capsys.readouterr().err == (
+        "lvsd: standard input has no name to tell its language: say --format toml or --format cf\n"
+    )
+    assert cli.main([*command, str(valid), "--format", "cf"]) == Exit.PROBLEMS
+    said = "lvsd: --format is for standard input (-); the language of a file is told by its name\n"
+    assert capsys.readouterr().err == said
+
+
+def test_plan_of_standard_input(
+    daemon: Callable[[Reply], Asked], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The name that goes with it tells the daemon its language."""
+    asked = daemon(Reply())
+    for language in ("toml", "cf"):
+        monkeypatch.setattr(sys, "stdin", Standard(BOTH))
+        assert cli.main(["plan", "--format", language, "-"]) == Exit.OK
+    assert [request for _, request in asked.requests] == [
+        PlanRequest("stdin.toml", BOTH),
+        PlanRequest("stdin.cf", BOTH),
+    ]
+    assert cli.main(["plan", "--format", "cf"]) == Exit.PROBLEMS
+    assert "--format is for standard input" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("language", ["cf", "toml"])

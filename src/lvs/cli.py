@@ -69,7 +69,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", type=Path, help="lvs.toml or lvs.cf")
+    parser.add_argument("file", metavar="FILE", type=Path, help="lvs.toml or lvs.cf; - is standard input")
+    _format(parser)
+
+
+def _format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=[str(choice) for choice in Format],
+        help="language of standard input, needed with -; that of a file is told by its name",
+    )
 
 
 def _socket(parser: argparse.ArgumentParser) -> None:
@@ -133,7 +142,8 @@ def _check(arguments: argparse.Namespace) -> int:
     from lvs.events import counted
     from lvs.io import files
 
-    loaded = load(_content(arguments.file, files.read), str(arguments.file))
+    content, name = _text(arguments, files.read)
+    loaded = load(content, name)
     for problem in loaded.problems:
         print(problem, file=sys.stderr)
     if loaded.config is None:
@@ -141,21 +151,34 @@ def _check(arguments: argparse.Namespace) -> int:
     virtual_servers = loaded.config.virtual_servers
     real_servers = sum(len(virtual_server.real_servers) for virtual_server in virtual_servers)
     print(
-        f"{arguments.file}: valid, serial {loaded.config.serial_no}, "
+        f"{name}: valid, serial {loaded.config.serial_no}, "
         f"{counted(len(virtual_servers), 'virtual server')}, {counted(real_servers, 'real server')}"
     )
     return Exit.OK
 
 
-def _content(path: Path, read: Callable[[Path], object]) -> bytes:
-    """A file's bytes; `-` is standard input."""
+def _text(arguments: argparse.Namespace, read: Callable[[Path], object]) -> tuple[bytes, str]:
+    """The bytes of FILE, and a name that tells their language: `stdin.toml` or `stdin.cf` for `-`."""
+    path, language = arguments.file, arguments.format
     if str(path) == "-":
-        return sys.stdin.buffer.read()
+        if language is None:
+            raise UsageError(
+                "standard input has no name to tell its language: say --format toml or --format cf"
+            )
+        if sys.stdin is None:
+            raise UsageError("standard input is closed")
+        return sys.stdin.buffer.read(), f"stdin.{language}"
+    _refuse_format(arguments)
     try:
         content: bytes = read(path).content  # type: ignore[attr-defined]
     except SystemFault as fault:
         raise SystemFault(f"cannot read {path}: {fault}") from fault
-    return content
+    return content, str(path)
+
+
+def _refuse_format(arguments: argparse.Namespace) -> None:
+    if arguments.format is not None:
+        raise UsageError("--format is for standard input (-); the language of a file is told by its name")
 
 
 def _convert(arguments: argparse.Namespace) -> int:
@@ -163,7 +186,7 @@ def _convert(arguments: argparse.Namespace) -> int:
     from lvs.config.render import to_cf, to_toml
     from lvs.io import files
 
-    loaded = load(_content(arguments.file, files.read), str(arguments.file))
+    loaded = load(*_text(arguments, files.read))
     for problem in loaded.problems:
         print(problem, file=sys.stderr)
     if loaded.config is None:
@@ -183,15 +206,21 @@ def _plan(arguments: argparse.Namespace) -> int:
     from lvs.protocol import PlanRequest
 
     if arguments.file is None:
+        _refuse_format(arguments)
         return _ask(arguments, PlanRequest())
-    content = _content(arguments.file, files.read)
-    return _ask(arguments, PlanRequest(str(arguments.file), content))
+    content, name = _text(arguments, files.read)
+    return _ask(arguments, PlanRequest(name, content))
 
 
 def _plan_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "file", metavar="FILE", type=Path, nargs="?", help="lvs.toml or lvs.cf (default: the daemon's own)"
+        "file",
+        metavar="FILE",
+        type=Path,
+        nargs="?",
+        help="lvs.toml or lvs.cf; - is standard input (default: the daemon's own)",
     )
+    _format(parser)
     _socket(parser)
 
 

@@ -40,6 +40,13 @@ def _choices(actions: list[argparse.Action]) -> dict[str, list[str]]:
     }
 
 
+def _with_files(actions: list[argparse.Action]) -> tuple[list[str], bool]:
+    """Options whose value is a file or directory, and whether an argument is one."""
+    free = [action for action in actions if not action.choices and action.nargs != 0]
+    options = [option for action in free for option in action.option_strings]
+    return options, any(not action.option_strings for action in free)
+
+
 def _bash(commands: dict[str, tuple[str, list[argparse.Action]]]) -> str:
     lines = [
         "_lvsd() {",
@@ -69,36 +76,53 @@ def _bash(commands: dict[str, tuple[str, list[argparse.Action]]]) -> str:
 
 def _zsh(commands: dict[str, tuple[str, list[argparse.Action]]]) -> str:
     lines = ["#compdef lvsd", "_lvsd() {", "    if (( CURRENT == 2 )); then", "        local -a commands=("]
-    lines += [
-        f"            '{name}:{help_text.replace(chr(39), '')}'" for name, (help_text, _) in commands.items()
-    ]
+    for name, (said, _) in commands.items():
+        described = said.replace(":", "\\:").replace("'", "'\\''")
+        lines.append(f"            '{name}:{described}'")
     lines += [
         "        )",
         "        _describe command commands",
+        "        compadd -- --help --version",
         "        return",
         "    fi",
-        "    case $words[2] in",
+        '    case "$words[2] $words[CURRENT-1]" in',
     ]
     for name, (_, actions) in commands.items():
-        lines.append(f"        {name}) compadd -- {' '.join(_words(actions))}; _files ;;")
-    lines += ["    esac", "}", "compdef _lvsd lvsd"]
+        for option, choices in _choices(actions).items():
+            lines.append(f"        '{name} {option}') compadd -- {' '.join(choices)}; return ;;")
+        for option in _with_files(actions)[0]:
+            lines.append(f"        '{name} {option}') _files; return ;;")
+    lines += ["    esac", "    case $words[2] in"]
+    for name, (_, actions) in commands.items():
+        files = "; _files" if _with_files(actions)[1] else ""
+        lines.append(f"        {name}) compadd -- {' '.join(_words(actions))}{files} ;;")
+    # The first completion loads a file of $fpath, and asks what is in it at once.
+    lines += [
+        "    esac",
+        "}",
+        'if [[ $funcstack[1] == _lvsd ]]; then _lvsd "$@"; else compdef _lvsd lvsd; fi',
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _fish(commands: dict[str, tuple[str, list[argparse.Action]]]) -> str:
-    lines = []
+    first = "complete -c lvsd -n __fish_use_subcommand -f"
+    lines = [f"{first} -l help", f"{first} -l version"]
     for name, (help_text, actions) in commands.items():
-        said = help_text.replace("'", "")
-        lines.append(f"complete -c lvsd -n __fish_use_subcommand -f -a {name} -d '{said}'")
+        said = help_text.replace("'", "\\'")
+        lines.append(f"{first} -a {name} -d '{said}'")
+        here = f"complete -c lvsd -n '__fish_seen_subcommand_from {name}'"
+        valued, takes_file = _with_files(actions)
+        if not takes_file:
+            lines.append(f"{here} -f")
         for action in actions:
             for option in action.option_strings:
                 flag = f"-l {option[2:]}" if option.startswith("--") else f"-s {option[1:]}"
                 values = f" -x -a '{' '.join(map(str, action.choices))}'" if action.choices else ""
-                lines.append(f"complete -c lvsd -n '__fish_seen_subcommand_from {name}' {flag}{values}")
+                files = " -r -F" if option in valued else ""
+                lines.append(f"{here} {flag}{values}{files}")
         if words := [word for word in _words(actions) if not word.startswith("-")]:
-            lines.append(
-                f"complete -c lvsd -n '__fish_seen_subcommand_from {name}' -f -a '{' '.join(words)}'"
-            )
+            lines.append(f"{here} -f -a '{' '.join(words)}'")
     return "\n".join(lines) + "\n"
 
 

@@ -43,37 +43,26 @@ from hypothesis import strategies as st
 import strategies
 from lvs import director, events
 from lvs.checks import Answer, Reason
+from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunHook
 from lvs.config.located import Problem, Severity
-from lvs.director import (
-    Announce,
-    Ask,
-    Cause,
-    Command,
+from lvs.director import State, changed, deadline, step
+from lvs.health.orders import Order, Verb
+from lvs.health.ward import Health
+from lvs.inputs import (
     ConfigLoaded,
     ConfigRejected,
     ConfigUnreadable,
-    Converge,
     Converged,
     ConvergeFailed,
     EnableAsked,
     Input,
-    KeepOrders,
     LinksChanged,
     OrderGiven,
     ProbesAnswered,
-    Quit,
-    Report,
-    RunHook,
     SessionsEnded,
-    State,
     StopAsked,
     TimePassed,
-    changed,
-    deadline,
-    step,
 )
-from lvs.health.orders import Order, Verb
-from lvs.health.ward import Health
 from lvs.kernel import text
 from lvs.kernel.desired import desired
 from lvs.kernel.diff import diff
@@ -195,7 +184,7 @@ class Stage:
         self.known = {}
 
     def do_check(self, rest: str, _: list[str]) -> None:
-        address, _, word = rest.partition(" ")
+        address, word = rest.split(" ")
         answer = Answer(
             ok=word == "up", reason=Reason("answered" if word == "up" else word), text=f"it is {word}"
         )
@@ -203,14 +192,14 @@ class Stage:
         self.feed(ProbesAnswered(tuple((target, answer) for target in asked)))
 
     def do_drain(self, rest: str, _: list[str]) -> None:
-        self.order(Verb.DRAIN, rest)
+        self.give(Verb.DRAIN, rest)
 
     def do_disable(self, rest: str, _: list[str]) -> None:
-        self.order(Verb.DISABLE, rest)
+        self.give(Verb.DISABLE, rest)
 
-    def order(self, verb: Verb, rest: str) -> None:
+    def give(self, verb: Verb, rest: str) -> None:
         address, *words = rest.split()
-        times = {word.partition("=")[0]: float(word.partition("=")[2]) for word in words}
+        times = {key: float(value) for key, _, value in (word.partition("=") for word in words)}
         order = Order(verb, ip_address(address), None, "root", 0.0, times.get("deadline"), times.get("until"))
         self.feed(OrderGiven(order))
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 
 from lvs import operators
-from lvs.director import Cause, Converge, Converged, ConvergeFailed, State
+from lvs.commands import Cause, Converge
+from lvs.director import State
 from lvs.errors import Exit
+from lvs.inputs import Converged, ConvergeFailed
 from lvs.kernel.desired import NOTHING, desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import Destination, LoadModule, ServiceKey, SetDestination
@@ -57,12 +59,12 @@ def test_summary(state: State, said: str) -> None:
 
 def test_status() -> None:
     state = State(config=ONE, digest="abc", goal=GOAL, refused=(("ipvsadm -A", "no"),))
-    shown = operators.status(state, "lvs.toml", held())
+    shown = operators.status(state, "lvs.toml", held(), 0.0)
     assert (shown.file, shown.serial_no, shown.digest) == ("lvs.toml", 7, "abc")
     assert shown.vips == ("192.0.2.1/24 eth0:1",)
     assert shown.refused == ("ipvsadm -A: no",)
     assert [server.name for server in shown.virtual_servers] == ["web", "mail"]
-    assert operators.status(State(), "lvs.toml", {}).serial_no is None
+    assert operators.status(State(), "lvs.toml", {}, 0.0).serial_no is None
 
 
 def test_plan_of_nothing() -> None:

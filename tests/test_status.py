@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
+from lvs.health import ward
 from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, Desired, desired
 from lvs.kernel.state import (
@@ -61,16 +62,43 @@ def held(*rows: tuple[DestinationKey, int], options: ServiceOptions = OPTIONS) -
     )
 
 
+def shown_of(goal: Desired, found: dict[ServiceKey, Held]) -> list[VirtualServerStatus]:
+    """With every real server taken as up."""
+    meant = config(*(one for group in goal.origin.values() for one in group))
+    health, _ = ward.configured(ward.Health(unchecked=True), meant, 0.0)
+    return list(virtual_servers(goal, found, health, 0.0))
+
+
 def test_names_and_reasons() -> None:
-    [found] = virtual_servers(GOAL, {KEY: held((real(1), 0), (real(9), 1))})
+    [found] = shown_of(GOAL, {KEY: held((real(1), 0), (real(9), 1))})
     assert (found.name, found.service, found.options) == ("web", "TCP  192.0.2.1:80", "wlc")
     assert (found.vip, found.serving, found.reason) == ("192.0.2.1 eth0:1", True, "serving")
     assert found.real_servers == (
         RealServerStatus(
-            "real1", "10.0.0.1:80", "Route", 0, 10, 20, False, "weight 0: gets no new connections"
+            "real1",
+            "10.0.0.1:80",
+            "Route",
+            0,
+            10,
+            20,
+            False,
+            "weight 3 is meant, up, not checked",
+            "unchecked",
         ),
-        RealServerStatus("real2", "10.0.0.2:80", "-", 1, 0, 0, False, "inactive in the configuration"),
-        RealServerStatus("real3", "10.0.0.3:80", "-", 1, 0, 0, False, "not in the kernel"),
+        RealServerStatus(
+            "real2", "10.0.0.2:80", "-", 1, 0, 0, False, "inactive in the configuration", "inactive"
+        ),
+        RealServerStatus(
+            "real3",
+            "10.0.0.3:80",
+            "-",
+            1,
+            0,
+            0,
+            False,
+            "not in the kernel; up, not checked",
+            "unchecked",
+        ),
         RealServerStatus("", "10.0.0.9:80", "Route", 1, 11, 21, True, "not configured"),
     )
 
@@ -87,19 +115,19 @@ def test_names_and_reasons() -> None:
 def test_whether_a_virtual_server_serves(
     rows: list[tuple[DestinationKey, int]] | None, *, serving: bool, reason: str
 ) -> None:
-    [found] = virtual_servers(GOAL, {} if rows is None else {KEY: held(*rows)})
+    [found] = shown_of(GOAL, {} if rows is None else {KEY: held(*rows)})
     assert (found.serving, found.reason) == (serving, reason)
 
 
 def test_a_virtual_server_without_real_servers() -> None:
     empty = desired(config(virtual_server("web", "192.0.2.1")))
-    [found] = virtual_servers(empty, {KEY: held()})
+    [found] = shown_of(empty, {KEY: held()})
     assert (found.serving, found.reason, found.vip) == (False, "no real servers", "")
 
 
 def test_what_is_not_ours_comes_last() -> None:
     other = ServiceKey(6, 17, packed("2001:db8::1"), 53, 0)
-    ours, theirs = virtual_servers(GOAL, {other: held((real(1), 1)), KEY: held((real(1), 1))})
+    ours, theirs = shown_of(GOAL, {other: held((real(1), 1)), KEY: held((real(1), 1))})
     assert ours.name == "web"
     assert (theirs.name, theirs.service, theirs.reason) == (
         "",
@@ -114,7 +142,7 @@ def test_a_real_server_of_two_virtual_servers_of_one_mark_is_one_row() -> None:
     two = virtual_server(
         "https", "192.0.2.1", real_server("a2", "10.0.0.1"), real_server("b", "10.0.0.2"), fwmark=7
     )
-    [found] = virtual_servers(desired(config(one, two)), {})
+    [found] = shown_of(desired(config(one, two)), {})
     assert (found.name, found.service) == ("http, https", "FWM  7")
     assert [row.name for row in found.real_servers] == ["a", "b"]
 
@@ -135,7 +163,7 @@ def test_a_real_server_of_two_virtual_servers_of_one_mark_is_one_row() -> None:
     ],
 )
 def test_options_as_ipvsadm_lists_them(key: ServiceKey, options: ServiceOptions, said: str) -> None:
-    [found] = virtual_servers(NOTHING, {key: held(options=options)})
+    [found] = shown_of(NOTHING, {key: held(options=options)})
     assert found.options == said
 
 
@@ -148,8 +176,8 @@ def shown(*servers: VirtualServerStatus, refused: tuple[str, ...] = ()) -> list[
 def test_the_table() -> None:
     masquerading = Held(OPTIONS, {real(1): Connections(Destination(MASQ, 1), 0, 0)})
     other = ServiceKey(6, 6, packed("2001:db8::1"), 443, 0)
-    rows = virtual_servers(GOAL, {KEY: held((real(1), 3), (real(3), 0)), other: masquerading})
-    inactive, weightless = "inactive in the configuration", "weight 0: gets no new connections"
+    rows = shown_of(GOAL, {KEY: held((real(1), 3), (real(3), 0)), other: masquerading})
+    inactive, weightless = "inactive in the configuration", "weight 1 is meant, up, not checked"
     assert shown(*rows, refused=("ipvsadm -A: no",)) == [
         "lvsd 1.0: serving, serial 7, lvs.toml",
         "refused: ipvsadm -A: no",
@@ -157,7 +185,7 @@ def test_the_table() -> None:
         "Prot LocalAddress:Port Scheduler Flags",
         "  -> RemoteAddress:Port          Forward Weight ActiveConn InActConn  Why",
         "TCP  192.0.2.1:80 wlc  [web]",
-        "  -> 10.0.0.1:80                 Route   3      10         20         real1  configured",
+        "  -> 10.0.0.1:80                 Route   3      10         20         real1  up, not checked",
         f"{'  -> 10.0.0.2:80                 -       1      0          0':70}real2  {inactive}",
         f"{'  -> 10.0.0.3:80                 Route   0      11         21':70}real3  {weightless}",
         "TCP  [2001:db8::1]:443 wlc  (not ours: left alone)",
@@ -189,7 +217,7 @@ def tables(draw: st.DrawFn) -> dict[ServiceKey, Held]:
 
 @given(strategies.configs().map(desired), tables())
 def test_every_row_of_the_kernel_is_shown_once(goal: Desired, found: dict[ServiceKey, Held]) -> None:
-    servers = tuple(virtual_servers(goal, found))
+    servers = tuple(shown_of(goal, found))
     assert {server.service for server in servers} >= {text.service_name(key) for key in found}
     assert len(servers) == len(found.keys() | goal.origin.keys())
     rows = [row for server in servers for row in server.real_servers if row.forwarding != "-"]
@@ -204,6 +232,6 @@ def test_what_only_a_strange_program_puts_there_is_shown_as_a_number() -> None:
     """Netlink takes any protocol and forwarding method; status must not fail of it."""
     key = ServiceKey(4, 47, packed("192.0.2.9"), 80, 0)
     strange = Held(OPTIONS, {real(1): Connections(Destination(5, 1), 0, 0)})
-    [found] = virtual_servers(NOTHING, {key: strange})
+    [found] = shown_of(NOTHING, {key: strange})
     assert found.service == "47   192.0.2.9:80"
     assert found.real_servers[0].forwarding == "5"

@@ -15,18 +15,14 @@ from pathlib import Path
 
 import msgspec
 
+from lvs.commands import Command, Converge
 from lvs.config.load import Loaded, load
-from lvs.director import (
-    Command,
-    ConfigLoaded,
-    ConfigRejected,
-    ConfigUnreadable,
-    Converge,
-    State,
-    step,
-)
+from lvs.director import State, step
 from lvs.errors import Exit, KernelError, SystemFault
-from lvs.io import control, files, modules
+from lvs.health.orders import Order
+from lvs.health.ward import Health
+from lvs.inputs import ConfigLoaded, ConfigRejected, ConfigUnreadable
+from lvs.io import control, files, modules, orders
 from lvs.io.converge import Converger, Outcome
 from lvs.io.netlink import Table
 from lvs.model import OnStop
@@ -41,6 +37,8 @@ class Options(msgspec.Struct, frozen=True):
     run_directory: Path
     on_stop: OnStop | None = None
     to_journal: bool = False
+    state_directory: Path = Path("/var/lib/lvs")
+    unchecked: bool = False  # every real server is taken as up
 
 
 class ConfigFile:
@@ -79,6 +77,7 @@ class Begun(msgspec.Struct, frozen=True):
     state: State
     commands: tuple[Command, ...]  # to be carried out
     first: Outcome | None  # what the table got already; None without a valid file
+    orders_fault: str = ""  # why the operators' orders could not be read
 
 
 def begin(options: Options) -> Begun:
@@ -95,11 +94,24 @@ def begin(options: Options) -> Begun:
     gc.disable()
     converger = Converger(table, options.run_directory / LEDGER_NAME)
     file = ConfigFile(options.file)
-    state, commands = step(State(on_stop=options.on_stop), file.read(), time.monotonic())
+    kept, orders_fault = _orders(options)
+    actual = table.read()
+    health = Health(orders=kept, unchecked=options.unchecked)
+    state = State(on_stop=options.on_stop, health=health, found=actual)
+    state, commands = step(state, file.read(), time.monotonic())
     first = None
     for command in commands:
         if isinstance(command, Converge):
-            first = converger.table_first(command.goal.state)
+            first = converger.table_first(command.goal.state, actual)
     gc.freeze()  # what stands now stays: no collection needs to walk 10,000 real servers again
     gc.enable()
-    return Begun(options, converger, file, state, commands, first)
+    return Begun(options, converger, file, state, commands, first, orders_fault)
+
+
+def _orders(options: Options) -> tuple[tuple[Order, ...], str]:
+    """The operators' orders, and why there are none if they cannot be read."""
+    file = options.state_directory / orders.NAME
+    try:
+        return orders.load(file), ""
+    except SystemFault as fault:
+        return (), f"{file}: {fault}"

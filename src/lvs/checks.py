@@ -49,6 +49,23 @@ class Reason(StrEnum):
     LOAD = "load"
 
 
+# Those that say that a real server is down.
+DOWN = frozenset(Reason) - {
+    Reason.ANSWERED,
+    Reason.UNCHECKED,
+    Reason.ADOPTED,
+    Reason.NOT_CHECKED_YET,
+    Reason.INACTIVE,
+    Reason.DRAINING,
+    Reason.DRAINED,
+    Reason.DISABLED,
+    Reason.WEIGHT_ZERO,
+    Reason.QUORUM_LOST,
+    Reason.SLOW_START,
+    Reason.LOAD,
+}
+
+
 class Answer(msgspec.Struct, frozen=True, gc=False):
     """What one probe found; `text` is a sentence without a full stop, at most a line."""
 

@@ -20,6 +20,7 @@ from lvs.model import Format, OnStop
 CONFIG_DIRECTORY = Path("/etc/lvs")
 CONFIG_NAMES = ("lvs.toml", "lvs.cf")
 RUN_DIRECTORY = Path("/run/lvs")
+STATE_DIRECTORY = Path("/var/lib/lvs")
 
 
 class Command(NamedTuple):
@@ -106,6 +107,18 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="where events go (auto: the journal if started by systemd)",
     )
+    parser.add_argument(
+        "--state-dir",
+        metavar="DIR",
+        type=Path,
+        default=STATE_DIRECTORY,
+        help=f"where operators' orders are kept (default {STATE_DIRECTORY})",
+    )
+    parser.add_argument(
+        "--unchecked",
+        action="store_true",
+        help="check no real server and take each as up: for when the checks are what is wrong",
+    )
     _socket(parser)
 
 
@@ -120,6 +133,8 @@ def _run(arguments: argparse.Namespace) -> int:
             run_directory=arguments.run_dir,
             on_stop=OnStop(arguments.on_stop) if arguments.on_stop else None,
             to_journal=to_journal,
+            state_directory=arguments.state_dir,
+            unchecked=arguments.unchecked,
         )
     )
     from lvs import daemon  # the slow imports; the table stands
@@ -258,6 +273,42 @@ def _ask(arguments: argparse.Namespace, request: object) -> int:
     return reply.exit_code
 
 
+def _upkeep(arguments: argparse.Namespace) -> int:
+    from lvs import upkeep
+
+    verbs = {
+        "explain": upkeep.explain,
+        "drain": upkeep.drain,
+        "disable": upkeep.disable,
+        "enable": upkeep.enable,
+    }
+    return verbs[arguments.command](arguments)
+
+
+def _server_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("server", metavar="SERVER", help="real server, by name or address")
+    parser.add_argument(
+        "--virtual", metavar="V", help="in this virtual server only (default: wherever it is)"
+    )
+    _socket(parser)
+
+
+def _disable_arguments(parser: argparse.ArgumentParser) -> None:
+    _server_arguments(parser)
+    parser.add_argument(
+        "--for",
+        dest="for_",
+        metavar="T",
+        help="take the order back by itself after this time: 90s, 5m, 2h, 1d",
+    )
+
+
+def _drain_arguments(parser: argparse.ArgumentParser) -> None:
+    _disable_arguments(parser)
+    parser.add_argument("--deadline", metavar="T", help="end the connections that are left after this time")
+    parser.add_argument("--no-wait", action="store_true", help="do not wait for the sessions to end")
+
+
 def _selftest(_arguments: argparse.Namespace) -> int:
     from lvs import selftest
 
@@ -298,6 +349,21 @@ COMMANDS: dict[str, Command] = {
         _convert, "write a file in the other language, canonically, to standard output", _convert_arguments
     ),
     "status": Command(_status, "show the table, with names, connections, and why", _status_arguments),
+    "explain": Command(
+        _upkeep,
+        "say why a real server is as it is",
+        _server_arguments,
+        "State, since when, what the kernel has, orders, each check with its last answer and the next.",
+    ),
+    "drain": Command(
+        _upkeep,
+        "take a real server out gently: no new connections, those that are there may end",
+        _drain_arguments,
+        "Shows how many sessions are left until there is none; the order stays when you stop looking, over "
+        "reload and restart too.",
+    ),
+    "disable": Command(_upkeep, "take a real server out at once", _disable_arguments),
+    "enable": Command(_upkeep, "take a real server back in; its checks decide again", _server_arguments),
     "reload": Command(_reload, "have the daemon read its file now, and say what came of it", _socket),
     "selftest": Command(
         _selftest, "check that this binary is whole, and what this machine offers", lambda _: None

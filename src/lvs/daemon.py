@@ -14,41 +14,38 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import assert_never
 
-from lvs import __version__, events, operators
+from lvs import __version__, events
 from lvs.begin import LEDGER_NAME, Begun
-from lvs.config.load import load
-from lvs.director import (
-    LOOK_EVERY_S,
-    Announce,
-    Cause,
-    Command,
-    ConfigLoaded,
-    ConfigRejected,
-    ConfigUnreadable,
-    Converge,
+from lvs.checks import Answer, Target
+from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunHook
+from lvs.desk import Desk
+from lvs.director import LOOK_EVERY_S, deadline, step
+from lvs.errors import Exit, KernelError, LvsError, SystemFault
+from lvs.health import ward
+from lvs.health.orders import Order
+from lvs.inputs import (
+    ChecksMeasured,
     Converged,
     ConvergeFailed,
     Input,
     LinksChanged,
-    Quit,
-    Report,
+    ProbesAnswered,
+    SessionsEnded,
     StopAsked,
     TimePassed,
-    deadline,
-    step,
 )
-from lvs.errors import Exit, KernelError, LvsError
-from lvs.io import control, files, sysctls, systemd
+from lvs.io import control, files, orders, sysctls, systemd
 from lvs.io.announce import Announcer
+from lvs.io.checking import Checking
 from lvs.io.journal import Journal
 from lvs.io.links import DeviceChanged, Links
-from lvs.kernel.desired import desired
-from lvs.kernel.diff import diff
 from lvs.kernel.state import Vip
 from lvs.operators import summary
-from lvs.protocol import SOCKET_NAME, PlanRequest, ReloadRequest, Reply, Request, StatusRequest
-from lvs.status import table
+from lvs.protocol import SOCKET_NAME
+from lvs.status import ended
 
+_MEASURE_S = 1.0
+_COUNT_S = 1.0
 _BURST_S = 0.05  # a file that was just loaded is not read again sooner
 
 
@@ -62,15 +59,17 @@ class Daemon:
 
     def __init__(self, begun: Begun) -> None:
         options = self._options = begun.options
-        self._converger = begun.converger
-        self._file = begun.file
+        self.converger = begun.converger
+        self.file = begun.file
         self._journal = Journal(to_journal=options.to_journal)
         self._notify = systemd.notifier()
-        self._state = begun.state
+        self.state = begun.state
         self._first = begun.first  # until it is told
         self._ready_owed, self._status_told = True, ""  # what systemd was told
         self._links = Links()
         self._announcer = Announcer()
+        self.checking = Checking(self._answered, self._told)
+        self._desk = Desk(self)
         self._pending: Converge | None = None
         self._waiting: list[asyncio.Future[Converged | ConvergeFailed]] = []
         # The event loop's; made before it runs, used only in it.
@@ -78,17 +77,19 @@ class Daemon:
         self._moved = asyncio.Event()  # the deadline may be another
         self._poked = asyncio.Event()  # the file may have changed
         self._quit = asyncio.Event()
-        self._kernel = asyncio.Lock()  # one conversation with the kernel at a time
+        self.kernel = asyncio.Lock()  # one conversation with the kernel at a time
         self._announcements: asyncio.Queue[tuple[Vip, ...]] = asyncio.Queue()
 
+        if begun.orders_fault:
+            self._journal.report(events.OrdersLost(begun.orders_fault))
         for command in begun.commands:
             self._carry_out(command)
 
     # Inputs
 
-    def _feed(self, what: Input) -> None:
+    def feed(self, what: Input) -> None:
         """One input through `step`; no await between taking it and handing out its commands."""
-        self._state, commands = step(self._state, what, time.monotonic())
+        self.state, commands = step(self.state, what, time.monotonic())
         for command in commands:
             self._carry_out(command)
         self._moved.set()
@@ -100,12 +101,37 @@ class Daemon:
                 self._wake.set()
             case Announce(vips):
                 self._announcements.put_nowait(vips)
+            case Ask(follow, forget):
+                self.checking.ask(follow, forget)
+            case RunHook(hook):
+                self.checking.run(hook)
+            case KeepOrders(kept):
+                self._keep(kept)
             case Report(event):
                 self._journal.report(event)
             case Quit():
                 self._quit.set()
             case _:
                 assert_never(command)
+
+    def _answered(self, answers: tuple[tuple[Target, Answer], ...]) -> None:
+        self.feed(ProbesAnswered(answers))
+
+    def _told(self, event: events.Event) -> None:
+        self._journal.report(event)
+
+    def _keep(self, kept: tuple[Order, ...]) -> None:
+        file = self._options.state_directory / orders.NAME
+        try:
+            orders.save(file, kept)
+        except SystemFault as fault:
+            self._journal.report(events.OrdersNotSaved(str(file), str(fault)))
+
+    def applied(self) -> asyncio.Future[Converged | ConvergeFailed]:
+        """What comes of the newest Converge."""
+        future: asyncio.Future[Converged | ConvergeFailed] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        return future
 
     # The event loop
 
@@ -114,17 +140,19 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked, signal.Signals(number).name)
-        loop.add_signal_handler(signal.SIGHUP, self._feed_file)
-        self._converger.links = self._links
+        loop.add_signal_handler(signal.SIGHUP, self.feed_file)
+        self.converger.links = self._links
         self._journal.report(events.Started(__version__, str(self._options.file)))
         try:
             await self._links.open()
             self._announcer.open()
+            self.checking.open(loop)
             if self._pending is None:
                 self._tell_systemd()
             return await self._work()
         finally:
             self._notify("STOPPING=1")
+            self.checking.close()
             self._links.close()
             self._announcer.close()
             self._journal.close()
@@ -155,25 +183,27 @@ class Daemon:
             self._listening_to_links(),
             self._watching_file(),
             self._answering(),
+            self._measuring(),
+            self._counting(),
             self._petting(),
         )
 
     def _stop_asked(self, name: str) -> None:
-        self._feed(StopAsked(name))
+        self.feed(StopAsked(name))
 
-    def _feed_file(self) -> Input:
+    def feed_file(self) -> Input:
         """Read the file and feed it; the input that it became."""
         self._notify(*systemd.reloading())
         self._ready_owed = True
-        what = self._file.read()
-        self._feed(what)
+        what = self.file.read()
+        self.feed(what)
         if self._pending is None:
             self._tell_systemd()
         return what
 
     def _tell_systemd(self) -> None:
         """READY after the start and after each reload; STATUS when it is another."""
-        status = f"STATUS={summary(self._state)}"
+        status = f"STATUS={summary(self.state)}"
         lines = ["READY=1"] if self._ready_owed else []
         if status != self._status_told:
             lines.append(status)
@@ -190,7 +220,7 @@ class Daemon:
             if command is None:
                 continue
             result = await self._converge(command)
-            self._feed(result)
+            self.feed(result)
             if self._pending is None:
                 self._tell_systemd()
                 waiting, self._waiting = self._waiting, []
@@ -199,11 +229,11 @@ class Daemon:
                         future.set_result(result)
 
     async def _converge(self, command: Converge) -> Converged | ConvergeFailed:
-        goal = self._converger.released() if command.cause is Cause.STOP else command.goal.state
+        goal = self.converger.released() if command.cause is Cause.STOP else command.goal.state
         first, self._first = self._first, None
         try:
-            async with self._kernel:
-                outcome = await self._converger.converge(goal, None if first else command.only)
+            async with self.kernel:
+                outcome = await self.converger.converge(goal, None if first else command.only)
         except KernelError as fault:
             return ConvergeFailed(command.cause, str(fault))
         if outcome.not_saved:
@@ -218,12 +248,12 @@ class Daemon:
         """Feed TimePassed at the state's deadline, whichever it is by then."""
         while True:
             self._moved.clear()
-            due = deadline(self._state)
+            due = deadline(self.state)
             try:
                 async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
                     await self._moved.wait()
             except TimeoutError:
-                self._feed(TimePassed())
+                self.feed(TimePassed())
 
     async def _announcing(self) -> None:
         while True:
@@ -242,9 +272,9 @@ class Daemon:
                 async for change in self._links.changes():
                     match change:
                         case DeviceChanged(name, up=True, carrier=True):
-                            self._feed(LinksChanged(back=name))
+                            self.feed(LinksChanged(back=name))
                         case _:
-                            self._feed(LinksChanged())
+                            self.feed(LinksChanged())
             except KernelError as fault:
                 self._journal.report(events.KernelUnavailable(str(fault)))
                 await asyncio.sleep(LOOK_EVERY_S)
@@ -261,86 +291,51 @@ class Daemon:
                     async with asyncio.timeout(LOOK_EVERY_S):
                         await self._poked.wait()
                 except TimeoutError:
-                    if watch.stale(self._file.signature):
-                        self._feed_file()
+                    if watch.stale(self.file.signature):
+                        self.feed_file()
                     continue
-                await asyncio.sleep(max(0.0, self._file.read_at + _BURST_S - time.monotonic()))
+                await asyncio.sleep(max(0.0, self.file.read_at + _BURST_S - time.monotonic()))
                 self._poked.clear()
                 watch.follow()
-                if files.signature(self._options.file) != self._file.signature:
-                    self._feed_file()
+                if files.signature(self._options.file) != self.file.signature:
+                    self.feed_file()
         finally:
             watch.stop()
 
     async def _answering(self) -> None:
-        server = await control.serve(self._options.run_directory / SOCKET_NAME, self._answer)
+        server = await control.serve(self._options.run_directory / SOCKET_NAME, self._desk.answer)
         try:
             await asyncio.Event().wait()
         finally:
             server.close()  # and no wait for those who are connected: a stop must not depend on them
+
+    async def _measuring(self) -> None:
+        """Whether the checks are in time: a checker that is wedged is noticed."""
+        while True:
+            await asyncio.sleep(_MEASURE_S)
+            overdue, reason = self.checking.overdue(time.monotonic())
+            self.feed(ChecksMeasured(overdue, reason))
+
+    async def _counting(self) -> None:
+        """Whether a drained real server has a session left."""
+        while True:
+            await asyncio.sleep(_COUNT_S)
+            if not ward.draining(self.state.health) or self.state.moving:
+                continue
+            try:
+                async with self.kernel:
+                    held = await asyncio.to_thread(self.converger.held)
+            except KernelError:
+                continue  # the next look tells it
+            done = ended(self.state.health, held)
+            if done and not self.state.moving:
+                self.feed(SessionsEnded(done))
 
     async def _petting(self) -> None:
         period_s = systemd.watchdog_period_s()
         while period_s is not None:
             self._notify("WATCHDOG=1")
             await asyncio.sleep(period_s)
-
-    # Operators
-
-    async def _answer(self, request: Request) -> Reply:
-        match request:
-            case StatusRequest():
-                return await self._status()
-            case PlanRequest(file, content):
-                return await self._plan(file, content)
-            case ReloadRequest():
-                return await self._reload()
-            case _:
-                assert_never(request)
-
-    async def _status(self) -> Reply:
-        try:
-            async with self._kernel:
-                held = await asyncio.to_thread(self._converger.held)
-        except KernelError as fault:
-            return Reply(fault.exit_code, err=(str(fault),))
-        shown = operators.status(self._state, str(self._options.file), held)
-        return Reply(out=tuple(table(shown)), status=shown)
-
-    async def _plan(self, file: str, content: bytes | None) -> Reply:
-        try:
-            if content is None:
-                file = str(self._options.file)
-                content = files.read(self._options.file).content
-            loaded = load(content, file, previous=self._file.loaded)
-            if loaded.config is None:
-                return Reply(Exit.PROBLEMS, err=tuple(map(str, loaded.problems)))
-            goal = desired(loaded.config, self._state.goal)
-            async with self._kernel:
-                actual = await self._converger.actual(goal.state)
-                held = await asyncio.to_thread(self._converger.held)
-        except LvsError as fault:
-            return Reply(fault.exit_code, err=(f"{file}: {fault}",))
-        lines = operators.plan(diff(actual, goal.state), held, self._state.goal, goal)
-        return Reply(out=lines, err=tuple(map(str, loaded.problems)))
-
-    async def _reload(self) -> Reply:
-        what = self._feed_file()
-        match what:
-            case ConfigRejected(_, problems):
-                return Reply(Exit.PROBLEMS, err=tuple(map(str, problems)))
-            case ConfigUnreadable(file, reason):
-                return Reply(Exit.FAILED, err=(f"cannot read {file}: {reason}",))
-            case ConfigLoaded(file, warnings=warnings):
-                shown = tuple(map(str, warnings))
-                if self._state.applying is None:
-                    return Reply(out=(f"{file}: nothing to change",), err=shown)
-                future: asyncio.Future[Converged | ConvergeFailed]
-                future = asyncio.get_running_loop().create_future()
-                self._waiting.append(future)
-                return operators.reloaded(file, await future, shown)
-            case _:
-                raise AssertionError(f"reading a file gave {what}")
 
 
 def _is_router() -> bool:

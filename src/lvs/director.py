@@ -8,7 +8,6 @@ is one path: a new file, a start, a look at the table and a changed device all l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 from functools import partial
 from typing import assert_never
 
@@ -16,178 +15,37 @@ import msgspec
 
 from lvs import events, telling
 from lvs.checks import Answer, Reason, Target
+from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunHook
 from lvs.config.located import Problem, Severity
 from lvs.events import Event, counted
 from lvs.health import ward
-from lvs.health.orders import Order
 from lvs.health.roster import Known
-from lvs.health.ward import Change, Health, Hook
+from lvs.health.ward import Change, Health
+from lvs.inputs import (
+    ChecksMeasured,
+    ConfigLoaded,
+    ConfigRejected,
+    ConfigUnreadable,
+    Converged,
+    ConvergeFailed,
+    EnableAsked,
+    Input,
+    LinksChanged,
+    OrderGiven,
+    ProbesAnswered,
+    SessionsEnded,
+    StopAsked,
+    TimePassed,
+)
 from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, Desired, desired, destination_of, service_key
 from lvs.kernel.state import Op, Service, ServiceKey, TakeVip, Vip
-from lvs.model import Address, Config, OnStop, VirtualKey, VirtualServer
+from lvs.model import Config, OnStop, VirtualServer
 
 LOOK_EVERY_S = 3.0  # table and addresses are compared this often; drift is repaired within 5 s
 SETTLE_S = 0.05  # changes of devices and addresses come in bursts
 ANNOUNCEMENTS = 5  # as Piranha's send_arp: five, a second apart (lvs.cf's old promise)
 ANNOUNCE_EVERY_S = 1.0
-
-
-class Cause(StrEnum):
-    """Why the kernel is looked at."""
-
-    CONFIG = "configuration"
-    HEALTH = "health"  # a check, an operator's order, a weight that grows
-    LOOK = "look"  # is it still as it should be?
-    STOP = "stop"
-
-
-# Inputs: what happened.
-
-
-class ConfigLoaded(msgspec.Struct, frozen=True):
-    """A file was read and found valid; `digest` is of its text."""
-
-    file: str
-    digest: str
-    config: Config
-    warnings: tuple[Problem, ...] = ()
-
-
-class ConfigRejected(msgspec.Struct, frozen=True):
-    file: str
-    problems: tuple[Problem, ...]  # errors and warnings
-
-
-class ConfigUnreadable(msgspec.Struct, frozen=True):
-    file: str
-    reason: str
-
-
-class Converged(msgspec.Struct, frozen=True):
-    """A Converge was carried out: these operations were done, those were refused."""
-
-    command: Converge
-    done: tuple[Op, ...]
-    refused: tuple[tuple[str, str], ...] = ()  # operation as a line, reason
-    took_s: float = 0.0
-
-
-class ConvergeFailed(msgspec.Struct, frozen=True):
-    """The kernel could not be read or written at all."""
-
-    cause: Cause
-    reason: str
-
-
-class LinksChanged(msgspec.Struct, frozen=True):
-    """Addresses or devices changed, by us or by somebody else."""
-
-    back: str = ""  # a device that is up and has a carrier now
-
-
-class ProbesAnswered(msgspec.Struct, frozen=True):
-    """Checks and load monitors have answers."""
-
-    answers: tuple[tuple[Target, Answer], ...]
-
-
-class OrderGiven(msgspec.Struct, frozen=True):
-    """An operator takes a real server out."""
-
-    order: Order
-
-
-class EnableAsked(msgspec.Struct, frozen=True):
-    """An operator takes it back in; `virtual` None: all orders for it."""
-
-    address: Address
-    virtual: VirtualKey | None
-    by: str
-
-
-class SessionsEnded(msgspec.Struct, frozen=True):
-    """Drained real servers without a session."""
-
-    orders: tuple[Order, ...]
-
-
-class ChecksMeasured(msgspec.Struct, frozen=True):
-    """How the checks go: how many are overdue, and why as far as that is known."""
-
-    overdue: int
-    reason: str = ""
-
-
-class TimePassed(msgspec.Struct, frozen=True):
-    """The deadline was reached."""
-
-
-class StopAsked(msgspec.Struct, frozen=True):
-    reason: str
-
-
-Input = (
-    ConfigLoaded
-    | ConfigRejected
-    | ConfigUnreadable
-    | Converged
-    | ConvergeFailed
-    | LinksChanged
-    | ProbesAnswered
-    | OrderGiven
-    | EnableAsked
-    | SessionsEnded
-    | ChecksMeasured
-    | TimePassed
-    | StopAsked
-)
-
-
-# Commands: what to do.
-
-
-class Converge(msgspec.Struct, frozen=True):
-    """Make the kernel hold `goal`; with `only`, no more than these services can differ."""
-
-    goal: Desired
-    cause: Cause
-    before: Desired  # what it was meant to hold until now, for the names of what goes
-    only: frozenset[ServiceKey] | None = None
-
-
-class Announce(msgspec.Struct, frozen=True):
-    """Tell the neighbours where these VIPs are."""
-
-    vips: tuple[Vip, ...]
-
-
-class Ask(msgspec.Struct, frozen=True):
-    """Ask these targets from now on, and those no more."""
-
-    follow: tuple[Target, ...]
-    forget: tuple[Target, ...]
-
-
-class RunHook(msgspec.Struct, frozen=True):
-    hook: Hook
-
-
-class KeepOrders(msgspec.Struct, frozen=True):
-    """Note the operators' orders where they outlive the daemon."""
-
-    orders: tuple[Order, ...]
-
-
-class Report(msgspec.Struct, frozen=True):
-    event: Event
-
-
-class Quit(msgspec.Struct, frozen=True):
-    """Nothing is left to do."""
-
-
-Command = Converge | Announce | Ask | RunHook | KeepOrders | Report | Quit
 
 
 class Applying(msgspec.Struct, frozen=True):

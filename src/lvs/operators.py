@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from lvs import __version__, telling
-from lvs.director import Converged, ConvergeFailed, State
+from lvs import __version__, events, telling
+from lvs.director import State
 from lvs.errors import Exit
 from lvs.events import counted
+from lvs.inputs import Converged, ConvergeFailed
 from lvs.kernel import text
 from lvs.kernel.desired import Desired
 from lvs.kernel.state import (
@@ -20,6 +21,7 @@ from lvs.kernel.state import (
     TakeVip,
     Vip,
 )
+from lvs.model import Config
 from lvs.protocol import Reply
 from lvs.status import Held, Status, virtual_servers
 
@@ -34,7 +36,7 @@ def summary(state: State) -> str:
     return f"serving {counted(len(state.goal.state.services), 'virtual server')}{refused}"
 
 
-def status(state: State, file: str, held: Mapping[ServiceKey, Held]) -> Status:
+def status(state: State, file: str, held: Mapping[ServiceKey, Held], now: float) -> Status:
     """What `lvsd status` shows."""
     refusals = {line for line, _ in state.refused}
     return Status(
@@ -45,7 +47,7 @@ def status(state: State, file: str, held: Mapping[ServiceKey, Held]) -> Status:
         state=summary(state),
         vips=tuple(_vip(vip, refusals) for vip in sorted(state.goal.state.vips)),
         refused=tuple(f"{line}: {reason}" for line, reason in state.refused),
-        virtual_servers=tuple(virtual_servers(state.goal, held)),
+        virtual_servers=tuple(virtual_servers(state.goal, held, state.health, now)),
     )
 
 
@@ -84,6 +86,14 @@ def _counts(found: Held | None) -> Iterator[tuple[int, int]]:
     if found is not None:
         for connections in found.destinations.values():
             yield connections.active, connections.inactive
+
+
+def serial_warning(state: State, file: str, config: Config) -> tuple[str, ...]:
+    """That the content is another under the same serial number."""
+    before = state.config
+    if before is None or before == config or before.serial_no != config.serial_no:
+        return ()
+    return (f"warning: {events.SerialUnchanged(file, config.serial_no).text()}",)
 
 
 def reloaded(file: str, result: Converged | ConvergeFailed, warnings: tuple[str, ...]) -> Reply:

@@ -25,7 +25,54 @@ class ReloadRequest(msgspec.Struct, frozen=True, tag="reload"):
     """Read the file again, and say what came of it."""
 
 
-Request = StatusRequest | PlanRequest | ReloadRequest
+class ExplainRequest(msgspec.Struct, frozen=True, tag="explain"):
+    """Why a real server is as it is."""
+
+    server: str  # name or address
+    virtual: str | None = None  # name; None: wherever it is
+
+
+class DrainRequest(msgspec.Struct, frozen=True, tag="drain"):
+    """No new connections for a real server. Units: seconds from now."""
+
+    server: str
+    virtual: str | None = None
+    deadline_s: float | None = None  # connections that are left then are ended
+    for_s: float | None = None  # the order expires
+
+
+class DisableRequest(msgspec.Struct, frozen=True, tag="disable"):
+    """A real server is out at once."""
+
+    server: str
+    virtual: str | None = None
+    for_s: float | None = None
+
+
+class EnableRequest(msgspec.Struct, frozen=True, tag="enable"):
+    """Its checks decide again."""
+
+    server: str
+    virtual: str | None = None
+
+
+class SessionsRequest(msgspec.Struct, frozen=True, tag="sessions"):
+    """How many sessions a real server has left."""
+
+    server: str
+    virtual: str | None = None
+
+
+Request = (
+    StatusRequest
+    | PlanRequest
+    | ReloadRequest
+    | ExplainRequest
+    | DrainRequest
+    | DisableRequest
+    | EnableRequest
+    | SessionsRequest
+)
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -35,3 +82,4 @@ class Reply(msgspec.Struct, frozen=True):
     out: tuple[str, ...] = ()
     err: tuple[str, ...] = ()
     status: Status | None = None
+    sessions: int | None = None  # left on a real server; None: not asked

@@ -47,16 +47,22 @@ def _modules() -> str:
     # ruff: noqa: F401
     from lvs import (
         begin,
+        checks,
+        commands,
         completion,
         daemon,
+        desk,
         director,
         errors,
         events,
+        explain,
+        inputs,
         model,
         operators,
         protocol,
         status,
         telling,
+        upkeep,
     )
     from lvs.config import (
         across,
@@ -71,9 +77,13 @@ def _modules() -> str:
         toml,
         values,
     )
+    from lvs.events import base, table
+    from lvs.events import health as health_events
     from lvs.health import load as dynamic_weight
+    from lvs.health import orders, roster, serving, verdict, ward
     from lvs.io import (
         announce,
+        checking,
         child,
         control,
         converge,
@@ -92,6 +102,7 @@ def _modules() -> str:
         sysctls,
         systemd,
     )
+    from lvs.io import orders as kept_orders
     from lvs.kernel import desired, diff, frames, refusal, state, text, wire
     from lvs.probes import load as load_monitor
     from lvs.probes import program

@@ -11,8 +11,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 
+from lvs.checks import DOWN, Reason
+from lvs.health.orders import Order
+from lvs.health.serving import Effect, Ground, effect
+from lvs.health.ward import Health, draining
 from lvs.kernel import text
-from lvs.kernel.desired import Desired, destination_of
+from lvs.kernel.desired import Desired, destination_of, service_key
 from lvs.kernel.state import (
     ONE_PACKET,
     PERSISTENT,
@@ -21,7 +25,9 @@ from lvs.kernel.state import (
     ServiceKey,
     ServiceOptions,
 )
-from lvs.model import VirtualServer
+from lvs.model import Protocol, VirtualServer, key_of
+
+SORRY = "sorry server"
 
 
 class Connections(msgspec.Struct, frozen=True):
@@ -48,6 +54,8 @@ class RealServerStatus(msgspec.Struct, frozen=True):
     inactive_connections: int
     serving: bool
     reason: str
+    state: str = ""  # code, lvs.checks.Reason; empty: not ours
+    since_s: float | None = None  # seconds it has been so; None: not known
 
 
 class VirtualServerStatus(msgspec.Struct, frozen=True):
@@ -71,10 +79,12 @@ class Status(msgspec.Struct, frozen=True):
     virtual_servers: tuple[VirtualServerStatus, ...]
 
 
-def virtual_servers(goal: Desired, held: Mapping[ServiceKey, Held]) -> Iterator[VirtualServerStatus]:
+def virtual_servers(
+    goal: Desired, held: Mapping[ServiceKey, Held], health: Health, now: float
+) -> Iterator[VirtualServerStatus]:
     """Ours in the configuration's order, then what else is in the table."""
     for key, configured in goal.origin.items():
-        yield _ours(key, configured, goal, held.get(key))
+        yield _ours(key, configured, goal, held.get(key), (health, now))
     for key, found in held.items():
         if key not in goal.origin:
             rows = [_row("", k, c, "not ours: left alone") for k, c in found.destinations.items()]
@@ -90,15 +100,21 @@ def virtual_servers(goal: Desired, held: Mapping[ServiceKey, Held]) -> Iterator[
 
 
 def _ours(
-    key: ServiceKey, configured: tuple[VirtualServer, ...], goal: Desired, found: Held | None
+    key: ServiceKey,
+    configured: tuple[VirtualServer, ...],
+    goal: Desired,
+    found: Held | None,
+    health: tuple[Health, float],
 ) -> VirtualServerStatus:
     first = configured[0]
-    rows = list(_rows(configured, found))
+    rows = list(_rows(configured, found, *health))
     serving = found is not None and any(row.serving for row in rows)
     if found is None:
         reason = "not in the kernel"
     elif not rows:
         reason = "no real servers"
+    elif any(row.serving and row.name == SORRY for row in rows):
+        reason = "sorry server serves"
     else:
         reason = "serving" if serving else "no real server serves"
     options = found.options if found else goal.state.services[key].options
@@ -113,27 +129,90 @@ def _ours(
     )
 
 
-def _rows(configured: Iterable[VirtualServer], found: Held | None) -> Iterator[RealServerStatus]:
+def _rows(
+    configured: Iterable[VirtualServer], found: Held | None, health: Health, now: float
+) -> Iterator[RealServerStatus]:
     left = dict(found.destinations) if found else {}
     seen: set[DestinationKey] = set()
+    sorry: set[bytes] = set()
     for virtual_server in configured:
-        for real_server in virtual_server.real_servers:
+        if virtual_server.sorry_server is not None:
+            sorry.add(virtual_server.sorry_server.packed)
+        for index, real_server in enumerate(virtual_server.real_servers):
             key = destination_of(virtual_server, real_server)
             if real_server.active:
                 if key in seen:
                     continue
                 seen.add(key)
-            held = left.pop(key, None) if real_server.active else None
+            why = rule(health, virtual_server, index, now)
+            since_s = None if why.since is None else max(0.0, now - why.since)
+            held = left.get(key) if real_server.active else None
             if held is not None:
-                why = "configured" if held.destination.weight else "weight 0: gets no new connections"
-                yield _row(real_server.name, key, held, why)
+                del left[key]
+                told = said(why, since_s)
+                if why.weight != held.destination.weight:
+                    told = f"weight {why.weight or 0} is meant, {told}"
+                row = _row(real_server.name, key, held, told)
             else:
-                why = "not in the kernel" if real_server.active else "inactive in the configuration"
-                yield RealServerStatus(
-                    real_server.name, text.destination_name(key), "-", real_server.weight, 0, 0, False, why
+                told = (
+                    said(why, since_s) if why.weight is None else f"not in the kernel; {said(why, since_s)}"
                 )
+                name = text.destination_name(key)
+                row = RealServerStatus(real_server.name, name, "-", real_server.weight, 0, 0, False, told)
+            yield msgspec.structs.replace(row, state=str(why.reason), since_s=since_s)
     for key, held in left.items():
-        yield _row("", key, held, "not configured")
+        if key.address in sorry:
+            yield _row(SORRY, key, held, "serves while too few others do")
+        else:
+            yield _row("", key, held, "not configured")
+
+
+def sessions(virtual_server: VirtualServer, index: int, held: Mapping[ServiceKey, Held]) -> int:
+    """What a real server has to finish: its connections; of UDP every flow that is not forgotten yet."""
+    found = held.get(service_key(virtual_server))
+    row = None
+    if found is not None:
+        row = found.destinations.get(destination_of(virtual_server, virtual_server.real_servers[index]))
+    if row is None:
+        return 0
+    return row.active + (row.inactive if virtual_server.protocol is Protocol.UDP else 0)
+
+
+def ended(health: Health, held: Mapping[ServiceKey, Held]) -> tuple[Order, ...]:
+    """Orders to drain whose real servers have no session left."""
+    left = dict.fromkeys(draining(health), 0)
+    for roster in health.rosters.values():
+        for index, one in enumerate(roster.virtual_server.real_servers):
+            for order in left:
+                if order.address == one.address and order.virtual in (None, roster.key):
+                    left[order] += sessions(roster.virtual_server, index, held)
+    return tuple(order for order, number in left.items() if not number)
+
+
+def rule(health: Health, virtual_server: VirtualServer, index: int, now: float) -> Effect:
+    """What is done with a real server, and why."""
+    roster = health.rosters.get(key_of(virtual_server))
+    if roster is None or roster.virtual_server is not virtual_server:
+        one = virtual_server.real_servers[index]
+        return Effect(one.weight, Reason.NOT_CHECKED_YET, "not looked at yet")
+    served = health.serving[roster.key].weights[index]
+    return effect(roster, index, Ground(health.orders, health.loads, now), served)
+
+
+def said(why: Effect, since_s: float | None) -> str:
+    """`up 3 min: connected`, `down 12 s: connection refused`, `draining, ordered by root`."""
+    if since_s is None:
+        return why.text
+    word = "down" if why.reason in DOWN or why.weight is None else "up"
+    return f"{word} {duration(since_s)}: {why.text}"
+
+
+def duration(seconds: float) -> str:
+    """`12 s`, `3 min`, `5 h`, `2 d`: the largest unit that is there at least twice, but seconds."""
+    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{int(seconds // unit)} {name}"
+    return f"{int(seconds)} s"
 
 
 def _row(name: str, key: DestinationKey, held: Connections, why: str) -> RealServerStatus:

@@ -16,7 +16,7 @@ from lvs.errors import Exit, NoDaemon, SystemFault
 from lvs.io import control
 from lvs.protocol import PlanRequest, ReloadRequest, Reply, Request, StatusRequest
 
-Answer = Callable[[Request], Awaitable[Reply]]
+Answer = Callable[[Request, str], Awaitable[Reply]]
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "lvsd.sock"
 
 
-async def echo(request: Request) -> Reply:
+async def echo(request: Request, _by: str) -> Reply:
     match request:
         case PlanRequest(file, content):
             return Reply(out=(file, str(len(content or b""))))
@@ -90,7 +90,7 @@ def test_there_and_back(path: Path) -> None:
 def test_more_at_once_than_are_answered_at_once(path: Path) -> None:
     busy = most = 0
 
-    async def counted(_: Request) -> Reply:
+    async def counted(_: Request, _by: str) -> Reply:
         nonlocal busy, most
         busy += 1
         most = max(most, busy)
@@ -146,7 +146,7 @@ def test_garbage_is_answered(path: Path, garbage: bytes) -> None:
 
 def test_a_request_in_pieces(path: Path) -> None:
     [reply] = conversation(path, said(path, b'{"type":', b'"status"}', b"\n", finished=False))
-    assert reply == b'{"exit_code":1,"out":[],"err":["StatusRequest"],"status":null}\n'
+    assert reply == b'{"exit_code":1,"out":[],"err":["StatusRequest"],"status":null,"sessions":null}\n'
 
 
 def test_half_a_request(path: Path) -> None:
@@ -175,7 +175,7 @@ def test_too_long_a_request(path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 def test_one_that_leaves_without_the_answer(path: Path) -> None:
     """A reply larger than the socket's buffer, to nobody."""
 
-    async def long(_: Request) -> Reply:
+    async def long(_: Request, _by: str) -> Reply:
         return Reply(out=("x" * 4_000_000,))
 
     def leaves() -> None:
@@ -192,7 +192,7 @@ def test_a_mistake_in_answering(path: Path) -> None:
     """The client is not left waiting, and the next is answered."""
     calls = 0
 
-    async def fails(_: Request) -> Reply:
+    async def fails(_: Request, _by: str) -> Reply:
         nonlocal calls
         calls += 1
         if calls == 1:
@@ -234,7 +234,7 @@ def test_no_answer_in_time(path: Path) -> None:
 def test_no_answer_at_all(path: Path) -> None:
     """As of a daemon that is killed in the middle."""
 
-    async def never(_: Request) -> Reply:
+    async def never(_: Request, _by: str) -> Reply:
         raise TimeoutError
 
     [fault] = conversation(path, lambda: control.ask(path, StatusRequest()), answer=never)

@@ -144,7 +144,7 @@ class Director:
     def first(self, desired: KernelState) -> Outcome:
         with pytest.MonkeyPatch.context() as patched:
             self.pretend(patched)
-            return self.converger.table_first(desired)
+            return self.converger.table_first(desired, self.converger.table.read())
 
     def pretend(self, patched: pytest.MonkeyPatch) -> None:
         patched.setattr(sysctls, "read", self.kernel.read_settings)

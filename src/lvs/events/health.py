@@ -65,9 +65,7 @@ class QuorumLost(Event, frozen=True):
     sorry_server: str
 
     def text(self) -> str:
-        then = (
-            f"sorry server {self.sorry_server} serves" if self.sorry_server else "there is no sorry server"
-        )
+        then = f"sorry server {self.sorry_server} serves" if self.sorry_server else "there is no sorry server"
         return f"virtual server {self.virtual_server} has lost its quorum of {self.least}; {then}"
 
 
@@ -169,3 +167,26 @@ class HookFailed(Event, frozen=True):
 
     def text(self) -> str:
         return f"{self.hook}: {self.reason}"
+
+
+class OrdersNotSaved(Event, frozen=True):
+    """An operator's order could not be noted where it outlives the daemon."""
+
+    MESSAGE_ID: ClassVar[str] = "1e3a9e3d46185db9987cbca759ae728f"
+    PRIORITY: ClassVar[Priority] = Priority.ERR
+    file: str
+    reason: str
+
+    def text(self) -> str:
+        return f"cannot write {self.file}: {self.reason}; the order holds until lvsd ends"
+
+
+class OrdersLost(Event, frozen=True):
+    """The operators' orders that were kept cannot be read."""
+
+    MESSAGE_ID: ClassVar[str] = "70390dcc2cd4584f8db95afe8c7a11f0"
+    PRIORITY: ClassVar[Priority] = Priority.ERR
+    reason: str
+
+    def text(self) -> str:
+        return f"{self.reason}; real servers that were taken out for maintenance may serve again"

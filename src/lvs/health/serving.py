@@ -64,7 +64,7 @@ def _rule(roster: Roster, index: int, ground: Ground, served: int | None) -> Eff
         weight = 0 if virtual_server.quiesce_server and not pending(member) else None
         return Effect(weight, verdict.reason, verdict.text, verdict.since)
     if verdict is None:
-        reason, text, since = Reason.UNCHECKED, "no check: taken as up", None
+        reason, text, since = Reason.UNCHECKED, "up, not checked", None
     else:
         reason, text, since = verdict.reason, verdict.text, verdict.since
     if real_server.weight == 0:

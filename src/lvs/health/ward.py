@@ -14,7 +14,7 @@ import msgspec
 from lvs import events
 from lvs.checks import Answer, Reason, Target
 from lvs.events import Event
-from lvs.health.orders import Order, due, given, taken_back
+from lvs.health.orders import Order, Verb, due, given, taken_back
 from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up
 from lvs.health.serving import Ground, serving
 from lvs.health.verdict import fold
@@ -338,6 +338,11 @@ def servers_called(
             if word in (one.name, str(one.address)) and key not in found.get(one.address, ()):
                 found[one.address] = (*found.get(one.address, ()), key)
     return found
+
+
+def draining(health: Health) -> tuple[Order, ...]:
+    """Orders to drain that are not done."""
+    return tuple(order for order in health.orders if order.verb is Verb.DRAIN and not order.drained)
 
 
 def unsure(health: Health) -> int:

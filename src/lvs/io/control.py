@@ -10,7 +10,9 @@ import contextlib
 import fcntl
 import grp
 import os
+import pwd
 import socket
+import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,8 +58,8 @@ def lock(directory: Path) -> int:
     return descriptor
 
 
-async def serve(path: Path, answer: Callable[[Request], Awaitable[Reply]]) -> asyncio.Server:
-    """Listen on a socket and answer each request with one reply."""
+async def serve(path: Path, answer: Callable[[Request, str], Awaitable[Reply]]) -> asyncio.Server:
+    """Listen on a socket and answer each request, with the name of the user who asks, with one reply."""
     import asyncio  # a fifth of a second of a slow start: not for the lock, nor for those who ask
 
     free = asyncio.Semaphore(_AT_ONCE)
@@ -65,7 +67,7 @@ async def serve(path: Path, answer: Callable[[Request], Awaitable[Reply]]) -> as
     async def one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with free:
-                reply = await _reply(reader, answer)
+                reply = await _reply(reader, answer, _user(writer.get_extra_info("socket")))
                 async with asyncio.timeout(_REQUEST_S):
                     writer.write(msgspec.json.encode(reply) + b"\n")
                     await writer.drain()
@@ -90,7 +92,19 @@ async def serve(path: Path, answer: Callable[[Request], Awaitable[Reply]]) -> as
     return server
 
 
-async def _reply(reader: asyncio.StreamReader, answer: Callable[[Request], Awaitable[Reply]]) -> Reply:
+def _user(connection: socket.socket) -> str:
+    """Name of the user at the other end, as the kernel knows it: unix(7), SO_PEERCRED."""
+    size = struct.calcsize("3i")
+    _, uid, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+async def _reply(
+    reader: asyncio.StreamReader, answer: Callable[[Request, str], Awaitable[Reply]], by: str
+) -> Reply:
     import asyncio
 
     async with asyncio.timeout(_REQUEST_S):
@@ -99,7 +113,7 @@ async def _reply(reader: asyncio.StreamReader, answer: Callable[[Request], Await
         request = msgspec.json.decode(line, type=Request)
     except msgspec.MsgspecError as fault:
         return Reply(Exit.FAILED, err=(f"not understood: {fault}; are lvsd and its daemon of one version?",))
-    return await answer(request)
+    return await answer(request, by)
 
 
 def ask(path: Path, request: Request, timeout_s: float = 60.0) -> Reply:

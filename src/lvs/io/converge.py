@@ -7,7 +7,7 @@ what differs, and goes on past what the kernel refuses.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, assert_never
@@ -27,6 +27,7 @@ from lvs.kernel.state import (
     LoadModule,
     Op,
     RemoveService,
+    Service,
     ServiceKey,
     SetSysctl,
     SystemOp,
@@ -64,12 +65,14 @@ class Converger:
         self._saved: Ledger | None = self._ledger
         self._modules: frozenset[str] = frozenset()  # seen loaded: asked only once
 
-    def table_first(self, desired: KernelState) -> Outcome:
-        """Add and change services only; before there is an event loop, so that serving starts at once."""
+    def table_first(self, desired: KernelState, actual: Mapping[ServiceKey, Service]) -> Outcome:
+        """Add and change services only; before there is an event loop, so that serving starts at once.
+
+        Shape: `actual` is the table as it was read a moment ago.
+        """
         started = time.perf_counter()
         not_saved = self._own(desired, frozenset())
         modules.load(sorted(desired.modules))  # what fails is told by the first full converge
-        actual = self.table.read()
         ops = tuple(changes({k: v for k, v in actual.items() if k in desired.services}, desired.services))
         done, refused = self._execute(ops)
         return Outcome(tuple(done), tuple(refused), time.perf_counter() - started, not_saved)

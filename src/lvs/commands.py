@@ -1,0 +1,66 @@
+"""What the director wants done: the daemon carries these out."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from lvs.checks import Target
+from lvs.events import Event
+from lvs.health.orders import Order
+from lvs.health.ward import Hook
+from lvs.kernel.desired import Desired
+from lvs.kernel.state import ServiceKey, Vip
+
+
+class Cause(StrEnum):
+    """Why the kernel is looked at."""
+
+    CONFIG = "configuration"
+    HEALTH = "health"  # a check, an operator's order, a weight that grows
+    LOOK = "look"  # is it still as it should be?
+    STOP = "stop"
+
+
+class Converge(msgspec.Struct, frozen=True):
+    """Make the kernel hold `goal`; with `only`, no more than these services can differ."""
+
+    goal: Desired
+    cause: Cause
+    before: Desired  # what it was meant to hold until now, for the names of what goes
+    only: frozenset[ServiceKey] | None = None
+
+
+class Announce(msgspec.Struct, frozen=True):
+    """Tell the neighbours where these VIPs are."""
+
+    vips: tuple[Vip, ...]
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """Ask these targets from now on, and those no more."""
+
+    follow: tuple[Target, ...]
+    forget: tuple[Target, ...]
+
+
+class RunHook(msgspec.Struct, frozen=True):
+    hook: Hook
+
+
+class KeepOrders(msgspec.Struct, frozen=True):
+    """Note the operators' orders where they outlive the daemon."""
+
+    orders: tuple[Order, ...]
+
+
+class Report(msgspec.Struct, frozen=True):
+    event: Event
+
+
+class Quit(msgspec.Struct, frozen=True):
+    """Nothing is left to do."""
+
+
+Command = Converge | Announce | Ask | RunHook | KeepOrders | Report | Quit

@@ -1,0 +1,225 @@
+"""What operators ask of a running daemon, answered.
+
+Reads what the director knows and what the kernel holds; what an operator orders is an input of
+the director like any other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, assert_never
+
+from lvs import operators
+from lvs.begin import ConfigFile
+from lvs.config.load import load
+from lvs.director import State, planned
+from lvs.errors import Exit, KernelError, LvsError
+from lvs.explain import Scene, explained
+from lvs.health import ward
+from lvs.health.orders import Order, Verb
+from lvs.inputs import (
+    ConfigLoaded,
+    ConfigRejected,
+    ConfigUnreadable,
+    Converged,
+    ConvergeFailed,
+    EnableAsked,
+    Input,
+    OrderGiven,
+)
+from lvs.io import files
+from lvs.kernel.diff import diff
+from lvs.kernel.state import ServiceKey
+from lvs.protocol import (
+    DisableRequest,
+    DrainRequest,
+    EnableRequest,
+    ExplainRequest,
+    PlanRequest,
+    ReloadRequest,
+    Reply,
+    Request,
+    SessionsRequest,
+    StatusRequest,
+)
+from lvs.status import Held, sessions, table
+
+if TYPE_CHECKING:
+    from lvs.io.checking import Checking
+    from lvs.io.converge import Converger
+    from lvs.model import Address, VirtualKey
+
+
+class Director(Protocol):
+    """What the desk needs of the daemon."""
+
+    state: State
+    file: ConfigFile
+    converger: Converger
+    checking: Checking
+    kernel: asyncio.Lock  # one conversation with the kernel at a time
+
+    def feed(self, what: Input) -> None: ...
+    def feed_file(self) -> Input: ...
+    def applied(self) -> asyncio.Future[Converged | ConvergeFailed]: ...
+
+
+class Desk:
+    """Answers requests, each for the operator who asks."""
+
+    def __init__(self, director: Director) -> None:
+        self._director = director
+
+    async def answer(self, request: Request, by: str) -> Reply:
+        """The reply to a request of the user `by`."""
+        match request:
+            case StatusRequest():
+                return await self._status()
+            case PlanRequest(file, content):
+                return await self._plan(file, content)
+            case ReloadRequest():
+                return await self._reload()
+            case ExplainRequest(server, virtual):
+                return await self._explain(server, virtual)
+            case DrainRequest() | DisableRequest():
+                return self._order(request, by)
+            case EnableRequest():
+                return self._enable(request, by)
+            case SessionsRequest(server, virtual):
+                return await self._sessions(server, virtual)
+            case _:
+                assert_never(request)
+
+    async def _held(self) -> dict[ServiceKey, Held]:
+        async with self._director.kernel:
+            return await asyncio.to_thread(self._director.converger.held)
+
+    async def _status(self) -> Reply:
+        try:
+            held = await self._held()
+        except KernelError as fault:
+            return Reply(fault.exit_code, err=(str(fault),))
+        director = self._director
+        shown = operators.status(director.state, str(director.file.path), held, time.monotonic())
+        return Reply(out=tuple(table(shown)), status=shown)
+
+    async def _plan(self, file: str, content: bytes | None) -> Reply:
+        director = self._director
+        try:
+            if content is None:
+                file = str(director.file.path)
+                content = files.read(Path(file)).content
+            loaded = await asyncio.to_thread(load, content, file, previous=director.file.loaded)
+            if loaded.config is None:
+                return Reply(Exit.PROBLEMS, err=tuple(map(str, loaded.problems)))
+            goal = planned(director.state, loaded.config, time.monotonic())
+            async with director.kernel:
+                actual = await director.converger.actual(goal.state)
+                held = await asyncio.to_thread(director.converger.held)
+        except LvsError as fault:
+            return Reply(fault.exit_code, err=(f"{file}: {fault}",))
+        lines = operators.plan(diff(actual, goal.state), held, director.state.goal, goal)
+        warnings = operators.serial_warning(director.state, file, loaded.config)
+        return Reply(out=lines, err=(*map(str, loaded.problems), *warnings))
+
+    async def _reload(self) -> Reply:
+        before = self._director.state
+        what = self._director.feed_file()
+        match what:
+            case ConfigRejected(_, problems):
+                return Reply(Exit.PROBLEMS, err=tuple(map(str, problems)))
+            case ConfigUnreadable(file, reason):
+                return Reply(Exit.FAILED, err=(f"cannot read {file}: {reason}",))
+            case ConfigLoaded(file, _, config, warnings):
+                shown = (*map(str, warnings), *operators.serial_warning(before, file, config))
+                if self._director.state.applying is None:
+                    return Reply(out=(f"{file}: nothing to change",), err=shown)
+                return operators.reloaded(file, await self._director.applied(), shown)
+            case _:
+                raise AssertionError(f"reading a file gave {what}")
+
+    async def _explain(self, server: str, virtual: str | None) -> Reply:
+        try:
+            held = await self._held()
+        except KernelError as fault:
+            return Reply(fault.exit_code, err=(str(fault),))
+        director = self._director
+        scene = Scene(director.state, held, director.checking.last, time.monotonic(), time.time())
+        lines = explained(scene, server, virtual)
+        return Reply(out=lines) if lines else self._unknown(server, virtual)
+
+    # Maintenance
+
+    def _found(self, server: str, virtual: str | None) -> tuple[Address, VirtualKey | None] | Reply:
+        """The one real server that is meant, and in which virtual server; None: in all."""
+        found = ward.servers_called(self._director.state.health, server, virtual)
+        if not found:
+            return self._unknown(server, virtual)
+        if len(found) > 1:
+            which = ", ".join(map(str, found))
+            return Reply(
+                Exit.USAGE, err=(f"{server} is more than one real server: name one by its address ({which})",)
+            )
+        address, keys = next(iter(found.items()))
+        if virtual is None:
+            return address, None
+        if len(keys) > 1:
+            return Reply(Exit.USAGE, err=(f"more than one virtual server is called {virtual}",))
+        return address, keys[0]
+
+    def _unknown(self, server: str, virtual: str | None) -> Reply:
+        where = "" if virtual is None else f" in {virtual}"
+        return Reply(Exit.USAGE, err=(f"no real server {server}{where}; `lvsd status` names them",))
+
+    def _order(self, request: DrainRequest | DisableRequest, by: str) -> Reply:
+        found = self._found(request.server, request.virtual)
+        if isinstance(found, Reply):
+            return found
+        now = time.monotonic()
+        drains = isinstance(request, DrainRequest)
+        deadline_s = request.deadline_s if isinstance(request, DrainRequest) else None
+        order = Order(
+            Verb.DRAIN if drains else Verb.DISABLE,
+            *found,
+            by,
+            time.time(),
+            None if deadline_s is None else now + deadline_s,
+            None if request.for_s is None else now + request.for_s,
+        )
+        self._director.feed(OrderGiven(order))
+        return Reply(out=(f"{request.server}: {'draining' if drains else 'disabled'}",))
+
+    def _enable(self, request: EnableRequest, by: str) -> Reply:
+        found = self._found(request.server, request.virtual)
+        if isinstance(found, Reply):
+            return found
+        address, virtual = found
+        orders = [one for one in self._director.state.health.orders if one.address == address]
+        if virtual is not None and any(one.virtual is None for one in orders):
+            message = f"{request.server} is out everywhere: enable it without --virtual"
+            return Reply(Exit.USAGE, err=(message,))
+        if not any(virtual in (None, one.virtual) for one in orders):
+            return Reply(out=(f"{request.server}: was not taken out",))
+        self._director.feed(EnableAsked(address, virtual, by))
+        return Reply(out=(f"{request.server}: enabled; its checks decide",))
+
+    async def _sessions(self, server: str, virtual: str | None) -> Reply:
+        found = self._found(server, virtual)
+        if isinstance(found, Reply):
+            return found
+        address, key = found
+        try:
+            held = await self._held()
+        except KernelError as fault:
+            return Reply(fault.exit_code, err=(str(fault),))
+        rosters = self._director.state.health.rosters.values()
+        left = sum(
+            sessions(roster.virtual_server, index, held)
+            for roster in rosters
+            if key in (None, roster.key)
+            for index, one in enumerate(roster.virtual_server.real_servers)
+            if one.address == address
+        )
+        return Reply(sessions=left)

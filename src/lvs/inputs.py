@@ -1,0 +1,111 @@
+"""What happens to the director: the daemon feeds these to `lvs.director.step`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lvs.checks import Answer, Target
+from lvs.commands import Cause, Converge
+from lvs.config.located import Problem
+from lvs.health.orders import Order
+from lvs.kernel.state import Op
+from lvs.model import Address, Config, VirtualKey
+
+
+class ConfigLoaded(msgspec.Struct, frozen=True):
+    """A file was read and found valid; `digest` is of its text."""
+
+    file: str
+    digest: str
+    config: Config
+    warnings: tuple[Problem, ...] = ()
+
+
+class ConfigRejected(msgspec.Struct, frozen=True):
+    file: str
+    problems: tuple[Problem, ...]  # errors and warnings
+
+
+class ConfigUnreadable(msgspec.Struct, frozen=True):
+    file: str
+    reason: str
+
+
+class Converged(msgspec.Struct, frozen=True):
+    """A Converge was carried out: these operations were done, those were refused."""
+
+    command: Converge
+    done: tuple[Op, ...]
+    refused: tuple[tuple[str, str], ...] = ()  # operation as a line, reason
+    took_s: float = 0.0
+
+
+class ConvergeFailed(msgspec.Struct, frozen=True):
+    """The kernel could not be read or written at all."""
+
+    cause: Cause
+    reason: str
+
+
+class LinksChanged(msgspec.Struct, frozen=True):
+    """Addresses or devices changed, by us or by somebody else."""
+
+    back: str = ""  # a device that is up and has a carrier now
+
+
+class ProbesAnswered(msgspec.Struct, frozen=True):
+    """Checks and load monitors have answers."""
+
+    answers: tuple[tuple[Target, Answer], ...]
+
+
+class OrderGiven(msgspec.Struct, frozen=True):
+    """An operator takes a real server out."""
+
+    order: Order
+
+
+class EnableAsked(msgspec.Struct, frozen=True):
+    """An operator takes it back in; `virtual` None: all orders for it."""
+
+    address: Address
+    virtual: VirtualKey | None
+    by: str
+
+
+class SessionsEnded(msgspec.Struct, frozen=True):
+    """Drained real servers without a session."""
+
+    orders: tuple[Order, ...]
+
+
+class ChecksMeasured(msgspec.Struct, frozen=True):
+    """How the checks go: how many are overdue, and why as far as that is known."""
+
+    overdue: int
+    reason: str = ""
+
+
+class TimePassed(msgspec.Struct, frozen=True):
+    """The deadline was reached."""
+
+
+class StopAsked(msgspec.Struct, frozen=True):
+    reason: str
+
+
+Input = (
+    ConfigLoaded
+    | ConfigRejected
+    | ConfigUnreadable
+    | Converged
+    | ConvergeFailed
+    | LinksChanged
+    | ProbesAnswered
+    | OrderGiven
+    | EnableAsked
+    | SessionsEnded
+    | ChecksMeasured
+    | TimePassed
+    | StopAsked
+)

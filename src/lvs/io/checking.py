@@ -1,0 +1,98 @@
+"""All that asks real servers, put together: the engine, its protocols, programs, sockets, hooks.
+
+The daemon says whom to ask and hears answers; how that is done is nobody else's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lvs import events
+from lvs.checks import Answer, Load, Program, Target
+from lvs.errors import LvsError
+from lvs.health.ward import Hook
+from lvs.io import hooks, secrets
+from lvs.io.engine import Engine, Finished, Last
+from lvs.io.processes import Processes
+from lvs.io.programs import Programs
+from lvs.probes.needs import needs
+from lvs.probes.talk import Talk
+from lvs.probes.talks import talk_for
+
+
+class Checking:
+    """Asks the targets that it is told to, until it is closed."""
+
+    def __init__(
+        self,
+        answered: Callable[[tuple[tuple[Target, Answer], ...]], None],
+        told: Callable[[events.Event], None],
+    ) -> None:
+        self._answered = answered
+        self._told = told
+        self._processes = Processes()
+        self._programs = Programs(self._processes)
+        self._hooks = hooks.Hooks(self._processes, self._hook_failed)
+        self._engine = Engine(self._finished, _talk, {Program: self._programs, Load: self._programs})
+        self._open = False
+        self._owed: list[tuple[tuple[Target, ...], tuple[Target, ...]]] = []
+
+    def open(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._processes.open(loop)
+        self._programs.open(loop)
+        self._hooks.open(loop)
+        self._engine.open(loop)
+        self._open = True
+        owed, self._owed = self._owed, []
+        for follow, forget in owed:
+            self.ask(follow, forget)
+
+    def close(self) -> None:
+        """Ask nobody any more; programs that run are ended."""
+        if self._open:
+            self._open = False
+            self._engine.close()
+            self._hooks.close()
+            self._programs.close()
+            self._processes.close()
+
+    def ask(self, follow: tuple[Target, ...], forget: tuple[Target, ...]) -> None:
+        """From now on ask these, and those no more."""
+        if not self._open:
+            self._owed.append((follow, forget))
+            return
+        self._engine.follow(follow)
+        self._engine.forget(forget)
+
+    def last(self, target: Target) -> Last:
+        return self._engine.last(target)
+
+    def run(self, hook: Hook) -> None:
+        """Run a program because something happened, after those before it."""
+        subject = f"{hook.command.split()[0]} for {hook.environment.get('LVS_VIRTUAL_SERVER', '')}"
+        self._hooks.put(hooks.Hook(tuple(hook.command.split()), hook.environment, subject))
+
+    def overdue(self, now: float) -> tuple[int, str]:
+        """How many checks have had no answer for far too long, and what is known of why."""
+        vitals = self._engine.health(now)
+        return vitals.overdue, f"{vitals.in_flight} in flight, started up to {vitals.lateness_s:.1f} s late"
+
+    def _finished(self, finished: list[Finished]) -> None:
+        self._answered(tuple([(one.target, one.answer) for one in finished]))
+
+    def _hook_failed(self, sentence: str) -> None:
+        what, _, why = sentence.partition(": ")
+        self._told(events.HookFailed(what, why))
+
+
+def _talk(target: Target) -> Talk | None:
+    """The protocol of a target with its credentials; they were there when the file was read."""
+    found = {}
+    for kind, name in needs(target.check):
+        if kind == "credential":
+            try:
+                found[name] = secrets.read(name)
+            except LvsError:
+                continue  # gone since: the talk says so
+    return talk_for(target, found)

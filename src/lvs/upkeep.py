@@ -1,0 +1,116 @@
+"""`lvsd drain`, `disable`, `enable`, `explain`: taking real servers out and in, and why they are as they are.
+
+Each asks the daemon; a drain then shows how many sessions are left until there is none. Whoever
+stops looking does not take the order back.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from lvs.errors import Exit, UsageError
+from lvs.events import counted
+from lvs.io import control
+from lvs.protocol import (
+    SOCKET_NAME,
+    DisableRequest,
+    DrainRequest,
+    EnableRequest,
+    ExplainRequest,
+    Reply,
+    Request,
+    SessionsRequest,
+)
+
+LOOK_EVERY_S = 1.0
+TELL_EVERY_S = 10.0  # where no bar can be drawn
+_UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400}
+_WIDTH = 40
+
+
+def seconds(text: str) -> float:
+    """A time as operators write it: `90`, `90s`, `5m`, `2h`, `1d`. Errors: UsageError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text.strip())
+    if match is None or match[2] not in _UNITS:
+        raise UsageError(f"a time such as 90s, 5m, 2h or 1d is asked for, got {text!r}")
+    return float(match[1]) * _UNITS[match[2]]
+
+
+def drain(arguments: argparse.Namespace) -> int:
+    """Take a real server out gently, and show how it empties."""
+    deadline = None if arguments.deadline is None else seconds(arguments.deadline)
+    lasting = None if arguments.for_ is None else seconds(arguments.for_)
+    request = DrainRequest(arguments.server, arguments.virtual, deadline, lasting)
+    reply = _asked(arguments.run_dir, request)
+    if reply.exit_code or arguments.no_wait:
+        return reply.exit_code
+    return _watch(arguments)
+
+
+def disable(arguments: argparse.Namespace) -> int:
+    lasting = None if arguments.for_ is None else seconds(arguments.for_)
+    request = DisableRequest(arguments.server, arguments.virtual, lasting)
+    return _asked(arguments.run_dir, request).exit_code
+
+
+def enable(arguments: argparse.Namespace) -> int:
+    return _asked(arguments.run_dir, EnableRequest(arguments.server, arguments.virtual)).exit_code
+
+
+def explain(arguments: argparse.Namespace) -> int:
+    return _asked(arguments.run_dir, ExplainRequest(arguments.server, arguments.virtual)).exit_code
+
+
+def _asked(run_directory: Path, request: Request) -> Reply:
+    reply = control.ask(run_directory / SOCKET_NAME, request)
+    for line in reply.err:
+        print(line, file=sys.stderr)
+    for line in reply.out:
+        print(line, flush=True)
+    return reply
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    """Show the sessions that are left until there is none."""
+    drawn = sys.stdout.isatty()
+    most, told_at = 0, -TELL_EVERY_S
+    try:
+        for reply in _sessions(arguments):
+            if reply.exit_code:
+                print(*reply.err, sep="\n", file=sys.stderr)
+                return reply.exit_code
+            left = reply.sessions or 0
+            most = max(most, left)
+            if drawn:
+                print(f"\r\033[K{bar(left, most)}", end="", flush=True)
+            elif time.monotonic() - told_at >= TELL_EVERY_S and left:
+                told_at = time.monotonic()
+                print(f"{arguments.server}: {counted(left, 'session')} left", flush=True)
+    except KeyboardInterrupt:
+        print(f"\n{arguments.server}: goes on draining; `lvsd enable {arguments.server}` takes it back")
+        return Exit.OK
+    print(f"{chr(10) if drawn else ''}{arguments.server}: drained, no session is left")
+    return Exit.OK
+
+
+def _sessions(arguments: argparse.Namespace) -> Iterator[Reply]:
+    """Replies, one a second, until no session is left."""
+    while True:
+        reply = control.ask(
+            arguments.run_dir / SOCKET_NAME, SessionsRequest(arguments.server, arguments.virtual)
+        )
+        yield reply
+        if reply.exit_code or not reply.sessions:
+            return
+        time.sleep(LOOK_EVERY_S)
+
+
+def bar(left: int, most: int) -> str:
+    """`[##########----------] 12 sessions left`; full when none is."""
+    done = _WIDTH if most == 0 else _WIDTH * (most - left) // most
+    return f"[{'#' * done}{'-' * (_WIDTH - done)}] {counted(left, 'session')} left"

@@ -1,0 +1,126 @@
+"""The ward in a hurry: after anything, the state is what it would be if made at once.
+
+What each input leads to is told by tests/transcripts.
+"""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lvs.checks import Answer, Icmp, Reason
+from lvs.health import ward
+from lvs.health.orders import Order, Verb
+from lvs.health.serving import Ground, serving
+from lvs.health.ward import Health
+from lvs.model import Checking, VirtualServer, key_of
+from strategies import config, real_server, virtual_server
+
+PLAIN = Checking(None, None, False, None, 6, 12, None)
+SERVERS = tuple(real_server(f"r{n}", f"10.0.0.{n}", weight) for n, weight in ((1, 1), (2, 4), (3, 0)))
+
+
+def servers(port: int, *indices: int, checking: Checking = PLAIN) -> VirtualServer:
+    chosen = [SERVERS[index] for index in indices]
+    return virtual_server(
+        f"v{port}",
+        "192.0.2.1",
+        *chosen,
+        port=port,
+        checking=checking,
+        sorry_server=ip_address("10.0.0.99") if port % 2 else None,
+        slow_start_s=30.0 if port == 1 else 0.0,
+    )
+
+
+ICMP = msgspec.structs.replace(PLAIN, checks=(Icmp(),))
+VIRTUAL = [
+    servers(1, 0, 1),
+    servers(2, 1, 2),
+    servers(3, 0, 1, 2, checking=ICMP),
+    servers(1, 1),
+    servers(2, 2, 1),
+]
+LOADS = st.lists(st.sampled_from(VIRTUAL), max_size=4, unique_by=key_of).map(lambda chosen: ("load", chosen))
+ANSWERS = st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=6).map(
+    lambda rows: ("answers", rows)
+)
+ORDERS = st.tuples(
+    st.sampled_from([Verb.DRAIN, Verb.DISABLE]), st.integers(1, 3), st.none() | st.sampled_from(VIRTUAL)
+).map(lambda order: ("order", order))
+OTHERS = st.sampled_from([("enable", 1), ("enable", 2), ("pass", 7.0), ("pass", 40.0), ("emptied", None)])
+
+
+def played(health: Health, action: tuple[str, object], now: float) -> tuple[Health, ward.Change]:
+    match action:
+        case "load", list(chosen):
+            return ward.configured(health, config(*chosen), now)
+        case "answers", list(rows):
+            asked = sorted(health.askers, key=repr)
+            answers = [
+                (asked[index], Answer(ok, Reason.ANSWERED if ok else Reason.REFUSED, "it is so"))
+                for index, ok in rows
+                if index < len(asked)
+            ]
+            return ward.answered(health, answers, now)
+        case "order", (verb, number, virtual):
+            key = key_of(virtual) if isinstance(virtual, VirtualServer) else None
+            return ward.ordered(
+                health,
+                Order(verb, ip_address(f"10.0.0.{number}"), key, "carla", 0.0, now + 20, now + 60),
+                now,
+            )
+        case "enable", int(number):
+            return ward.enabled(health, ip_address(f"10.0.0.{number}"), None, "carla", now)
+        case "emptied", _:
+            return ward.emptied(health, ward.draining(health), now)
+        case _:
+            return ward.passed(health, now)
+
+
+@given(st.lists(LOADS | ANSWERS | ORDERS | OTHERS, max_size=25))
+def test_the_state_is_what_it_would_be_if_made_at_once(actions: list[tuple[str, object]]) -> None:
+    health, now, asked = Health(), 0.0, set()
+    for action in actions:
+        now += float(action[1]) if action[0] == "pass" else 1.0  # type: ignore[arg-type]
+        if (due := ward.deadline(health)) is not None and due <= now:
+            health, _ = ward.passed(health, now)
+        before = health
+        health, change = played(health, action, now)
+
+        wanted = {target: set() for target in health.askers}  # type: ignore[var-annotated]
+        for roster in health.rosters.values():
+            for target, asker in ward._wanted(roster):
+                wanted[target].add(asker)
+        assert {target: set(askers) for target, askers in health.askers.items()} == wanted
+        assert set(change.follow) == health.askers.keys() - before.askers.keys()
+        assert set(change.forget) == before.askers.keys() - health.askers.keys()
+        asked = (asked | set(change.follow)) - set(change.forget)
+        assert asked == health.askers.keys()
+
+        ground = Ground(health.orders, health.loads, now)
+        for key, roster in health.rosters.items():
+            again, who, _ = serving(roster, ground, health.serving[key])
+            assert (again, who) == (roster, health.serving[key])
+        assert health.serving.keys() == health.rosters.keys()
+
+
+def test_a_batch_with_the_same_target_twice_counts_both() -> None:
+    health, change = ward.configured(Health(), config(servers(2, 1)), 0.0)
+    [target] = change.follow
+    bad, good = Answer(False, Reason.REFUSED, "refused"), Answer(True, Reason.ANSWERED, "connected")
+    health, change = ward.answered(health, [(target, bad), (target, good), (target, good)], 1.0)
+    [roster] = health.rosters.values()
+    assert roster.members[0].verdicts[0].up
+
+
+def test_real_servers_by_name_and_address() -> None:
+    health, _ = ward.configured(Health(), config(servers(1, 0, 1), servers(2, 1)), 0.0)
+    both = ward.servers_called(health, "r2", None)
+    assert both == ward.servers_called(health, "10.0.0.2", None)
+    assert [len(keys) for keys in both.values()] == [2]
+    assert [len(keys) for keys in ward.servers_called(health, "r2", "v2").values()] == [1]
+    assert ward.servers_called(health, "r9", None) == {}

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from lvs import events, selftest
+from lvs.checks import Reason
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src" / "lvs"
@@ -318,3 +319,13 @@ def test_every_dependency_says_why() -> None:
     text = (ROOT / "pyproject.toml").read_text()
     dependencies = text.split("\ndependencies = [\n", 1)[1].split("\n]", 1)[0]
     assert all(re.search(r'",\s+# \S', line) for line in dependencies.splitlines())
+
+
+# Reasons
+
+
+def test_every_reason_is_explained_and_no_other() -> None:
+    """docs/reasons.md is the list that operators look codes up in."""
+    rows = re.findall(r"^\| ([a-z_]+) \|", (ROOT / "docs" / "reasons.md").read_text(), re.MULTILINE)
+    assert sorted(set(rows) - {"code"}) == sorted(Reason)
+    assert len(rows) == len(set(rows)) + rows.count("code") - 1

@@ -137,6 +137,18 @@ async def test_who_does_not_get_a_turn_is_told_at_the_deadline(b: Bench) -> None
 
 
 @bench
+async def test_who_starts_late_is_not_down_for_it(b: Bench) -> None:
+    b.ask(target())
+    await b.turns()
+    one = b.programs._asks[target()]
+    one.late_s = 40.0
+    b.processes.end(0, Late())
+    (answer,) = b.answers[target()]
+    assert answer.reason is Reason.LOCAL_FAULT
+    assert answer.text == "/x/check started 40.0 s late, 32 programs were at work"
+
+
+@bench
 async def test_abandoned(b: Bench) -> None:
     b.ask(target(1))
     b.ask(target(2))

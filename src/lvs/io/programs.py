@@ -1,7 +1,8 @@
 """Check programs and load monitors: asked for a target, they answer by its deadline.
 
 At most `AT_ONCE` run at a time, the others wait in order. A start stops the daemon for a fraction
-of a millisecond, and there is one in a turn of the event loop: heartbeats pass in between.
+of a millisecond, and there is one in a turn of the event loop: heartbeats pass in between. Who
+waits too long is not down for it: that is this director's own fault.
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ AT_ONCE = 32
 class _Ask:
     """One target that is being asked."""
 
-    __slots__ = ("deadline", "done", "job", "target", "timer")
+    __slots__ = ("asked", "deadline", "done", "job", "late_s", "target", "timer")
 
-    def __init__(self, target: Target, deadline: float, done: Callable[[Answer], None]) -> None:
+    def __init__(self, target: Target, asked: float, deadline: float, done: Callable[[Answer], None]) -> None:
         self.target = target
+        self.asked = asked
         self.deadline = deadline
         self.done = done
+        self.late_s = 0.0  # how long it waited for its turn
         self.job: Job | None = None  # None: it waits for its turn
         self.timer: asyncio.Handle | None = None
 
@@ -61,7 +64,7 @@ class Programs:
         is asked anew.
         """
         self.abandon(target)
-        one = self._asks[target] = _Ask(target, deadline, done)
+        one = self._asks[target] = _Ask(target, self._loop.time(), deadline, done)
         held = self._held.get(target)
         if held is not None and not held.ended:
             text = f"{_name(target)} of an earlier check was killed and has still not ended"
@@ -98,6 +101,7 @@ class Programs:
     def _run(self, one: _Ask) -> None:
         target = one.target
         more = program.variables(target.address, target.port)
+        one.late_s = self._loop.time() - one.asked
         words = program.command(_words(target), target.address, target.port)
         command = Command(words, environment(self._user, more), self._user)
         job = self._processes.run(command, one.deadline, partial(self._done, one))
@@ -111,6 +115,11 @@ class Programs:
 
     def _done(self, one: _Ask, outcome: program.Outcome) -> None:
         self._gone(one)
+        if isinstance(outcome, program.Late) and one.late_s > (one.deadline - one.asked) / 2:
+            # It had less than half of its time: that says nothing of the real server.
+            text = f"{_name(one.target)} started {one.late_s:.1f} s late, {AT_ONCE} programs were at work"
+            self._finish(one, down(Reason.LOCAL_FAULT, text))
+            return
         self._finish(one, _answer(one.target, outcome))
 
     def _gone(self, one: _Ask) -> None:

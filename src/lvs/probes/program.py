@@ -15,9 +15,6 @@ from lvs.probes.talk import down, quoted, up
 
 KEPT = 4096  # bytes of output that are looked at; nanny read 4095
 
-# execvp's own statuses, as shells and setpriv(1) give them: not executable, not found
-NOT_EXECUTED = (126, 127)
-
 
 class Ended(msgspec.Struct, frozen=True, gc=False):
     """A program ended by itself, or was killed by somebody else."""

@@ -49,6 +49,7 @@ from lvs.director import State, changed, deadline, step
 from lvs.health.orders import Order, Verb
 from lvs.health.ward import Health
 from lvs.inputs import (
+    Announced,
     ConfigLoaded,
     ConfigRejected,
     ConfigUnreadable,
@@ -57,6 +58,7 @@ from lvs.inputs import (
     EnableAsked,
     Input,
     LinksChanged,
+    LinksUnheard,
     OrderGiven,
     ProbesAnswered,
     SessionsEnded,
@@ -66,7 +68,7 @@ from lvs.inputs import (
 from lvs.kernel import text
 from lvs.kernel.desired import desired
 from lvs.kernel.diff import diff
-from lvs.kernel.state import KernelState, Op, Service, apply
+from lvs.kernel.state import KernelState, Op, Service, TakeVip, apply
 from lvs.model import Config, Drain, OnStop, Protocol, Quorum, VirtualServer
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
@@ -521,3 +523,79 @@ def test_what_a_dead_device_held_is_announced_again() -> None:
     state, _ = step(state, LinksChanged(back="eth0"), 1.0)
     _, commands = step(state, TimePassed(), 2.0)
     assert Announce(tuple(state.goal.state.vips)) in commands
+
+
+# What is told once
+
+
+def applied(vips: int = 1) -> State:
+    """A director whose configuration is in the kernel, VIPs just taken."""
+    vip = strategies.on_device("192.0.2.1", "eth0")
+    config = strategies.config(strategies.virtual_server("web", "192.0.2.1", vip=vip if vips else None))
+    state, commands = step(State(), ConfigLoaded(FILE, "", config), 0.0)
+    (begun,) = (command for command in commands if isinstance(command, Converge))
+    return step(state, Converged(begun, tuple(map(TakeVip, begun.goal.state.vips))), 0.0)[0]
+
+
+def told(commands: tuple[Command, ...]) -> list[events.Event]:
+    return [command.event for command in commands if isinstance(command, Report)]
+
+
+def test_an_announcement_that_fails_five_times_is_told_once() -> None:
+    state = applied()
+    for burst in (0.0, 100.0):
+        if burst:
+            state, _ = step(state, LinksChanged(back="eth0"), burst - director.SETTLE_S)
+            state, _ = step(state, TimePassed(), burst)
+        failed, announced = Announced(("192.0.2.1 not announced: eth0 is down",)), 1
+        state, commands = step(state, failed, burst)
+        heard = told(commands)
+        for second in range(1, 8):
+            state, commands = step(state, TimePassed(), burst + second)
+            if any(isinstance(command, Announce) for command in commands):
+                announced += 1
+                state, commands = step(state, failed, burst + second)
+                heard += told(commands)
+        assert announced == director.ANNOUNCEMENTS
+        assert heard == [events.AnnouncementFailed(failed.failed[0])]
+
+
+def test_links_that_cannot_be_heard_are_told_once() -> None:
+    state, heard = applied(), []
+    for what in (
+        LinksUnheard("no"),
+        LinksUnheard("no"),
+        LinksUnheard("why"),
+        LinksChanged(),
+        LinksUnheard("why"),
+    ):
+        state, commands = step(state, what, 1.0)
+        heard += told(commands)
+    assert heard == [events.KernelUnavailable(reason) for reason in ("no", "why", "why")]
+
+
+def test_a_ledger_that_cannot_be_written_is_told_once() -> None:
+    state, heard = applied(0), []
+    for not_saved in (("f", "full"), ("f", "full"), None, ("f", "full")):
+        look = Converge(state.goal, Cause.LOOK, state.goal)
+        state, commands = step(state, Converged(look, (), not_saved=not_saved), 1.0)
+        heard += told(commands)
+    assert heard == [events.StateNotSaved("f", "full")] * 2
+
+
+def test_many_warnings_are_the_first_ones_and_a_number() -> None:
+    warnings = tuple(Problem(FILE, line, "a", "b", Severity.WARNING) for line in range(1, 61))
+    _, commands = step(State(), ConfigLoaded(FILE, "", strategies.config(), warnings), 0.0)
+    heard = [event for event in told(commands) if isinstance(event, events.ConfigWarning)]
+    assert len(heard) == 51
+    assert heard[-1].reason == f"and 10 more warnings; `lvsd check {FILE}` tells all"
+
+
+@pytest.mark.parametrize("refused", [(), (("ipvsadm -D", "busy"),)])
+def test_a_stop_that_could_not_empty_all_has_failed(refused: tuple[tuple[str, str], ...]) -> None:
+    state, commands = step(
+        msgspec.structs.replace(applied(), on_stop=OnStop.EMPTY), StopAsked("SIGTERM"), 1.0
+    )
+    (emptied,) = (command for command in commands if isinstance(command, Converge))
+    assert step(state, Converged(emptied, (), refused), 2.0)[1][-1] == Quit(failed=bool(refused))
+    assert step(state, ConvergeFailed(Cause.STOP, "no answer"), 2.0)[1][-1] == Quit(failed=True)

@@ -62,5 +62,7 @@ class Report(msgspec.Struct, frozen=True):
 class Quit(msgspec.Struct, frozen=True):
     """Nothing is left to do."""
 
+    failed: bool = False  # what a stop should have removed is still there
+
 
 Command = Converge | Announce | Ask | RunHook | KeepOrders | Report | Quit

@@ -24,11 +24,13 @@ from lvs.errors import Exit, KernelError, LvsError, SystemFault
 from lvs.health import ward
 from lvs.health.orders import Order
 from lvs.inputs import (
+    Announced,
     ChecksMeasured,
     Converged,
     ConvergeFailed,
     Input,
     LinksChanged,
+    LinksUnheard,
     ProbesAnswered,
     SessionsEnded,
     StopAsked,
@@ -66,6 +68,8 @@ class Daemon:
         self.state = begun.state
         self._first = begun.first  # until it is told
         self._ready_owed, self._status_told = True, ""  # what systemd was told
+        self._started = not any(isinstance(command, Converge) for command in begun.commands)
+        self._failed = False  # a stop did not remove all that it should
         self._links = Links()
         self._announcer = Announcer()
         self.checking = Checking(self._answered, self._told)
@@ -109,7 +113,8 @@ class Daemon:
                 self._keep(kept)
             case Report(event):
                 self._journal.report(event)
-            case Quit():
+            case Quit(failed):
+                self._failed = failed
                 self._quit.set()
             case _:
                 assert_never(command)
@@ -173,7 +178,7 @@ class Daemon:
             crashed = True
             self._journal.report(events.Fault("; ".join(map(repr, faults.exceptions))))
             traceback.print_exception(faults)
-        return Exit.FAILED if crashed else Exit.OK
+        return Exit.FAILED if crashed or self._failed else Exit.OK
 
     def _sources(self) -> tuple[Coroutine[None, None, None], ...]:
         return (
@@ -204,10 +209,11 @@ class Daemon:
     def _tell_systemd(self) -> None:
         """READY after the start and after each reload; STATUS when it is another."""
         status = f"STATUS={summary(self.state)}"
-        lines = ["READY=1"] if self._ready_owed else []
+        ready = self._ready_owed and self._started  # a kernel that could not be written is tried again
+        lines = ["READY=1"] if ready else []
         if status != self._status_told:
             lines.append(status)
-        self._ready_owed, self._status_told = False, status
+        self._ready_owed, self._status_told = self._ready_owed and not ready, status
         if lines:
             self._notify(*lines)
 
@@ -221,6 +227,7 @@ class Daemon:
                 continue
             result = await self._converge(command)
             self.feed(result)
+            self._started = self._started or isinstance(result, Converged)
             if self._pending is None:
                 self._tell_systemd()
                 waiting, self._waiting = self._waiting, []
@@ -236,13 +243,13 @@ class Daemon:
                 outcome = await self.converger.converge(goal, None if first else command.only)
         except KernelError as fault:
             return ConvergeFailed(command.cause, str(fault))
+        not_saved = None
         if outcome.not_saved:
-            file = str(self._options.run_directory / LEDGER_NAME)
-            self._journal.report(events.StateNotSaved(file, outcome.not_saved))
+            not_saved = (str(self._options.run_directory / LEDGER_NAME), outcome.not_saved)
         done, took_s = outcome.done, outcome.took_s
         if first is not None:
             done, took_s = (*first.done, *done), first.took_s + took_s
-        return Converged(command, done, outcome.refused, took_s)
+        return Converged(command, done, outcome.refused, took_s, not_saved)
 
     async def _timing(self) -> None:
         """Feed TimePassed at the state's deadline, whichever it is by then."""
@@ -263,8 +270,7 @@ class Daemon:
                 reasons = self._announcer.announce(vips, devices, _is_router())
             except KernelError as fault:
                 reasons = [str(fault)]
-            for reason in reasons:
-                self._journal.report(events.AnnouncementFailed(reason))
+            self.feed(Announced(tuple(reasons)))
 
     async def _listening_to_links(self) -> None:
         while True:
@@ -276,7 +282,7 @@ class Daemon:
                         case _:
                             self.feed(LinksChanged())
             except KernelError as fault:
-                self._journal.report(events.KernelUnavailable(str(fault)))
+                self.feed(LinksUnheard(str(fault)))
                 await asyncio.sleep(LOOK_EVERY_S)
 
     async def _watching_file(self) -> None:

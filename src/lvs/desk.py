@@ -160,18 +160,18 @@ class Desk:
         if len(found) > 1:
             which = ", ".join(map(str, found))
             return Reply(
-                Exit.USAGE, err=(f"{server} is more than one real server: name one by its address ({which})",)
+                Exit.PROBLEMS, err=(f"{server} is more than one real server: name one by its address ({which})",)
             )
         address, keys = next(iter(found.items()))
         if virtual is None:
             return address, None
         if len(keys) > 1:
-            return Reply(Exit.USAGE, err=(f"more than one virtual server is called {virtual}",))
+            return Reply(Exit.PROBLEMS, err=(f"more than one virtual server is called {virtual}",))
         return address, keys[0]
 
     def _unknown(self, server: str, virtual: str | None) -> Reply:
         where = "" if virtual is None else f" in {virtual}"
-        return Reply(Exit.USAGE, err=(f"no real server {server}{where}; `lvsd status` names them",))
+        return Reply(Exit.PROBLEMS, err=(f"no real server {server}{where}; `lvsd status` names them",))
 
     def _order(self, request: DrainRequest | DisableRequest, by: str) -> Reply:
         found = self._found(request.server, request.virtual)
@@ -199,7 +199,7 @@ class Desk:
         orders = [one for one in self._director.state.health.orders if one.address == address]
         if virtual is not None and any(one.virtual is None for one in orders):
             message = f"{request.server} is out everywhere: enable it without --virtual"
-            return Reply(Exit.USAGE, err=(message,))
+            return Reply(Exit.PROBLEMS, err=(message,))
         if not any(virtual in (None, one.virtual) for one in orders):
             return Reply(out=(f"{request.server}: was not taken out",))
         self._director.feed(EnableAsked(address, virtual, by))

@@ -22,6 +22,7 @@ from lvs.health import ward
 from lvs.health.roster import Known
 from lvs.health.ward import Change, Health
 from lvs.inputs import (
+    Announced,
     ChecksMeasured,
     ConfigLoaded,
     ConfigRejected,
@@ -31,6 +32,7 @@ from lvs.inputs import (
     EnableAsked,
     Input,
     LinksChanged,
+    LinksUnheard,
     OrderGiven,
     ProbesAnswered,
     SessionsEnded,
@@ -72,6 +74,9 @@ class State(msgspec.Struct, frozen=True):
     on_stop: OnStop | None = None  # the command line's word over the configuration's
     refused: tuple[tuple[str, str], ...] = ()  # told already
     unavailable: str = ""  # told already
+    unheard: str = ""  # told already
+    not_saved: tuple[str, str] | None = None  # told already
+    unannounced: frozenset[str] = frozenset()  # told already, until nothing is left to announce
     announcing: tuple[Repeat, ...] = ()
     look_at: float | None = None
     stopping: str = ""
@@ -111,7 +116,12 @@ def step(state: State, what: Input, now: float) -> Step:
         case ConvergeFailed(cause, reason):
             return _failed(state, cause, reason)
         case LinksChanged(back):
-            return _links_changed(state, back, now), ()
+            return _links_changed(msgspec.structs.replace(state, unheard=""), back, now), ()
+        case LinksUnheard(reason):
+            told = () if reason == state.unheard else (Report(events.KernelUnavailable(reason)),)
+            return msgspec.structs.replace(state, unheard=reason), told
+        case Announced(failed):
+            return _announced(state, failed)
         case ProbesAnswered(answers):
             return _answered(state, answers, now)
         case OrderGiven(order):
@@ -130,11 +140,27 @@ def step(state: State, what: Input, now: float) -> Step:
             assert_never(what)
 
 
-def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
-    warnings = tuple(
-        Report(events.ConfigWarning(problem.file, problem.line, problem.path, str(problem)))
-        for problem in loaded.warnings
+def _announced(state: State, failed: tuple[str, ...]) -> Step:
+    """Tell once what could not be announced, though it is tried five times."""
+    fresh = tuple(
+        Report(events.AnnouncementFailed(reason)) for reason in failed if reason not in state.unannounced
     )
+    known = state.unannounced.union(failed) if state.announcing else frozenset[str]()
+    return msgspec.structs.replace(state, unannounced=known), fresh
+
+
+def _warnings(loaded: ConfigLoaded) -> tuple[Command, ...]:
+    """Each as an event; of too many the first ones, and how many more there are."""
+    shown, left = loaded.warnings[: telling.ONE_BY_ONE], loaded.warnings[telling.ONE_BY_ONE :]
+    told = [events.ConfigWarning(one.file, one.line, one.path, str(one)) for one in shown]
+    if left:
+        more = f"and {counted(len(left), 'more warning')}; `lvsd check {loaded.file}` tells all"
+        told.append(events.ConfigWarning(loaded.file, left[0].line, "", more))
+    return tuple(map(Report, told))
+
+
+def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
+    warnings = _warnings(loaded)
     if state.stopping:
         return state, ()
     config = loaded.config
@@ -286,6 +312,8 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     told += [events.OperationRefused(*refusal) for refusal in fresh[: telling.ONE_BY_ONE]]
     if state.refused and not refused and cause is Cause.LOOK:
         told.append(events.RefusalCleared(len(state.refused)))
+    if result.not_saved is not None and result.not_saved != state.not_saved:
+        told.append(events.StateNotSaved(*result.not_saved))
     commands: list[Command] = [Report(event) for event in told]
     announcing = state.announcing
     taken = tuple(op.vip for op in result.done if isinstance(op, TakeVip))
@@ -293,12 +321,14 @@ def _converged(state: State, result: Converged, now: float) -> Step:
         commands.append(Announce(taken))
         announcing = (*announcing, Repeat(taken, now + ANNOUNCE_EVERY_S, ANNOUNCEMENTS - 1))
     if state.stopping and (cause is Cause.STOP or _on_stop(state) is OnStop.KEEP):
-        commands += [Report(events.Stopped(state.stopping, _left(state, len(refused)))), Quit()]
+        stopped = Report(events.Stopped(state.stopping, _left(state, len(refused))))
+        commands += [stopped, Quit(failed=cause is Cause.STOP and bool(refused))]
     new = msgspec.structs.replace(
         state,
         applying=None if applying else state.applying,
         refused=refused,
         unavailable="",
+        not_saved=result.not_saved,
         announcing=announcing,
         look_at=None if state.stopping else _next_look(state, command, now),
         moving=frozenset() if command.goal is state.goal else state.moving,
@@ -346,7 +376,8 @@ def _applied(config: Config, applying: Applying, result: Converged) -> Event:
 def _failed(state: State, cause: Cause, reason: str) -> Step:
     told = () if reason == state.unavailable else (Report(events.KernelUnavailable(reason)),)
     if state.stopping and (cause is Cause.STOP or _on_stop(state) is OnStop.KEEP):
-        return state, (*told, Report(events.Stopped(state.stopping, "the kernel keeps what it has")), Quit())
+        stopped = Report(events.Stopped(state.stopping, "the kernel keeps what it has"))
+        return state, (*told, stopped, Quit(failed=cause is Cause.STOP))
     return msgspec.structs.replace(state, unavailable=reason), told
 
 

@@ -38,6 +38,7 @@ class Converged(msgspec.Struct, frozen=True):
     done: tuple[Op, ...]
     refused: tuple[tuple[str, str], ...] = ()  # operation as a line, reason
     took_s: float = 0.0
+    not_saved: tuple[str, str] | None = None  # file of what is ours, why it could not be written
 
 
 class ConvergeFailed(msgspec.Struct, frozen=True):
@@ -51,6 +52,18 @@ class LinksChanged(msgspec.Struct, frozen=True):
     """Addresses or devices changed, by us or by somebody else."""
 
     back: str = ""  # a device that is up and has a carrier now
+
+
+class LinksUnheard(msgspec.Struct, frozen=True):
+    """Changes of addresses and devices cannot be heard of; the next `LinksChanged` ends it."""
+
+    reason: str
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """An Announce was carried out, but for these."""
+
+    failed: tuple[str, ...] = ()
 
 
 class ProbesAnswered(msgspec.Struct, frozen=True):
@@ -101,6 +114,8 @@ Input = (
     | Converged
     | ConvergeFailed
     | LinksChanged
+    | LinksUnheard
+    | Announced
     | ProbesAnswered
     | OrderGiven
     | EnableAsked

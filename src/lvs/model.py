@@ -234,6 +234,7 @@ class Serving(msgspec.Struct, frozen=True, gc=False):
 
     weights: tuple[int | None, ...]  # of each, in the configuration's order; None: not in the kernel
     sorry: bool = False  # the sorry server takes all
+    marks: tuple[int, ...] = ()  # firewall marks by which each is checked through the VIP; 0: it is not
 
 
 class Pair(msgspec.Struct, frozen=True, gc=False):
@@ -290,3 +291,4 @@ class Config(msgspec.Struct, frozen=True):
     on_stop: OnStop
     unused: Unused
     virtual_servers: tuple[VirtualServer, ...]  # in the file's order
+    check_user: str | None = None  # whom check programs run as; None: lvs-check, or nobody without it

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 
@@ -18,6 +19,7 @@ from lvs.errors import KernelError, SystemFault
 from lvs.io import ledger, modules, sysctls
 from lvs.io.converge import Converger, Outcome
 from lvs.io.ledger import Ledger
+from lvs.io.links import VipOp
 from lvs.io.netlink import Refusal, ServiceDump
 from lvs.kernel import text
 from lvs.kernel.diff import diff
@@ -64,6 +66,7 @@ class Kernel:
         self.refuse: set[str] = set()  # lines
         self.reads: list[frozenset[ServiceKey] | None] = []
         self.broken = ""  # the table cannot be read
+        self.exchanges = 0  # with the devices
 
     def do(self, op: Op) -> str:
         """Carry out an operation; why it was refused, or nothing."""
@@ -102,11 +105,9 @@ class Kernel:
     async def addresses(self) -> frozenset[Vip]:
         return self.state.vips
 
-    async def drop_all(self, vips: Iterable[Vip]) -> dict[Vip, KernelError]:
-        return {vip: KernelError(why) for vip in vips if (why := self.do(DropVip(vip)))}
-
-    async def take_all(self, vips: Iterable[Vip]) -> dict[Vip, KernelError]:
-        return {vip: KernelError(why) for vip in vips if (why := self.do(TakeVip(vip)))}
+    async def change_all(self, ops: Iterable[VipOp]) -> dict[VipOp, KernelError]:
+        self.exchanges += 1
+        return {op: KernelError(why) for op in ops if (why := self.do(op))}
 
     # As sysctls and modules
 
@@ -208,6 +209,18 @@ def test_settings_are_set_before_vips_are_taken(file: Path) -> None:
     outcome = director.to(KernelState({KEY: ONE}, frozenset({HELD}), sysctls={FORWARD: "1"}))
     assert outcome.done == (SetSysctl(FORWARD, "1"), TakeVip(HELD))
     assert director.kernel.log == list(outcome.done)
+
+
+def test_vips_that_move_do_so_in_one_exchange(file: Path) -> None:
+    before = [HELD, ALSO]
+    after = [msgspec.structs.replace(vip, label="eth0:9") for vip in before]
+    director = Director(Kernel(), file)
+    director.to(KernelState({KEY: ONE}, frozenset(before)))
+    director.kernel.exchanges = 0
+    outcome = director.to(KernelState({KEY: TWO}, frozenset(after)))
+    assert director.kernel.exchanges == 1
+    assert [type(op) for op in outcome.done[1:]] == [DropVip, TakeVip] * 2
+    assert director.kernel.state.vips == set(after)
 
 
 def test_only_some_services(file: Path) -> None:

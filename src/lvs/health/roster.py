@@ -40,6 +40,7 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     targets: tuple[Target, ...] = ()  # none: it is not checked
     verdicts: tuple[Verdict, ...] = ()  # one for each target
     load: Target | None = None
+    mark: int = 0  # by which it is checked through the VIP; 0: it is not
     up_from: float | None = None  # when a check brought it up: where a slow start begins; None: full
 
 
@@ -120,6 +121,11 @@ def load_check(virtual_server: VirtualServer, rsh_command: str) -> Load | None:
             return Load(tuple(words) if "%h" in words else (*words, "%h"))
 
 
+def no_mark(_virtual_server: VirtualServer, _real_server: RealServer) -> int:
+    """Nothing is checked through the VIP."""
+    return 0
+
+
 def enrolled(
     virtual_server: VirtualServer,
     before: Roster | None,
@@ -128,6 +134,7 @@ def enrolled(
     *,
     rsh_command: str = "rsh",
     unchecked: bool = False,
+    mark_of: Callable[[VirtualServer, RealServer], int] = no_mark,
 ) -> Roster:
     """The roster of an active virtual server, with what was held `before` an edit."""
     asked = () if unchecked else tuple(c for c in checks(virtual_server) if not isinstance(c, Unchecked))

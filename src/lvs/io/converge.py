@@ -39,7 +39,7 @@ from lvs.kernel.state import (
 from lvs.status import Connections, Held
 
 if TYPE_CHECKING:
-    from lvs.io.links import Links
+    from lvs.io.links import Links, VipOp
     from lvs.io.netlink import Table
 
 Result = TypeVar("Result")
@@ -162,19 +162,14 @@ class Converger:
                 refused.append((text.line(op), str(fault)))
         return done, refused
 
-    async def _addresses(self, ops: Sequence[SystemOp]) -> dict[Op, LvsError]:
-        """Drop and take VIPs, many in one exchange; what failed."""
-        takes = [op for op in ops if isinstance(op, TakeVip)]
-        drops = [op for op in ops if isinstance(op, DropVip)]
-        if not takes and not drops:
+    async def _addresses(self, ops: Sequence[SystemOp]) -> Mapping[VipOp, LvsError]:
+        """Drop and take VIPs in the diff's order, many in one exchange; what failed."""
+        moves = [op for op in ops if isinstance(op, TakeVip | DropVip)]
+        if not moves:
             return {}
         if self.links is None:
-            return dict.fromkeys((*takes, *drops), KernelError("network devices are not open yet"))
-        kept = await self.links.drop_all(op.vip for op in drops)
-        missed = await self.links.take_all(op.vip for op in takes)
-        failed: dict[Op, LvsError] = {DropVip(vip): fault for vip, fault in kept.items()}
-        failed.update((TakeVip(vip), fault) for vip, fault in missed.items())
-        return failed
+            return dict.fromkeys(moves, KernelError("network devices are not open yet"))
+        return await self.links.change_all(moves)
 
     async def _setting(self, op: LoadModule | SetSysctl) -> None:
         match op:
@@ -267,14 +262,12 @@ def _noted(noted: Timeouts, now: Timeouts, wanted: Timeouts) -> Timeouts:
 def _stage(op: Op) -> int:
     """Operations of one stage are carried out together; stages one after the other."""
     match op:
-        case DropVip():
-            return 0
         case LoadModule() | SetSysctl():
+            return 0
+        case DropVip() | TakeVip():
             return 1
-        case TakeVip():
-            return 2
         case _:
-            return 3
+            return 2
 
 
 async def _in_thread(function: Callable[..., Result], *arguments: object) -> Result:

@@ -107,6 +107,21 @@ async def test_a_start_that_fails_is_an_answer_later(b: Bench) -> None:
 
 
 @bench
+async def test_a_user_that_is_gone_is_no_fault_of_the_real_server(b: Bench) -> None:
+    b.programs.run_as("no-such-user")
+    b.ask(target())
+    await b.turns()
+    assert not b.processes.started
+    (answer,) = b.answers[target()]
+    assert answer.reason is Reason.LOCAL_FAULT
+    assert answer.text == "there is no user no-such-user; useradd --system no-such-user"
+    b.programs.run_as(None)
+    b.ask(target())
+    await b.turns()
+    assert len(b.processes.started) == 1
+
+
+@bench
 async def test_one_is_started_in_a_turn_and_so_many_at_once_in_order(b: Bench) -> None:
     for number in range(1, AT_ONCE + 6):
         b.ask(target(number))

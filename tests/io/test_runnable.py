@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 
+from lvs.errors import SystemFault
 from lvs.io import runnable
 from lvs.io.runnable import User
 
@@ -104,8 +106,36 @@ def test_environment_is_ours_to_say(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_only_root_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert runnable.check_user() is None
+    assert runnable.check_user("nobody") is None
+
+
+def test_whom_root_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     user = runnable.check_user()
     assert user is not None
     assert user.name in {"lvs-check", "nobody"}
     assert user.uid
+    other = runnable.check_user("nobody")
+    assert other is not None
+    assert other.name == "nobody"
+    assert runnable.check_user("root") is None  # as ourselves
+    with pytest.raises(SystemFault, match="there is no user no-such-user; useradd --system no-such-user"):
+        runnable.check_user("no-such-user")
+
+
+def test_a_system_without_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(name: str) -> None:
+        raise KeyError(name)
+
+    monkeypatch.setattr(pwd, "getpwnam", unknown)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert runnable.check_user() == User("nobody", 65534, 65534)
+
+
+def test_the_unit_grants_what_it_takes() -> None:
+    """And the user that is preferred is the one that the package makes."""
+    appliance = Path(__file__).parents[2] / "appliance"
+    unit = (appliance / "lvs.service").read_text()
+    granted = next(line for line in unit.splitlines() if line.startswith("CapabilityBoundingSet="))
+    assert {name for name, _ in runnable._CAPABILITIES} <= set(granted.partition("=")[2].split())
+    assert f"\nu {runnable.CHECK_USER} " in (appliance / "lvs.sysusers").read_text()

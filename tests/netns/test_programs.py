@@ -59,13 +59,13 @@ class Bench:
         if not setpriv:
             self.processes._tools = (None, None)
         self.programs = Programs(self.processes)
-        self.programs._user = USER
         self.most = 0
         self.lag_s = 0.0
 
     async def __aenter__(self) -> Self:
         self.processes.open(self.loop)
         self.programs.open(self.loop)
+        self.programs._user = USER
         self.watcher = asyncio.create_task(self._watch())
         return self
 

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from functools import partial
 
 from lvs.checks import Answer, Load, Program, Reason, Target
+from lvs.errors import SystemFault
 from lvs.io.processes import Command, Job, Processes
-from lvs.io.runnable import check_user, environment
+from lvs.io.runnable import User, check_user, environment
 from lvs.probes import load, program
 from lvs.probes.talk import down
 
@@ -41,7 +42,8 @@ class Programs:
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes  # opened and closed by whoever made it
-        self._user = check_user()
+        self._user: User | None = None
+        self._no_user = ""  # why there is none to run as
         self._asks: dict[Target, _Ask] = {}
         self._queue: deque[_Ask] = deque()
         self._held: dict[Target, Job] = {}  # killed, and not known to be gone
@@ -50,6 +52,14 @@ class Programs:
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self.run_as(None)
+
+    def run_as(self, name: str | None) -> None:
+        """From now on run programs as this user; None: as lvs-check, or nobody without it."""
+        try:
+            self._user, self._no_user = check_user(name), ""
+        except SystemFault as fault:
+            self._no_user = str(fault)
 
     def close(self) -> None:
         for target in tuple(self._asks):
@@ -104,7 +114,11 @@ class Programs:
         one.late_s = self._loop.time() - one.asked
         words = program.command(_words(target), target.address, target.port)
         command = Command(words, environment(self._user, more), self._user)
-        job = self._processes.run(command, one.deadline, partial(self._done, one))
+        job: Job | program.Unstarted
+        if self._no_user:
+            job = program.Unstarted(self._no_user, ours=True)
+        else:
+            job = self._processes.run(command, one.deadline, partial(self._done, one))
         if one.timer is not None:
             one.timer.cancel()
         if isinstance(job, Job):

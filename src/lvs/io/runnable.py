@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from lvs.errors import SystemFault
 from lvs.io.child import PROGRAM_DIRECTORIES, find_program
 from lvs.io.files import chain
 
@@ -33,17 +34,25 @@ class User(msgspec.Struct, frozen=True, gc=False):
     home: str = "/"
 
 
-def check_user() -> User | None:
-    """Whom check programs run as; None: as ourselves, for only root can choose."""
-    if os.geteuid() != 0:
-        return None
+def check_user(name: str | None = None) -> User | None:
+    """Whom check programs run as; None: as ourselves, for that is who is wanted, or only root can choose.
+
+    Shape: `name` is what the configuration says; without it CHECK_USER, or nobody where there is none.
+    Errors: SystemFault if there is no user of that name.
+    """
     import pwd
 
-    for name in (CHECK_USER, FALLBACK_USER):
+    for known in (name,) if name is not None else (CHECK_USER, FALLBACK_USER):
         with contextlib.suppress(KeyError):
-            found = pwd.getpwnam(name)
-            return User(name, found.pw_uid, found.pw_gid, found.pw_dir)
-    return User("nobody", 65534, 65534)  # a system without it knows the number; user_namespaces(7)
+            found = pwd.getpwnam(known)
+            if found.pw_uid == 0 or os.geteuid() != 0:
+                return None
+            return User(known, found.pw_uid, found.pw_gid, found.pw_dir)
+    if name is not None:
+        raise SystemFault(f"there is no user {name}; useradd --system {name}")
+    if os.geteuid() != 0:
+        return None
+    return User(FALLBACK_USER, 65534, 65534)  # where it has no name the number is known; user_namespaces(7)
 
 
 @cache
@@ -77,7 +86,7 @@ def fit(words: tuple[str, ...], user: User | None) -> str:
     try:
         status = path.stat()
     except PermissionError:
-        return "" if os.geteuid() else f"{path} is out of lvsd's own reach"
+        return "" if os.geteuid() else f"{path} is out of lvsd's own reach; put it where root may read"
     except FileNotFoundError:
         return f"there is no program {path}"
     except OSError as fault:

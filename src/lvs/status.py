@@ -86,7 +86,7 @@ def virtual_servers(
     for key, configured in goal.origin.items():
         yield _ours(key, configured, goal, held.get(key), (health, now))
     for key, found in held.items():
-        if key not in goal.origin:
+        if key not in goal.state.services:  # what else is ours are ways for checks
             rows = [_row("", k, c, "not ours: left alone") for k, c in found.destinations.items()]
             yield VirtualServerStatus(
                 name="",

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from lvs.checks import Check, Connect, Dns, Exchange, Http, Icmp, Load, Pace, Program, Reason, Unchecked
+from lvs.checks import Check, Connect, Dns, Exchange, Http, Icmp, Load, Pace, Path, Program, Reason, Unchecked
 from lvs.health import ward
 from lvs.health.roster import (
     Member,
@@ -21,7 +21,7 @@ from lvs.health.roster import (
     pending,
 )
 from lvs.health.verdict import Verdict
-from lvs.model import Checking, Need, Protocol, Start, VirtualServer
+from lvs.model import Checking, CheckPath, Need, Protocol, Start, VirtualServer
 from strategies import real_server, virtual_server
 
 PLAIN = Checking(None, None, False, None, 6, 15, None)
@@ -198,3 +198,11 @@ def test_icmp_has_no_port_to_be_told_apart_by() -> None:
     )
     assert enrolled(other, None, ward.nothing_known, 0.0).members[0].targets == one
     assert one[0].address == ip_address("10.0.0.1")
+
+
+def test_a_check_through_the_vip_goes_by_a_mark() -> None:
+    meant = web(path=CheckPath.VIP, checks=(Connect(), Program(("/bin/true",))))
+    roster = enrolled(meant, None, ward.nothing_known, 0.0, mark_of=lambda *_: 77)
+    active, inactive = roster.members
+    assert [target.path for target in active.targets] == [Path(ip_address("192.0.2.1"), 77), None]
+    assert (active.mark, inactive.mark) == (77, 0)

@@ -172,5 +172,5 @@ def test_a_load_moves_the_weight_but_not_by_small_steps() -> None:
     idle = effect(found, 0, Ground((), {watched: 0.0}, 0.0))
     assert (idle.weight, idle.reason) == (80, Reason.LOAD)
     assert effect(found, 0, Ground((), {watched: 0.01}, 0.0), 80).weight == 80
-    assert effect(found, 0, Ground((), {watched: 0.9}, 0.0), 80).weight < 60
+    assert effect(found, 0, Ground((), {watched: 0.9}, 0.0), 80).weight == 41
     assert effect(found, 0, Ground((), {watched: -0.5}, 0.0), 80).weight == 4

@@ -11,12 +11,12 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvs.checks import Answer, Icmp, Reason
+from lvs.checks import Answer, Icmp, Reason, Target
 from lvs.health import ward
 from lvs.health.orders import Order, Verb
 from lvs.health.serving import Ground, serving
 from lvs.health.ward import Health
-from lvs.model import Checking, VirtualServer, key_of
+from lvs.model import Checking, CheckPath, VirtualServer, key_of
 from strategies import config, real_server, virtual_server
 
 PLAIN = Checking(None, None, False, None, 6, 12, None)
@@ -66,7 +66,7 @@ def played(health: Health, action: tuple[str, object], now: float) -> tuple[Heal
                 if index < len(asked)
             ]
             return ward.answered(health, answers, now)
-        case "order", (verb, number, virtual):
+        case "order", (Verb() as verb, int(number), virtual):
             key = key_of(virtual) if isinstance(virtual, VirtualServer) else None
             return ward.ordered(
                 health,
@@ -83,7 +83,8 @@ def played(health: Health, action: tuple[str, object], now: float) -> tuple[Heal
 
 @given(st.lists(LOADS | ANSWERS | ORDERS | OTHERS, max_size=25))
 def test_the_state_is_what_it_would_be_if_made_at_once(actions: list[tuple[str, object]]) -> None:
-    health, now, asked = Health(), 0.0, set()
+    health, now = Health(), 0.0
+    asked: set[Target] = set()
     for action in actions:
         now += float(action[1]) if action[0] == "pass" else 1.0  # type: ignore[arg-type]
         if (due := ward.deadline(health)) is not None and due <= now:
@@ -124,3 +125,17 @@ def test_real_servers_by_name_and_address() -> None:
     assert [len(keys) for keys in both.values()] == [2]
     assert [len(keys) for keys in ward.servers_called(health, "r2", "v2").values()] == [1]
     assert ward.servers_called(health, "r9", None) == {}
+
+
+def test_marks_are_kept_and_are_nobodys() -> None:
+    through = msgspec.structs.replace(PLAIN, path=CheckPath.VIP)
+    both = servers(2, 0, 1, checking=through)
+    health, _ = ward.configured(Health(), config(both), 0.0)
+    marks = health.serving[key_of(both)].marks
+    assert marks == (ward.FIRST_MARK, ward.FIRST_MARK + 1)
+    fewer = servers(2, 1, checking=through)
+    health, _ = ward.configured(health, config(fewer), 1.0)
+    assert health.serving[key_of(fewer)].marks == marks[1:]
+    rival = msgspec.structs.replace(servers(4, 0), fwmark=marks[1])
+    health, _ = ward.configured(Health(), config(both, rival), 2.0)
+    assert health.serving[key_of(both)].marks == (marks[0], marks[1] + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 
 import strategies
-from lvs.kernel import state
+from lvs.kernel import state, text
 from lvs.kernel.desired import NOTHING, desired, destination_of, modules, service_key, sysctls, vips
 from lvs.kernel.state import (
     Destination,
@@ -22,16 +23,19 @@ from lvs.kernel.state import (
 )
 from lvs.model import (
     Config,
+    Drain,
     Forwarding,
     Persistence,
     PersistenceEngine,
     Protocol,
     Scheduler,
     SchedulerFlag,
+    Serving,
     Tunnel,
     TunnelChecksum,
     TunnelType,
     VirtualServer,
+    key_of,
 )
 from strategies import config, on_device, packed, real_server, virtual_server
 
@@ -298,3 +302,78 @@ def test_a_mark_that_gained_a_virtual_server_is_built_anew() -> None:
         assert len(service.destinations) == 2
     [service] = desired(config(http), desired(config(http, https))).state.services.values()
     assert len(service.destinations) == 1
+
+
+# Who serves
+
+
+def served(serves: Serving, **changes: Any) -> dict[str, int]:
+    """Weights of real servers 10.0.0.1 and 10.0.0.2 by address and port."""
+    web = virtual_server(
+        "web", "192.0.2.1", real_server("a", "10.0.0.1", 3), real_server("b", "10.0.0.2"), **changes
+    )
+    state = desired(config(web), serving={key_of(web): serves}).state
+    found = state.services[service_key(web)]
+    return {text.destination_name(key): one.weight for key, one in found.destinations.items()}
+
+
+def test_only_who_serves_is_in_the_table() -> None:
+    assert served(Serving((3, None))) == {"10.0.0.1:80": 3}
+    assert served(Serving((0, 1))) == {"10.0.0.1:80": 0, "10.0.0.2:80": 1}
+
+
+def test_the_sorry_server_has_the_virtual_servers_port() -> None:
+    sorry = ip_address("10.0.0.9")
+    assert served(Serving((None, None), sorry=True), sorry_server=sorry) == {"10.0.0.9:80": 1}
+    assert served(Serving((None, 0), sorry=True), sorry_server=ip_address("10.0.0.2")) == {"10.0.0.2:80": 1}
+
+
+def test_of_one_mark_a_real_server_serves_if_it_does_in_both() -> None:
+    one = virtual_server("http", "192.0.2.1", real_server("a", "10.0.0.1"), fwmark=7)
+    two = virtual_server("https", "192.0.2.1", real_server("a", "10.0.0.1"), fwmark=7, port=443)
+    for other, weights in ((1, [1]), (0, [0]), (None, [])):
+        serving = {key_of(one): Serving((1,)), key_of(two): Serving((other,))}
+        [service] = desired(config(one, two), serving=serving).state.services.values()
+        assert [held.weight for held in service.destinations.values()] == weights
+
+
+def test_the_same_servings_give_the_identical_service() -> None:
+    web = virtual_server("web", "192.0.2.1", real_server("a", "10.0.0.1"))
+    serves = Serving((1,))
+    before = desired(config(web), serving={key_of(web): serves})
+    same = desired(config(web), before, {key_of(web): serves})
+    other = desired(config(web), before, {key_of(web): Serving((None,))})
+    [key] = before.state.services
+    assert same.state.services[key] is before.state.services[key]
+    assert other.state.services[key].destinations == {}
+
+
+@pytest.mark.parametrize(
+    ("drains", "leave"), [((Drain.STAY,), "0"), ((Drain.LEAVE,), "1"), ((Drain.STAY, Drain.LEAVE), "1")]
+)
+def test_persistent_clients_may_stay_while_nobody_says_leave(drains: tuple[Drain, ...], leave: str) -> None:
+    servers = [
+        virtual_server(f"v{n}", "192.0.2.1", real_server("a", "10.0.0.1"), port=80 + n, drain=drain)
+        for n, drain in enumerate(drains)
+    ]
+    meant = config(*servers)
+    meant = msgspec.structs.replace(
+        meant, kernel=msgspec.structs.replace(meant.kernel, expire_quiescent_template=True)
+    )
+    name = "net/ipv4/vs/expire_quiescent_template"
+    assert desired(meant).state.sysctls[name] == "1"
+    idle = {key_of(one): Serving((0,)) for one in servers}
+    assert desired(meant, serving=idle).state.sysctls[name] == leave
+
+
+def test_ways_for_checks_through_the_vip() -> None:
+    web = virtual_server("web", "192.0.2.1", real_server("a", "10.0.0.1"), real_server("b", "10.0.0.2"))
+    before = desired(config(web), serving={key_of(web): Serving((1, None), marks=(71, 72))})
+    ways = {key.fwmark: one for key, one in before.state.services.items() if key.fwmark}
+    assert [list(ways[mark].destinations) for mark in (71, 72)] == [
+        [DestinationKey(packed("10.0.0.1"), 0)],
+        [DestinationKey(packed("10.0.0.2"), 0)],
+    ]
+    after = desired(config(web), before, {key_of(web): Serving((None, None), marks=(71, 72))})
+    for key, one in before.state.services.items():
+        assert (after.state.services[key] is one) is bool(key.fwmark)

@@ -15,10 +15,12 @@ from lvs.checks import (
     Check,
     Connect,
     Exchange,
+    File,
     Icmp,
     Load,
     Neighbour,
     Pace,
+    Path,
     Program,
     Reason,
     Target,
@@ -40,8 +42,8 @@ class Member(msgspec.Struct, frozen=True, gc=False):
     targets: tuple[Target, ...] = ()  # none: it is not checked
     verdicts: tuple[Verdict, ...] = ()  # one for each target
     load: Target | None = None
-    mark: int = 0  # by which it is checked through the VIP; 0: it is not
     up_from: float | None = None  # when a check brought it up: where a slow start begins; None: full
+    mark: int = 0  # by which it is checked through the VIP; 0: it is not
 
 
 class Roster(msgspec.Struct, frozen=True):
@@ -156,8 +158,10 @@ def enrolled(
         if not one.active:
             members.append(Member())
             continue
+        mark = mark_of(virtual_server, one) if asked else 0
+        path = Path(virtual_server.address, mark) if mark and virtual_server.address else None
         targets = tuple(
-            [_target(one, check, rhythm, sctp=sctp) for check, rhythm in zip(asked, paces, strict=True)]
+            [_target(one, check, rhythm, path, sctp=sctp) for check, rhythm in zip(asked, paces, strict=True)]
         )
         old = held.get((one.address, one.check_port))
         if old is not None:
@@ -168,7 +172,7 @@ def enrolled(
         else:
             verdicts = (guess(now, Reason.NOT_CHECKED_YET, "not checked yet", up=start_up),) * len(targets)
         watched = None if load is None else Target(one.address, 0, load, _LOAD_PACE)
-        members.append(Member(targets, verdicts, watched, old.up_from if old else None))
+        members.append(Member(targets, verdicts, watched, old.up_from if old else None, mark))
     quorum = before.quorum if before is not None else True
     return Roster(key_of(virtual_server), virtual_server, tuple(members), quorum)
 
@@ -176,11 +180,13 @@ def enrolled(
 _LOAD_PACE = Pace(LOAD_EVERY_S, LOAD_EVERY_S / 2, LOAD_EVERY_S / 2)
 
 
-def _target(real_server: RealServer, check: Check, rhythm: Pace, *, sctp: bool) -> Target:
+def _target(real_server: RealServer, check: Check, rhythm: Pace, path: Path | None, *, sctp: bool) -> Target:
     if isinstance(check, Icmp | Neighbour):
         return Target(real_server.address, 0, check, rhythm)
     port = getattr(check, "port", None) or real_server.check_port
-    return Target(real_server.address, port, check, rhythm, sctp and isinstance(check, Connect))
+    if isinstance(check, Program | File | Load):
+        path = None  # they go their own way
+    return Target(real_server.address, port, check, rhythm, sctp and isinstance(check, Connect), path)
 
 
 def _carried(

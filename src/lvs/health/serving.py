@@ -162,5 +162,6 @@ def serving(roster: Roster, ground: Ground, before: Serving | None) -> tuple[Ros
         instead = 0 if roster.virtual_server.quiesce_server else None
         weights = tuple([instead if weight else weight for weight in weights])
     next_at = min((rule.next_at for rule in rules if rule.next_at is not None), default=None)
-    after = Serving(weights, sorry)
+    marks = tuple([member.mark for member in roster.members])
+    after = Serving(weights, sorry, marks if any(marks) else ())
     return roster, before if before == after and before is not None else after, next_at

@@ -8,6 +8,7 @@ serves; the Serving of a virtual server for which nothing changed is the identic
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import count
 
 import msgspec
 
@@ -18,10 +19,27 @@ from lvs.health.orders import Order, Verb, due, given, taken_back
 from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up
 from lvs.health.serving import Ground, serving
 from lvs.health.verdict import fold
-from lvs.model import Address, Config, Need, RealServer, Serving, VirtualKey, VirtualServer, key_of
+from lvs.model import (
+    Address,
+    CheckPath,
+    Config,
+    Forwarding,
+    Need,
+    RealServer,
+    Serving,
+    Tunnel,
+    VirtualKey,
+    VirtualServer,
+    key_of,
+)
 
 # Who wants to know: virtual server, real server's index, check's index (-1: the load monitor).
 Asker = tuple[VirtualKey, int, int]
+
+
+# The way that a check through the VIP goes: VIP, RIP, forwarding method and tunnel.
+Way = tuple[Address, Address, Forwarding, Tunnel]
+FIRST_MARK = 0x4C560000  # "LV": of marks that no configuration is likely to use
 
 
 class Hook(msgspec.Struct, frozen=True):
@@ -39,6 +57,7 @@ class Health(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...] = ()
     next_at: dict[VirtualKey, float] = {}  # when time alone changes who serves
     unchecked: bool = False  # take every real server as up
+    marks: dict[Way, int] = {}  # firewall marks of checks through the VIP
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -64,6 +83,7 @@ def configured(
     """With another configuration; `known` tells what the kernel had when the daemon started."""
     rosters: dict[VirtualKey, Roster] = {}
     fresh: list[VirtualKey] = []
+    marks = _Marks(health.marks, config)
     for virtual_server in config.virtual_servers:
         if not virtual_server.active:
             continue
@@ -71,7 +91,15 @@ def configured(
         roster = health.rosters.get(key)
         if roster is None or roster.virtual_server is not virtual_server:
             rsh = config.unused.rsh_command or "rsh"
-            roster = enrolled(virtual_server, roster, known, now, rsh_command=rsh, unchecked=health.unchecked)
+            roster = enrolled(
+                virtual_server,
+                roster,
+                known,
+                now,
+                rsh_command=rsh,
+                unchecked=health.unchecked,
+                mark_of=marks.of,
+            )
             fresh.append(key)
         rosters[key] = roster
     gone = [key for key in health.rosters if key not in rosters]
@@ -83,9 +111,29 @@ def configured(
         serving={key: one for key, one in health.serving.items() if key in rosters},
         next_at={key: at for key, at in health.next_at.items() if key in rosters},
         loads={target: value for target, value in health.loads.items() if target in askers},
+        marks=marks.known,
     )
     new, change = _served(new, fresh, now)
     return new, msgspec.structs.replace(change, follow=follow, forget=forget)
+
+
+class _Marks:
+    """Firewall marks, one for each way: kept as long as lvsd runs, none that the configuration uses."""
+
+    def __init__(self, known: dict[Way, int], config: Config) -> None:
+        self.known = known
+        self._used = {virtual_server.fwmark for virtual_server in config.virtual_servers}
+
+    def of(self, virtual_server: VirtualServer, real_server: RealServer) -> int:
+        if virtual_server.checking.path is not CheckPath.VIP or virtual_server.address is None:
+            return 0
+        way = (virtual_server.address, real_server.address, virtual_server.forwarding, virtual_server.tunnel)
+        mark = self.known.get(way, 0)
+        if not mark or mark in self._used:
+            taken = self._used.union(self.known.values())
+            mark = next(mark for mark in count(FIRST_MARK) if mark not in taken)
+            self.known = {**self.known, way: mark}
+        return mark
 
 
 def _wanted(roster: Roster) -> Iterable[tuple[Target, Asker]]:

@@ -24,6 +24,7 @@ from lvs.kernel.state import (
     Vip,
 )
 from lvs.model import (
+    CheckPath,
     Config,
     DeviceAddress,
     Drain,
@@ -103,6 +104,7 @@ def desired(
         for part in group:
             same = same and before.serving.get(part.identity) is serving.get(part.identity)
         services[key] = before.state.services[key] if same else _service(key, group, serving)
+    services.update(_ways(parts, before, serving))
     held_vips = tuple(_vips(config, parts))
     held = KernelState(
         services=services,
@@ -180,6 +182,29 @@ def _service(key: ServiceKey, group: list[Part], serving: Mapping[VirtualKey, Se
     for destination_key in out:
         destinations.pop(destination_key, None)
     return Service(_options(key, group[0].virtual_server), destinations)
+
+
+def _ways(
+    parts: tuple[Part, ...], before: Desired, serving: Mapping[VirtualKey, Serving]
+) -> Iterator[tuple[ServiceKey, Service]]:
+    """Services by which checks reach one real server through the VIP, as its clients do."""
+    for part in parts:
+        serves = serving.get(part.identity)
+        if serves is None or not serves.marks or part.virtual_server.address is None:
+            continue
+        virtual_server = part.virtual_server
+        family = 4 if part.virtual_server.address.version == 4 else 6
+        for mark, real_server in zip(serves.marks, virtual_server.real_servers, strict=True):
+            if not mark:
+                continue
+            key = ServiceKey(family, 0, b"", 0, mark)
+            plain = ServiceOptions("rr", 0, 0, 0xFFFFFFFF if family == 4 else 128, "")
+            one = Service(
+                plain,
+                {DestinationKey(real_server.address.packed, 0): _destination(virtual_server, real_server, 1)},
+            )
+            held = before.state.services.get(key)
+            yield key, held if held == one else one
 
 
 def _sorry_server(virtual_server: VirtualServer) -> tuple[DestinationKey, Destination]:
@@ -294,6 +319,10 @@ def _sysctls(
     # Without it the kernel drops every other address of a subnet with the first one (ip-sysctl).
     devices = sorted({vip.device for vip in held if len(vip.address) == 4})
     names.update((f"net/ipv4/conf/{device}/promote_secondaries", "1") for device in devices)
+    # The answer to a check through the VIP comes from an address that is our own: martian otherwise.
+    for part in parts:
+        if part.virtual_server.checking.path is CheckPath.VIP and part.vip is not None:
+            names[f"net/ipv4/conf/{part.vip.device}/accept_local"] = "1"
     return names
 
 

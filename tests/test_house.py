@@ -66,7 +66,8 @@ def path_of(module: str) -> Path:
 LINES = (
     {"errors", "events", "checks"},
     {"model"},
-    {"config", "kernel", "health", "probes", "pulse", "sync", "completion"},
+    {"probes"},  # which say what they can be asked: config goes by it
+    {"config", "kernel", "health", "pulse", "sync", "completion"},
     {"status", "telling"},
     {"protocol", "commands"},
     {"inputs"},
@@ -131,6 +132,9 @@ TESTED_ELSEWHERE = {
     "lvs.checks": "values without code",
     "lvs.commands": "values without code; tests/test_director.py makes them",
     "lvs.inputs": "values without code; tests/test_director.py feeds them",
+    "lvs.config.judge": "tests/config/test_build.py and test_whole.py",
+    "lvs.config.needs": "values without code; tests/config/test_load.py collects them",
+    "lvs.config.option": "values without code; tests/config/test_options.py",
     "lvs.model": "values without code; every test of config makes them",
     "lvs.protocol": "values without code; tests/io/test_control.py sends them",
     "lvs.begin": "tests/netns, as what every daemon begins with",

@@ -67,16 +67,21 @@ def _modules() -> str:
     from lvs.config import (
         across,
         build,
+        judge,
         load,
         located,
         lvscf,
+        needs,
+        option,
         options,
         render,
         services,
         statements,
         toml,
         values,
+        whole,
     )
+    from lvs.config import checking as config_checking
     from lvs.events import base, table
     from lvs.events import health as health_events
     from lvs.health import load as dynamic_weight

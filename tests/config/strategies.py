@@ -6,23 +6,30 @@ import os
 from ipaddress import IPv4Address, IPv6Address
 from typing import Any
 
+import msgspec
 from hypothesis import strategies as st
 
+from lvs.config.checking import NANNY_EXPECT, NANNY_SEND, grows, said_nothing
 from lvs.model import (
     Address,
     Checking,
+    CheckPath,
     Config,
     DeviceAddress,
+    Drain,
     Forwarding,
     Kernel,
+    Need,
     OnStop,
     Pair,
     Persistence,
     PersistenceEngine,
     Protocol,
+    Quorum,
     RealServer,
     Scheduler,
     SchedulerFlag,
+    Start,
     Tunnel,
     TunnelChecksum,
     TunnelType,
@@ -34,12 +41,15 @@ EXAMPLES = int(os.environ.get("LVS_EXAMPLES", "40"))  # of the slower laws
 
 PRINTABLE = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=6)
 NAMES = st.one_of(st.sampled_from(["a", "b c", "#", "}", '"', "it's", "x=y"]), PRINTABLE.filter(bool))
-WORDS = st.none() | NAMES
+WORDS = st.none() | NAMES.filter(str.strip)
 TEXTS = (
     st.none()
     | st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
     | st.sampled_from(["\\", '"', "\\x", "a\\"])
 )
+EXPRESSIONS = st.none() | st.sampled_from(["HTTP/1.[01] 200", "^OK$", "a|b", "[[:digit:]]+", "x{2,3}"])
+MONITORS = st.none() | st.sampled_from(["none", "rup", "uptime", "http://%h:8080/load", "/bin/load -1"])
+PACES = st.floats(0.1, 2147483)
 IPV4 = st.integers(0x01000000, 0xDFFFFFFF).map(IPv4Address)
 IPV6 = st.integers(0x2000 << 112, (0x4000 << 112) - 1).map(IPv6Address)
 SECONDS = st.integers(0, 2147483)
@@ -71,6 +81,46 @@ def tunnels(draw: Any) -> Tunnel:
 
 
 @st.composite
+def checkings(draw: Any, *, plain: bool, masquerading: bool) -> Checking:
+    """How real servers are checked; `plain`: lvs.cf can say it."""
+    use_regex = draw(st.booleans())
+    basic = Checking(
+        draw(TEXTS),
+        draw(EXPRESSIONS if use_regex else TEXTS),
+        use_regex,
+        draw(WORDS),
+        draw(st.integers(1, 2147483)),
+        draw(SECONDS),
+        draw(MONITORS),
+    )
+    if plain:
+        return basic
+    return msgspec.structs.replace(
+        basic,
+        need=draw(st.sampled_from(Need)),
+        interval_s=draw(st.none() | PACES),
+        limit_s=draw(st.none() | PACES),
+        rise=draw(st.none() | st.integers(1, 1000)),
+        fall=draw(st.integers(1, 1000)),
+        down_interval_s=draw(st.none() | PACES),
+        start=draw(st.sampled_from(Start)),
+        path=CheckPath.REAL if masquerading else draw(st.sampled_from(CheckPath)),
+    )
+
+
+@st.composite
+def rests(draw: Any, grown: bool, *, plain: bool) -> tuple[Any, ...]:
+    """The last fields of a virtual server; `grown`: some weight is above 1."""
+    if plain:
+        return Quorum(), 0.0, grown, Drain.LEAVE, None
+    least = draw(st.integers(1, 100))
+    quorum = Quorum(least, draw(st.integers(0, least - 1)), draw(WORDS), draw(WORDS))
+    slow_start_s = draw(st.just(0.0) | st.floats(0.1, 1000))
+    doubling = grown and not slow_start_s and draw(st.booleans())
+    return quorum, slow_start_s, doubling, draw(st.sampled_from(Drain)), draw(WORDS)
+
+
+@st.composite
 def virtual_servers(draw: Any, index: int, network: Forwarding, *, plain: bool) -> VirtualServer:
     """One that clashes with no other of another index; `plain`: lvs.cf can say it."""
     active = draw(st.booleans())
@@ -95,7 +145,7 @@ def virtual_servers(draw: Any, index: int, network: Forwarding, *, plain: bool) 
         vip = draw(held(address))
         if fwmark and not plain and draw(st.booleans()):
             vip = None
-    port = 1000 + index
+    port = draw(st.sampled_from([1000 + index] if index else [1000, 80]))
     real: list[RealServer] = []
     family: st.SearchStrategy[Address] = IPV6 if isinstance(address, IPv6Address) else IPV4
     if forwarding is Forwarding.TUNNELING and not plain and address is not None:
@@ -113,15 +163,9 @@ def virtual_servers(draw: Any, index: int, network: Forwarding, *, plain: bool) 
         weight = draw(st.integers(0, 65535))
         real.append(RealServer(name, rip, target, check_port, server_active, weight, upper, lower))
     sorry = draw(st.none() | family)
-    checking = Checking(
-        draw(TEXTS),
-        draw(TEXTS),
-        draw(st.booleans()),
-        draw(WORDS),
-        draw(st.integers(1, 2147483)),
-        draw(SECONDS),
-        draw(WORDS),
-    )
+    checking = draw(checkings(plain=plain, masquerading=forwarding is Forwarding.MASQUERADING))
+    if plain and port == 80 and protocol is Protocol.TCP and said_nothing(checking):
+        checking = msgspec.structs.replace(checking, send=NANNY_SEND, expect=NANNY_EXPECT)
     return VirtualServer(
         draw(NAMES),
         active,
@@ -140,6 +184,7 @@ def virtual_servers(draw: Any, index: int, network: Forwarding, *, plain: bool) 
         sorry,
         draw(WORDS),
         tuple(real),
+        *draw(rests(grows(checking.load_monitor, tuple(real)), plain=plain)),
     )
 
 
@@ -206,6 +251,7 @@ def configs(draw: Any, *, plain: bool = False) -> Config:
         OnStop.KEEP if plain else draw(st.sampled_from(OnStop)),
         unused,
         tuple(draw(virtual_servers(index, network, plain=plain)) for index in range(count)),
+        None if plain else draw(st.sampled_from([None, "lvs-check", "nobody"])),
     )
 
 

@@ -181,7 +181,7 @@ def test_one_service_twice() -> None:
     assert told(two) == [f"lvs.toml:8: {again} and port already"]
     marked = virtual("one", fwmark=3) + virtual("two", fwmark=3)
     assert told(marked) == [f"lvs.toml:9: {again}, port and fwmark already"]
-    for other in ("fwmark=4", "port=81", 'protocol="udp"', "active=False"):
+    for other in ("fwmark=4", "port=81", 'protocol="sctp"', "active=False"):
         key, _, value = other.partition("=")
         assert told(virtual("one", fwmark=3) + virtual("two", **{"fwmark": 3, key: value.lower()})) == []
     assert told(virtual("one") + virtual("two", fwmark=3)) == []

@@ -89,7 +89,8 @@ def _values(option: Option) -> str:
         return "1 to 65535, or a TCP service name"
     if option.kind in (Kind.INTEGER, Kind.SECONDS):
         unit = f" {option.unit}" if option.unit else ""
-        whole = ", lvs.cf: whole" if option.kind is Kind.SECONDS else ""
+        both = Format.LVS_CF in option.formats
+        whole = ", lvs.cf: whole" if option.kind is Kind.SECONDS and both else ""
         return f"{option.low:g} to {option.high:.0f}{unit}{whole}"
     return {
         Kind.SWITCH: "switch",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lvs.config.located import Note, Place, Severity
+from lvs.config.needs import Needed
 from lvs.model import Forwarding, VirtualServer
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     agreement: tuple[object, ...] = ()  # what virtual servers of one mark share, one kernel service
     mixed: bool = False  # some real server is of another family than the VIP
     marked: VirtualServer | None = None  # if it has a mark
+    needs: tuple[Needed, ...] = ()  # on this machine; none if it is inactive
 
 
 def number(address: Address) -> int:

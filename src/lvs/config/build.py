@@ -1,8 +1,8 @@
 """Located tree -> Config, or every Problem found.
 
 The one validator behind both readers and every door of the product. What stands in one virtual
-server is judged by `virtual_server`, what concerns several in `across`, the global options by
-`config`. Nothing is repaired in silence: what is taken otherwise than it is written comes with a
+server is judged by `virtual_server`, its checks in `checking`, what concerns several in `across`, the global
+options in `whole`. Nothing is repaired in silence: what is taken otherwise than it is written comes with a
 warning.
 
 Only what is active must be complete and must not clash: piranha-gui writes new entries inactive
@@ -14,18 +14,15 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
+from lvs.config import checking
 from lvs.config.across import Facts, number, twice
-from lvs.config.located import Note, Place, Severity
-from lvs.config.options import BY_SCOPE, Scope
+from lvs.config.judge import DEFAULTS, Judge, family, held, prefix_of
+from lvs.config.located import Severity
+from lvs.config.options import Scope
 from lvs.model import (
     Address,
-    Checking,
-    Config,
-    DeviceAddress,
     Format,
     Forwarding,
-    Kernel,
-    Pair,
     Persistence,
     Protocol,
     RealServer,
@@ -34,50 +31,19 @@ from lvs.model import (
     Tunnel,
     TunnelChecksum,
     TunnelType,
-    Unused,
     VirtualServer,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from lvs.config.located import Note, Virtual
+    from lvs.config.values import Mask
 
-    from lvs.config.located import Virtual
-    from lvs.config.values import Device, Mask
-
-DEFAULTS: dict[tuple[Format, Scope], dict[str, Any]] = {
-    (file_format, scope): {name: option.default(file_format) for name, option in BY_SCOPE[scope].items()}
-    for file_format in Format
-    for scope in Scope
-}
 _NOWHERE = (IPv4Address(0), IPv6Address(0))
 _PROTOCOLS = {Protocol.TCP: 0, Protocol.UDP: 1, Protocol.SCTP: 2}
 
 
-class Judge:
-    """Collects what is wrong with one block, or with the global options."""
-
-    def __init__(self, notes: list[Note], bad: frozenset[str], index: int = -1) -> None:
-        self.notes = notes
-        self.bad = bad
-        self.index = index
-
-    def sound(self, *options: str) -> bool:
-        """Tell whether none of `options` was refused by the reader, so that a rule can go by them."""
-        return not self.bad or self.bad.isdisjoint(options)
-
-    def refuse(self, option: str, message: str, server: int = -1) -> None:
-        self.notes.append(Note(Place(option, self.index, server), message))
-
-    def warn(self, option: str, message: str, server: int = -1) -> None:
-        self.notes.append(Note(Place(option, self.index, server), message, Severity.WARNING))
-
-
-def _family(address: Address) -> str:
-    return "IPv4" if type(address) is IPv4Address else "IPv6"
-
-
 def _across_families(judge: Judge, option: str, address: Address, vip: Address, server: int = -1) -> None:
-    message = f"{_family(address)}, but the VIP is {_family(vip)}; only tunnel forwarding joins the two"
+    message = f"{family(address)}, but the VIP is {family(vip)}; only tunnel forwarding joins the two"
     judge.refuse(option, message, server)
 
 
@@ -112,10 +78,11 @@ def virtual_server(
             judge.refuse("port", "missing; it may be left out beside fwmark only")
     if port is None:
         values["port"] = port = 80
-    held = _held(judge, vip, values, "device", "vip_nmask")
+    on_device = held(judge, vip, values, "device", "vip_nmask")
     if flags:
         _check_flags(judge, flags, scheduler, protocol)
     forwarding: Forwarding = get("forwarding") or network
+    values["forwarding"] = forwarding
     tunnel = _tunnel(judge, values, block.values, forwarding)
     persistence = _persistence(judge, values, vip, protocol)
     if (
@@ -131,25 +98,20 @@ def virtual_server(
         if forwarding is not Forwarding.TUNNELING and judge.sound("forwarding"):
             _across_families(judge, "sorry_server", sorry, vip)
 
+    checked = checking.built(judge, block, values, file_format, real_servers)
     masquerading = active and forwarding is Forwarding.MASQUERADING
-    if block.bad or (len(notes) > before and any(note.severity is Severity.ERROR for note in notes[before:])):
+    if (
+        block.bad
+        or any([entry.bad for entry in block.servers])  # noqa: C419  a list is faster
+        or any([entry.bad for entry in block.checks])  # noqa: C419
+        or (len(notes) > before and any(note.severity is Severity.ERROR for note in notes[before:]))
+    ):
         return None, Facts(block.name, masquerading)
-    if any([entry.bad for entry in block.servers]):  # noqa: C419  a list is faster
-        return None, Facts(block.name, masquerading)
-    checking = Checking(
-        get("send"),
-        get("expect"),
-        get("use_regex"),
-        get("send_program"),
-        get("timeout"),
-        get("reentry"),
-        get("load_monitor"),
-    )
     built = VirtualServer(
         block.name,
         active,
         vip,
-        held,
+        on_device,
         fwmark,
         protocol,
         port,
@@ -158,11 +120,12 @@ def virtual_server(
         persistence,
         forwarding,
         tunnel,
-        checking,
+        checked.checking,
         get("quiesce_server"),
         sorry,
         get("client_monitor"),
         real_servers,
+        *checked.rest,
     )
     if not active or vip is None:
         return built, Facts(block.name, masquerading)
@@ -171,11 +134,12 @@ def virtual_server(
         block.name,
         masquerading,
         fwmark << 152 | whole << 20 | _PROTOCOLS[protocol] << 16 | port,
-        None if held is None else (whole, held.device, held.label, held.prefix),
+        None if on_device is None else (whole, on_device.device, on_device.label, on_device.prefix),
         fwmark,
-        (_family(vip), scheduler, flags, persistence, forwarding, tunnel) if fwmark else (),
+        (family(vip), scheduler, flags, persistence, forwarding, tunnel) if fwmark else (),
         mixed,
         built if fwmark else None,
+        checked.needs,
     )
 
 
@@ -241,33 +205,6 @@ def _same_real_servers(judge: Judge, servers: list[RealServer]) -> None:
         judge.refuse("address", message, index)
 
 
-def _held(
-    judge: Judge, address: Address | None, values: dict[str, Any], device_key: str, mask_key: str
-) -> DeviceAddress | None:
-    """Put an address on its device; None if there is no address or no device."""
-    device: Device | None = values[device_key]
-    mask: Mask | None = values[mask_key]
-    if address is None:
-        return None
-    if device is None:
-        if mask is not None and judge.sound(device_key):
-            judge.warn(mask_key, f"ignored without {device_key}")
-        return None
-    if device.label is not None and type(address) is not IPv4Address:
-        judge.refuse(device_key, f'IPv6 addresses have no labels; write {device_key} = "{device.name}"')
-    return DeviceAddress(address, _prefix(judge, mask_key, mask, address), device.name, device.label)
-
-
-def _prefix(judge: Judge, option: str, mask: Mask | None, address: Address | None) -> int | None:
-    if mask is None:
-        return None
-    if type(address) is IPv6Address and mask.dotted:
-        judge.refuse(option, f"an IPv6 mask is a prefix length, such as {option} = 64")
-    if type(address) is not IPv6Address and mask.prefix > 32:
-        judge.refuse(option, f"a prefix length of 1 to 32 beside an IPv4 address, got {mask.prefix}")
-    return mask.prefix
-
-
 def _check_flags(
     judge: Judge, flags: frozenset[SchedulerFlag], scheduler: Scheduler, protocol: Protocol
 ) -> None:
@@ -329,112 +266,6 @@ def _persistence(
         return None
     if engine is not None and protocol is not Protocol.UDP and judge.sound("protocol"):
         judge.refuse("persistence_engine", f"{engine} is for protocol udp only, and this one is {protocol}")
-    prefix = _prefix(judge, "pmask", mask, vip) if judge.sound("address") else None
+    prefix = prefix_of(judge, "pmask", mask, vip) if judge.sound("address") else None
     full = 128 if type(vip) is IPv6Address else 32
     return Persistence(timeout, None if prefix == full else prefix, engine)
-
-
-# --- global options
-
-
-def config(
-    given: dict[str, Any],
-    bad: frozenset[str],
-    file_format: Format,
-    virtual_servers: tuple[VirtualServer | None, ...],
-    *,
-    facts: Sequence[Facts],
-    notes: list[Note],
-) -> Config:
-    """Build the whole; of no use if there is an error anywhere, as a missing virtual server shows."""
-    judge = Judge(notes, bad)
-    values = {**DEFAULTS[file_format, Scope.GLOBAL], **given}
-    get = values.__getitem__
-    nat_router: Address | None = get("nat_router")
-    device: Device | None = get("nat_router_device")
-    if nat_router is not None and device is None and judge.sound("nat_router_device"):
-        judge.refuse("nat_router_device", "missing; nat_router needs a device to be held on")
-    if nat_router is None and judge.sound("nat_router") and file_format is Format.TOML and device is not None:
-        judge.refuse("nat_router", "missing beside nat_router_device")
-    if nat_router is None and get("nat_nmask") is not None and judge.sound("nat_router"):
-        judge.warn("nat_nmask", "ignored without nat_router")
-    if nat_router is not None and not any([fact.masquerading for fact in facts]):  # noqa: C419
-        judge.warn("nat_router", "no active virtual server has nat forwarding, so it is not held")
-    return Config(
-        get("serial_no"),
-        _pair(judge, values, given),
-        get("network"),
-        _held(judge, nat_router, values, "nat_router_device", "nat_nmask"),
-        Kernel(
-            get("tcp_timeout"),
-            get("tcpfin_timeout"),
-            get("udp_timeout"),
-            get("expire_nodest_conn"),
-            get("expire_quiescent_template"),
-            get("conn_reuse_mode"),
-            get("conntrack"),
-        ),
-        get("on_stop"),
-        Unused(**{name: values[name] for name in Unused.__struct_fields__}),
-        virtual_servers,  # type: ignore[arg-type]  # None is there beside errors only
-    )
-
-
-def _pair(judge: Judge, values: dict[str, Any], given: dict[str, Any]) -> Pair:
-    get = values.__getitem__
-    primary: Address | None = get("primary")
-    primary_private: Address | None = get("primary_private")
-    backup: Address | None = get("backup")
-    backup_private: Address | None = get("backup_private")
-    if primary_private is None and backup_private is not None and judge.sound("primary_private"):
-        if backup_private != backup:
-            judge.warn(
-                "backup_private",
-                "ignored without primary_private: there is one heartbeat link, the public one",
-            )
-        backup_private = backup
-    primary_private = primary_private or primary
-    backup_private = backup_private or backup
-    active: bool | None = get("backup_active")
-    if active is None:
-        active = backup is not None
-    if active and judge.sound("primary", "backup"):
-        if backup is None:
-            judge.warn("backup_active", "there is no backup, so this director runs alone")
-            active = False
-        elif primary is None:
-            judge.refuse("primary", "missing; of two directors the addresses of both are needed")
-    links = (("backup", primary, backup), ("backup_private", primary_private, backup_private))
-    for option, one, other in links:
-        if one is None or other is None or option not in given:
-            continue
-        if one == other:
-            judge.refuse(option, f"{other} is the primary's address; each director has its own")
-        elif type(one) is not type(other):
-            judge.refuse(option, f"{_family(other)}, but the primary's address is {_family(one)}")
-    keepalive: float = get("keepalive")
-    deadtime: float = get("deadtime")
-    if keepalive >= deadtime and judge.sound("keepalive", "deadtime"):
-        if "keepalive" in given:
-            default = "" if "deadtime" in given else ", its default"
-            asked = f"less than deadtime is asked for ({deadtime:g}{default})"
-            judge.refuse("keepalive", f"{asked}, got {keepalive:g}")
-        else:
-            asked = f"more than keepalive is asked for ({keepalive:g}, its default)"
-            judge.refuse("deadtime", f"{asked}, got {deadtime:g}")
-    return Pair(
-        primary,
-        primary_private,
-        backup,
-        backup_private,
-        active,
-        get("heartbeat_port"),
-        keepalive,
-        deadtime,
-        get("monitor_links"),
-        get("syncdaemon"),
-        get("syncd_iface"),
-        get("syncd_id"),
-        get("active_cmd"),
-        get("inactive_cmd"),
-    )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lvs.config import build
+from lvs.config import build, whole
 from lvs.config.across import Facts, across, addresses
 from lvs.config.located import GIVEN_BEFORE, BadSyntaxError, Note, Place, Problem, Severity
 from lvs.config.options import GLOBAL
@@ -101,7 +101,7 @@ def _load(text: bytes | str, file: str, file_format: Format, previous: Loaded | 
     virtual_servers = tuple([server for stretch in stretches for server in stretch.virtual_servers])
     facts = [fact for stretch in stretches for fact in stretch.facts]
     across(facts, syncdaemon=settings.get("syncdaemon", False), notes=notes)
-    config = build.config(settings, bad, file_format, virtual_servers, facts=facts, notes=notes)
+    config = whole.config(settings, bad, file_format, virtual_servers, facts=facts, notes=notes)
     addresses(config, facts, notes)
     if notes or again:
         finder = _Finder(stretches, cutter.reader)

@@ -48,6 +48,7 @@ class Place(msgspec.Struct, frozen=True, gc=False):
     block: int = -1  # index of the virtual server; -1: global
     server: int = -1  # index of the real server in it; -1: the virtual server's own
     kind: str = "virtual"  # or failover
+    check: int = -1  # index of the check in it
 
     def path(self, first: int = 0) -> str:
         """Return the key path, `first` being the number of such blocks before the stretch."""
@@ -56,6 +57,8 @@ class Place(msgspec.Struct, frozen=True, gc=False):
         path = f"{self.kind}[{self.block + first}]"
         if self.server >= 0:
             path += f".server[{self.server}]"
+        if self.check >= 0:
+            path += f".check[{self.check}]"
         return f"{path}.{self.key}" if self.key else path
 
 
@@ -77,6 +80,14 @@ class Server(msgspec.Struct):
     port: int | None = None  # lvs.cf: what it inherits from the virtual server above it
 
 
+class CheckTable(msgspec.Struct):
+    """A check of lvs.toml as read."""
+
+    type: str  # empty: missing, or unknown
+    values: dict[str, Any]
+    bad: frozenset[str] = frozenset()
+
+
 class Virtual(msgspec.Struct):
     """A virtual server as read; in lvs.cf also a failover block."""
 
@@ -86,6 +97,7 @@ class Virtual(msgspec.Struct):
     servers: list[Server] = []  # msgspec copies an empty default
     index: int = 0
     kind: str = "virtual"
+    checks: list[CheckTable] = []
 
 
 class Part(msgspec.Struct):

@@ -1,10 +1,8 @@
 """The one table of every option, for both languages.
 
 The readers, the validator, the renderers, "did you mean" and the reference in
-docs/configuration.md all go by it. Its order is the order in which files are written.
-
-Ranges: what the kernel and the protocols can carry. Seconds end at 2147483, which is
-INT_MAX / HZ, the limit of IPVS's own timeouts at HZ = 1000.
+docs/configuration.md all go by it. Its order is the order in which files are written. Options of
+checks have a table of their own, `lvs.config.checks`.
 """
 
 from __future__ import annotations
@@ -12,41 +10,25 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-import msgspec
-
+from lvs.config.option import Kind as Kind  # noqa: PLC0414  everything imports it from here
+from lvs.config.option import Option as Option  # noqa: PLC0414
+from lvs.config.option import Scope as Scope  # noqa: PLC0414
+from lvs.config.option import option_of
 from lvs.model import (
+    CheckPath,
+    Drain,
     Format,
     Forwarding,
+    Need,
     OnStop,
     PersistenceEngine,
     Protocol,
     Scheduler,
     SchedulerFlag,
+    Start,
     TunnelChecksum,
     TunnelType,
 )
-
-
-class Scope(StrEnum):
-    GLOBAL = "global"
-    VIRTUAL = "virtual"
-    SERVER = "server"
-
-
-class Kind(StrEnum):
-    INTEGER = "whole number"
-    SECONDS = "seconds"  # whole in lvs.cf, fractions in lvs.toml
-    SWITCH = "switch"
-    PORT = "port"  # number, or name of a TCP service
-    ADDRESS = "address"
-    DEVICE = "device"  # with or without a label
-    INTERFACE = "interface"  # without one
-    MASK = "mask"
-    CHOICE = "choice"
-    FLAGS = "list of words"
-    WORD = "word"  # device names, commands: taken as they stand
-    TEXT = "text"  # sent and expected: lvs.cf's escapes are decoded
-    UNUSED = "unused"  # in lvs.cf, and read by nothing: a warning
 
 
 class ServiceKind(StrEnum):
@@ -58,51 +40,19 @@ class ReservationAction(StrEnum):
     PREEMPT = "preempt"
 
 
-SECONDS_MAX = 2147483
-DIRECTOR = "one of the two directors"
-
-
-class Option(msgspec.Struct, frozen=True):
-    name: str
-    scope: Scope
-    kind: Kind
-    help: str
-    cf: Any = None  # default in lvs.cf; None: not set
-    toml: Any = None  # default in lvs.toml
-    low: float = 0
-    high: float = 0
-    choices: type[StrEnum] | None = None
-    formats: tuple[Format, ...] = (Format.LVS_CF, Format.TOML)
-    toml_words: tuple[str, ...] = ()  # those of the choices that lvs.cf does not have
-    zero_is_unset: bool = False  # 0.0.0.0 is written for "none"; elsewhere it is refused
-    always: bool = False  # written to lvs.toml even when it is the default
-    unit: str = ""
-
-    def default(self, file_format: Format) -> Any:
-        return self.cf if file_format is Format.LVS_CF else self.toml
-
-
-def _option(scope: Scope, name: str, kind: Kind, text: str, default: Any = None, **more: Any) -> Option:
-    more.setdefault("toml", default)
-    if kind is Kind.PORT:
-        more.update(low=1, high=65535)
-    if kind in (Kind.INTEGER, Kind.SECONDS) and "high" not in more:
-        more["high"] = SECONDS_MAX
-        more["unit"] = "s"
-    return Option(name, scope, kind, text, default, **more)
-
-
 def _global(name: str, kind: Kind, text: str, default: Any = None, **more: Any) -> Option:
-    return _option(Scope.GLOBAL, name, kind, text, default, **more)
+    return option_of(Scope.GLOBAL, name, kind, text, default, **more)
 
 
 def _virtual(name: str, kind: Kind, text: str, default: Any = None, **more: Any) -> Option:
-    return _option(Scope.VIRTUAL, name, kind, text, default, **more)
+    return option_of(Scope.VIRTUAL, name, kind, text, default, **more)
 
 
 def _server(name: str, kind: Kind, text: str, default: Any = None, **more: Any) -> Option:
-    return _option(Scope.SERVER, name, kind, text, default, **more)
+    return option_of(Scope.SERVER, name, kind, text, default, **more)
 
+
+WEIGHTS_MAX = 1_000_000_000
 
 _TOML = (Format.TOML,)
 _CF = (Format.LVS_CF,)
@@ -182,6 +132,14 @@ OPTIONS: tuple[Option, ...] = (
         OnStop.KEEP,
         choices=OnStop,
         formats=_TOML,
+    ),
+    _global(
+        "check_user",
+        Kind.WORD,
+        "user whom check programs run as; lvs-check, or nobody without it, if it is not set",
+        formats=_TOML,
+        pattern=r"[A-Za-z_][A-Za-z0-9_.-]{0,31}\$?",
+        asked="the name of a user",
     ),
     # Read and kept
     _global("sync", Kind.SWITCH, "kept, not used", False),
@@ -264,7 +222,112 @@ OPTIONS: tuple[Option, ...] = (
     _virtual(
         "reentry", Kind.INTEGER, "a returned server must answer this long before it is used", 180, toml=15
     ),
-    _virtual("load_monitor", Kind.WORD, "none, rup, ruptime, uptime, or a program"),
+    _virtual(
+        "check_need",
+        Kind.CHOICE,
+        "of several checks, how many make a real server up",
+        Need.ALL,
+        choices=Need,
+        formats=_TOML,
+    ),
+    _virtual(
+        "check_interval",
+        Kind.SECONDS,
+        "time from one check to the next; not set: timeout",
+        low=0.1,
+        formats=_TOML,
+    ),
+    _virtual(
+        "check_limit",
+        Kind.SECONDS,
+        "limit of a whole check; not set: timeout for each of its steps",
+        low=0.1,
+        formats=_TOML,
+    ),
+    _virtual(
+        "check_interval_down",
+        Kind.SECONDS,
+        "instead of check_interval while the last check failed",
+        low=0.1,
+        formats=_TOML,
+    ),
+    _virtual(
+        "rise",
+        Kind.INTEGER,
+        "good checks in a row that make a real server up; not set: reentry / timeout",
+        low=1,
+        high=1000,
+        formats=_TOML,
+    ),
+    _virtual(
+        "fall",
+        Kind.INTEGER,
+        "failed checks in a row that make it down",
+        1,
+        low=1,
+        high=1000,
+        formats=_TOML,
+    ),
+    _virtual(
+        "check_start",
+        Kind.CHOICE,
+        "what a new real server is until its first check has ended",
+        Start.DOWN,
+        choices=Start,
+        formats=_TOML,
+    ),
+    _virtual(
+        "check_path",
+        Kind.CHOICE,
+        "check at the real server's own address, or at the VIP, forwarded as clients are; not with nat",
+        CheckPath.REAL,
+        choices=CheckPath,
+        formats=_TOML,
+    ),
+    _virtual("load_monitor", Kind.WORD, "none, rup, ruptime, uptime, http://%h:PORT/PATH, or a program"),
+    _virtual(
+        "quorum",
+        Kind.INTEGER,
+        "weights of the real servers that are up, at least, summed; below, the sorry server serves",
+        1,
+        low=1,
+        high=WEIGHTS_MAX,
+        formats=_TOML,
+    ),
+    _virtual(
+        "quorum_hysteresis",
+        Kind.INTEGER,
+        "lost only when so much is missing, back only with so much more; less than quorum",
+        0,
+        high=WEIGHTS_MAX,
+        formats=_TOML,
+    ),
+    _virtual("quorum_up_cmd", Kind.WORD, "command run when the quorum is met again", formats=_TOML),
+    _virtual("quorum_down_cmd", Kind.WORD, "command run when it is lost", formats=_TOML),
+    _virtual("notify_cmd", Kind.WORD, "command run with each change of a real server's state", formats=_TOML),
+    _virtual(
+        "slow_start",
+        Kind.SECONDS,
+        "the weight of a returned server grows to its full value over this time",
+        0.0,
+        formats=_TOML,
+    ),
+    _virtual(
+        "weight_doubling",
+        Kind.SWITCH,
+        "it grows as Piranha's did: from 1/32, doubled about every 20 s",
+        True,
+        toml=False,
+        formats=_TOML,
+    ),
+    _virtual(
+        "drain",
+        Kind.CHOICE,
+        "clients bound to a server of weight 0: leave with their next connection, or stay until done",
+        Drain.LEAVE,
+        choices=Drain,
+        formats=_TOML,
+    ),
     _virtual("quiesce_server", Kind.SWITCH, "a failed server gets weight 0 and keeps its connections", False),
     _virtual("client_monitor", Kind.WORD, "kept, not used"),
     _virtual("start_cmd", Kind.UNUSED, "failover only", formats=_CF),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
+from lvs.config.checking import by_http, grows, said_nothing
 from lvs.config.located import Place, Problem, Severity
 from lvs.config.options import BY_SCOPE, Kind, Option, Scope
 from lvs.config.statements import PAIRS, words
@@ -75,12 +76,15 @@ def _globals(config: Config, file_format: Format) -> Values:
         "conn_reuse_mode": kernel.conn_reuse_mode,
         "conntrack": kernel.conntrack,
         "on_stop": config.on_stop,
+        "check_user": config.check_user,
     }
     return values | {name: getattr(config.unused, name) for name in config.unused.__struct_fields__}
 
 
-def _virtual(server: VirtualServer, network: Forwarding) -> Values:
+def _virtual(server: VirtualServer, network: Forwarding, file_format: Format) -> Values:
     check = server.checking
+    quorum = server.quorum
+    plain = not grows(check.load_monitor, server.real_servers)  # then weight_doubling means nothing
     persistence = server.persistence
     tunnel = server.tunnel
     return {
@@ -107,7 +111,23 @@ def _virtual(server: VirtualServer, network: Forwarding) -> Values:
         "send_program": check.send_program,
         "timeout": check.timeout_s,
         "reentry": check.reentry_s,
+        "check_need": check.need,
+        "check_interval": check.interval_s,
+        "check_limit": check.limit_s,
+        "check_interval_down": check.down_interval_s,
+        "rise": check.rise,
+        "fall": check.fall,
+        "check_start": check.start,
+        "check_path": check.path,
         "load_monitor": check.load_monitor,
+        "quorum": quorum.least,
+        "quorum_hysteresis": quorum.hysteresis,
+        "quorum_up_cmd": quorum.up_cmd,
+        "quorum_down_cmd": quorum.down_cmd,
+        "notify_cmd": server.notify_cmd,
+        "slow_start": server.slow_start_s,
+        "weight_doubling": None if plain and file_format is Format.LVS_CF else server.weight_doubling,
+        "drain": server.drain,
         "quiesce_server": server.quiesce_server,
         "client_monitor": server.client_monitor,
     }
@@ -154,7 +174,7 @@ def to_toml(config: Config) -> str:
     text = list(lines(Scope.GLOBAL, _globals(config, Format.TOML)))
     for virtual in config.virtual_servers:
         text += ["", "[[virtual]]", f"name = {encode(virtual.name)}"]
-        text += lines(Scope.VIRTUAL, _virtual(virtual, config.network))
+        text += lines(Scope.VIRTUAL, _virtual(virtual, config.network, Format.TOML))
         for server in virtual.real_servers:
             text += ["", "[[virtual.server]]", f"name = {encode(server.name)}"]
             text += lines(Scope.SERVER, _server(server, virtual))
@@ -191,7 +211,8 @@ def to_cf(config: Config, file: str = "lvs.cf") -> str:
     for index, virtual in enumerate(config.virtual_servers):
         place = Place("", index)
         text.append(f"virtual {writer.word(virtual.name, place)} {{")
-        text += writer.lines(Scope.VIRTUAL, _virtual(virtual, config.network), place, "    ")
+        writer.judge(virtual, place)
+        text += writer.lines(Scope.VIRTUAL, _virtual(virtual, config.network, Format.LVS_CF), place, "    ")
         for number, server in enumerate(virtual.real_servers):
             place = Place("", index, number)
             text.append(f"    server {writer.word(server.name, place)} {{")
@@ -216,6 +237,14 @@ class _CfWriter:
 
     def refuse(self, place: Place, message: str) -> None:
         self.problems.append(Problem(self.file, 0, place.path(), message, Severity.ERROR))
+
+    def judge(self, virtual: VirtualServer, place: Place) -> None:
+        """Refuse checks that lvs.cf has no options for."""
+        checking = virtual.checking
+        if checking.checks:
+            self.refuse(Place("check", place.block), "lvs.cf has no [[virtual.check]]")
+        elif by_http(virtual.port, virtual.protocol) and said_nothing(checking):
+            self.refuse(place, "lvs.cf has no check of port 80 that connects only: it asks for a page there")
 
     def word(self, text: str, place: Place) -> str:
         """Quote `text` if it needs it; the reader itself says whether it does."""

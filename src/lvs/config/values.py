@@ -344,7 +344,14 @@ def _cf_text(_: Option, word: str) -> tuple[str, str]:
 def _plain(value: str) -> str | None:
     if not value.isprintable() and re.search(r"[\0-\x1f\x7f]", value):
         raise Refused(f"control characters are refused, got {shown(value)}")
-    return value or None
+    return value if value.strip() else None  # of blanks only: as empty
+
+
+def _word(option: Option, value: object) -> str | None:
+    word = _plain(_string(value))
+    if word is not None and option.pattern and re.fullmatch(option.pattern, word) is None:
+        raise Refused(f"{option.asked} is asked for, got {shown(word)}")
+    return word
 
 
 def _choice(option: Option, word: str) -> Any:
@@ -407,6 +414,6 @@ FROM_TOML: dict[Kind, Callable[[Option, object], Any]] = {
     Kind.MASK: _toml_mask,
     Kind.CHOICE: lambda option, value: _choice(option, _string(value)),
     Kind.FLAGS: _toml_flags,
-    Kind.WORD: lambda _, value: _plain(_string(value)),
+    Kind.WORD: _word,
     Kind.TEXT: lambda _, value: _string(value),
 }

@@ -292,4 +292,3 @@ class Config(msgspec.Struct, frozen=True):
     unused: Unused
     virtual_servers: tuple[VirtualServer, ...]  # in the file's order
     check_user: str | None = None  # whom check programs run as; None: lvs-check, or nobody without it
-    check_user: str | None = None  # whom check programs run as; None: lvs-check, or nobody without it

@@ -74,6 +74,7 @@ def _modules() -> str:
         needs,
         option,
         options,
+        passages,
         render,
         services,
         statements,

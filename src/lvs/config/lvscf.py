@@ -13,6 +13,7 @@ from typing import Any
 
 from lvs.config.located import GIVEN_BEFORE, Note, Part, Place, Server, Severity, Virtual
 from lvs.config.options import Scope
+from lvs.config.passages import Passages
 from lvs.config.statements import (
     ALIASES,
     BLANK,
@@ -38,9 +39,14 @@ class Reader:
 
     def __init__(self) -> None:
         self.lines = {scope: Lines(scope) for scope in Scope}
+        self.passages = Passages(self.exact)
 
     def read(self, text: str) -> Part:
         """Read a text that begins at top level; line ends are LF."""
+        return self.passages.part(text) or self.exact(text)
+
+    def exact(self, text: str) -> Part:
+        """Do the same line by line, whatever the text is."""
         part = Part()
         _Reading(self.lines, part).read(text)
         return part

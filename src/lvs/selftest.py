@@ -110,8 +110,8 @@ def _modules() -> str:
     )
     from lvs.io import orders as kept_orders
     from lvs.kernel import desired, diff, frames, refusal, state, text, wire
+    from lvs.probes import ber, ldap, ldap_filter, program
     from lvs.probes import load as load_monitor
-    from lvs.probes import program
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 

@@ -8,6 +8,7 @@ a talk must answer, not raise, for every sequence of bytes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from lvs.checks import Answer, Reason
@@ -49,3 +50,12 @@ def up(text: str) -> Answer:
 
 def down(reason: Reason, text: str) -> Answer:
     return Answer(ok=False, reason=reason, text=text)
+
+
+def credential(secrets: Mapping[str, bytes], name: str | None) -> bytes:
+    """A credential by its name, empty without a name. Errors: LookupError with a sentence."""
+    if name is None:
+        return b""
+    if name not in secrets:
+        raise LookupError(f"credential {name} is not there")
+    return secrets[name]

@@ -43,7 +43,7 @@ from hypothesis import strategies as st
 import strategies
 from lvs import director, events
 from lvs.checks import Answer, Reason
-from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunHook
+from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunAs, RunHook
 from lvs.config.located import Problem, Severity
 from lvs.director import State, changed, deadline, step
 from lvs.health.orders import Order, Verb
@@ -330,6 +330,8 @@ def shown(command: Command) -> str:
             asked = [f"{target.address}:{target.port}" for target in follow]
             no_more = [f"no more {target.address}:{target.port}" for target in forget]
             return f"Ask {', '.join([*asked, *no_more])}"
+        case RunAs(user):
+            return f"RunAs {user}"
         case RunHook(hook):
             return f"RunHook {hook.command} {hook.environment}"
         case KeepOrders(orders):

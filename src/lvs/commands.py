@@ -45,6 +45,12 @@ class Ask(msgspec.Struct, frozen=True):
     forget: tuple[Target, ...]
 
 
+class RunAs(msgspec.Struct, frozen=True):
+    """Check programs run as this user; None: lvs-check, or nobody."""
+
+    user: str | None
+
+
 class RunHook(msgspec.Struct, frozen=True):
     hook: Hook
 
@@ -65,4 +71,4 @@ class Quit(msgspec.Struct, frozen=True):
     failed: bool = False  # what a stop should have removed is still there
 
 
-Command = Converge | Announce | Ask | RunHook | KeepOrders | Report | Quit
+Command = Converge | Announce | Ask | RunAs | RunHook | KeepOrders | Report | Quit

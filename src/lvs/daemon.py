@@ -17,7 +17,7 @@ from typing import assert_never
 from lvs import __version__, events
 from lvs.begin import LEDGER_NAME, Begun
 from lvs.checks import Answer, Target
-from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunHook
+from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunAs, RunHook
 from lvs.desk import Desk
 from lvs.director import LOOK_EVERY_S, deadline, step
 from lvs.errors import Exit, KernelError, LvsError, SystemFault
@@ -107,6 +107,8 @@ class Daemon:
                 self._announcements.put_nowait(vips)
             case Ask(follow, forget):
                 self.checking.ask(follow, forget)
+            case RunAs(user):
+                self.checking.run_as(user)
             case RunHook(hook):
                 self.checking.run(hook)
             case KeepOrders(kept):

@@ -159,9 +159,8 @@ class Desk:
             return self._unknown(server, virtual)
         if len(found) > 1:
             which = ", ".join(map(str, found))
-            return Reply(
-                Exit.PROBLEMS, err=(f"{server} is more than one real server: name one by its address ({which})",)
-            )
+            message = f"{server} is more than one real server: name one by its address ({which})"
+            return Reply(Exit.PROBLEMS, err=(message,))
         address, keys = next(iter(found.items()))
         if virtual is None:
             return address, None

@@ -15,7 +15,7 @@ import msgspec
 
 from lvs import events, telling
 from lvs.checks import Answer, Reason, Target
-from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunHook
+from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunAs, RunHook
 from lvs.config.located import Problem, Severity
 from lvs.events import Event, counted
 from lvs.health import ward
@@ -185,7 +185,10 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
         found={},
         moving=only or frozenset(),
     )
-    return new, (*warnings, *serial, Converge(goal, Cause.CONFIG, before, only), *_follows(change))
+    user = None if state.config is None else state.config.check_user
+    run_as = (RunAs(config.check_user),) if config.check_user != user else ()
+    converge = Converge(goal, Cause.CONFIG, before, only)
+    return new, (*warnings, *serial, converge, *run_as, *_follows(change))
 
 
 def _known(found: Mapping[ServiceKey, Service], virtual_server: VirtualServer) -> Known:

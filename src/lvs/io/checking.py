@@ -65,6 +65,10 @@ class Checking:
         self._engine.follow(follow)
         self._engine.forget(forget)
 
+    def run_as(self, user: str | None) -> None:
+        """The user of check programs from now on; None: lvs-check, or nobody."""
+        self._programs.run_as(user)
+
     def last(self, target: Target) -> Last:
         return self._engine.last(target)
 

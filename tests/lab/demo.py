@@ -28,6 +28,7 @@ LVSD = str(Path(sys.executable).parent / "lvsd")
 FILE = "/etc/lvs/lvs.cf"
 ASKED = 3
 LONGEST_S = 60.0
+REAL_SERVERS_IN_ALL = 10  # two in each of five virtual servers
 
 
 def main() -> int:
@@ -50,6 +51,7 @@ def main() -> int:
         director.write(FILE, CONFIG.read_text())
         daemon = director.spawn(LVSD, "run", "--config", FILE)
         daemon.expect(" applied: ", LONGEST_S)
+        await_said(daemon, " is up: ", REAL_SERVERS_IN_ALL)
         print(daemon.output().rstrip())
         step("The client uses each service through its VIP (persistent: it stays with one real server)")
         whole = drive(network)
@@ -58,6 +60,13 @@ def main() -> int:
         step("An edit of the file: real1 of ipp gets weight 3, and serial_no counts up")
         edit(director, daemon)
         show(director, LVSD, "status")
+        step("Printing of real1 dies: its check sees it within 6 s, and real2 prints")
+        lose(network, daemon)
+        show(director, LVSD, "explain", "real1", "--virtual", "ipp")
+        step("real2 is drained for maintenance, and enabled again")
+        show(director, LVSD, "drain", "real2", "--virtual", "dns", "--no-wait")
+        show(director, LVSD, "status")
+        show(director, LVSD, "enable", "real2", "--virtual", "dns")
         if os.environ.get("LAB_SHELL"):
             step("You are inside")
             enter(lab, director, daemon)
@@ -104,6 +113,23 @@ def edit(director: Machine, daemon: Process) -> None:
     while " applied: serial 2" not in daemon.output() and time.monotonic() < deadline:
         time.sleep(0.02)
     print(daemon.output()[said:].rstrip())
+
+
+def await_said(daemon: Process, text: str, times: int, since: int = 0) -> None:
+    """Wait until lvsd has said something so many times; a real server is used once its check is good."""
+    deadline = time.monotonic() + LONGEST_S
+    while daemon.output()[since:].count(text) < times and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def lose(network: Deployment, daemon: Process) -> None:
+    """Kill CUPS on real1, say what lvsd makes of it, and print."""
+    said = len(daemon.output())
+    cupsd = network.services["real1"].cupsd
+    cupsd.signal(9, group=True)
+    await_said(daemon, "is down: ", 1, said)
+    print(daemon.output()[said:].rstrip())
+    print(f"  IPP  10.0.0.5:631  lpstat         {ask_printing(network.client, '10.0.0.5')}")
 
 
 def show(machine: Machine, *argv: str) -> None:

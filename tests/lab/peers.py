@@ -82,3 +82,49 @@ def traffic(
     process = machine.spawn(*SCRIPT, str(LAB / "traffic.py"), kind, address, *numbers)
     process.expect("started")
     return Traffic(process)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A port of a faulty server; see faulty.py."""
+
+    port: int
+    mode: str
+    right: tuple[bytes, ...] = (b"", b"+OK\r\n")
+    wrong: bytes = b"-ERR no\r\n"
+
+
+class Faulty:
+    """A faulty server at work."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+
+    def heal(self) -> None:
+        """From now on all is well."""
+        self.process.signal(signal.SIGUSR1)
+
+    def relapse(self) -> None:
+        """As in the beginning."""
+        self.process.signal(signal.SIGUSR2)
+
+    def ended(self, port: int) -> list[str]:
+        """How the conversations at a port ended, in order."""
+        found = [line.split() for line in self.process.result().out.splitlines()]
+        return [words[-1] for words in found if words[0] == str(port)]
+
+
+def faulty(machine: Machine, places: Sequence[Place]) -> Faulty:
+    """Start a faulty server; it serves on return."""
+    specs = [
+        {
+            "port": one.port,
+            "mode": one.mode,
+            "right": [it.hex() for it in one.right],
+            "wrong": one.wrong.hex(),
+        }
+        for one in places
+    ]
+    process = machine.spawn(*SCRIPT, str(LAB / "faulty.py"), stdin=json.dumps(specs))
+    process.expect("serving")
+    return Faulty(process)

@@ -112,10 +112,14 @@ server TXT "{name}"
 """
 
 # What deployment/lvs.cf calls /root/scripts/checkdns: %h is the real server. Runs dig out of the
-# tree, for the director's own file system need not have it.
+# tree, for the director's own file system need not have it, and not by chroot: lvsd's check
+# programs are not root's.
 CHECKDNS = f"""\
 #!/bin/sh
-if chroot /run/.lab/tree dig +time=1 +tries=1 +short @"$1" {ZONE} SOA | grep -q '^{NAME_SERVER}'
+tree=/run/.lab/tree
+lib=$tree/usr/lib/x86_64-linux-gnu
+dig() {{ $lib/ld-linux-x86-64.so.2 --library-path $lib $tree/usr/bin/dig "$@"; }}
+if dig +time=1 +tries=1 +short @"$1" {ZONE} SOA | grep -q '^{NAME_SERVER}'
 then echo OK
 else echo FAIL
 fi

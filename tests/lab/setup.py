@@ -41,6 +41,7 @@ TREE_PACKAGES = (
     "keepalived ipvsadm nftables iptables iproute2 conntrack",
     # real servers
     "cups-daemon cups-client cups-bsd cups-ipp-utils slapd bind9 socat",
+    "nginx postfix postgresql-17 redis-server openssl",
     # clients and instruments
     "ldap-utils bind9-dnsutils rlpr curl iperf3 wrk apache2-utils tcpdump strace procps",
     "iputils-ping iputils-arping ethtool python3-minimal libpython3-stdlib",
@@ -58,6 +59,25 @@ rm cups_*.deb
 cp /usr/lib/cups/backend-available/* /usr/lib/cups/backend/
 find /usr/lib/modules -name '*.ko.xz' -print0 | xargs -0 -P 2 -n 100 xz -d
 depmod "$(ls /usr/lib/modules)"
+
+# Emulated, initdb would take a minute.
+rm -rf /var/lib/postgresql/17
+setpriv --reuid=postgres --regid=postgres --clear-groups /usr/lib/postgresql/17/bin/initdb \\
+    --no-locale --no-sync --auth=trust --pgdata=/var/lib/postgresql/lab >/dev/null
+
+# An authority, and what it signed: a certificate that is good, and one that expired long ago.
+mkdir /etc/lab-tls
+cd /etc/lab-tls
+curve="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc"
+openssl req -x509 $curve -subj "/CN=Lab" -days 3650 -keyout ca.key -out ca.pem 2>/dev/null
+for name in good expired; do
+    dates="-days 3650"
+    test $name = good || dates="-not_before 20200101000000Z -not_after 20200201000000Z"
+    openssl req -x509 $curve -subj "/CN=lab.example" -addext "subjectAltName=DNS:lab.example" \\
+        -addext "basicConstraints=critical,CA:FALSE" -CA ca.pem -CAkey ca.key $dates \\
+        -keyout $name.key -out $name.pem 2>/dev/null
+done
+chmod a+r ./*
 END
 """
 

@@ -13,7 +13,7 @@ import pytest
 from lab import Lab
 from lvs import events
 
-from .director import LVSD, SLOWEST_S, Director, until
+from .director import SLOWEST_S, Director, until
 from .test_reload import FILE
 
 pytestmark = pytest.mark.netns
@@ -42,7 +42,7 @@ def test_journal_has_fields_and_catalog(lab: Lab) -> None:
         lambda: machine.run("test", "-S", "/run/systemd/journal/socket", check=False).rc, lambda rc: rc == 0
     )
     machine.write(director.file, FILE)
-    director.process = machine.spawn(LVSD, "run", "--config", director.file, "--log", "journal")
+    daemon = director.spawn("--log", "journal")
     by_id = {event.MESSAGE_ID: event for event in events.ALL}
 
     def applied(found: list[dict[str, Any]]) -> bool:
@@ -70,7 +70,7 @@ def test_journal_has_fields_and_catalog(lab: Lab) -> None:
     explained = machine.run("journalctl", "-x", "SYSLOG_IDENTIFIER=lvsd").out
     assert "Subject: The configuration file has problems and was not loaded" in explained
     assert "The file was not loaded. Line 18, key virtual[0].server[0].weight." in explained
-    director.process.stop()
+    daemon.stop()
 
 
 def test_systemd_is_told(lab: Lab) -> None:
@@ -81,7 +81,7 @@ def test_systemd_is_told(lab: Lab) -> None:
     listener.expect("listening")
     machine.write(director.file, FILE)
     environment = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "2000000"}
-    director.process = machine.spawn(LVSD, "run", "--config", director.file, env=environment)
+    daemon = director.spawn(env=environment)
 
     def told() -> list[dict[str, Any]]:
         return [json.loads(line) for line in listener.output().splitlines()[1:]]
@@ -99,5 +99,5 @@ def test_systemd_is_told(lab: Lab) -> None:
     assert kinds == ["READY", "RELOADING", "READY"]
     (reloading,) = [one for one in told() if "RELOADING" in one]
     assert 0 <= reloading["at_usec"] - int(reloading["MONOTONIC_USEC"]) < 1_000_000
-    director.process.stop()
+    daemon.stop()
     assert "STOPPING" in told()[-1]

@@ -177,7 +177,8 @@ def test_a_second_daemon_is_refused(director: Director) -> None:
 def test_without_rights_the_sentence_says_what_to_do(director: Director, right: str) -> None:
     director.machine.write(director.file, FILE)
     dropped = ("setpriv", f"--bounding-set=-{right}", f"--inh-caps=-{right}")
-    result = director.machine.run(*dropped, LVSD, "run", "--config", director.file, check=False)
+    run = (LVSD, "run", "--config", director.file, *director.options)
+    result = director.machine.run(*dropped, *run, check=False)
     assert result.rc == 4
     assert f"CAP_{right.upper()}" in result.err
     assert "Traceback" not in result.err
@@ -204,8 +205,7 @@ def test_a_full_disk_loses_nothing(director: Director) -> None:
     machine.run("mkdir", "-p", "/tmp/small")
     machine.run("mount", "-t", "tmpfs", "-o", "size=8k", "none", "/tmp/small")
     machine.write(director.file, FILE)
-    director.process = machine.spawn(LVSD, "run", "--config", director.file, "--run-dir", "/tmp/small")
-    director.process.expect(" applied: ", SLOWEST_S)
+    director.spawn("--run-dir", "/tmp/small").expect(" applied: ", SLOWEST_S)
     machine.run("sh", "-c", "head -c 100000 /dev/zero >/tmp/small/fill || true")
     director.save(FILE + VIP2)
     director.wait_for(r"cannot write /tmp/small/owned\.json: No space left")
@@ -214,8 +214,7 @@ def test_a_full_disk_loses_nothing(director: Director) -> None:
 
 def test_no_configuration_at_start_changes_nothing_and_is_taken_when_it_comes(director: Director) -> None:
     ipvsadm(director, *FOREIGN.split())
-    director.process = director.machine.spawn(LVSD, "run", "--config", director.file)
-    director.process.expect("cannot read", SLOWEST_S)
+    director.spawn().expect("cannot read", SLOWEST_S)
     assert director.table() == [FOREIGN]
     until(
         lambda: director.lvsd("status", check=False), lambda said: "waiting for a valid configuration" in said

@@ -93,6 +93,7 @@ def _modules() -> str:
         child,
         control,
         converge,
+        engine,
         files,
         hooks,
         journal,
@@ -105,8 +106,10 @@ def _modules() -> str:
         rtnetlink,
         runnable,
         secrets,
+        streams,
         sysctls,
         systemd,
+        wheel,
     )
     from lvs.io import orders as kept_orders
     from lvs.kernel import desired, diff, frames, refusal, state, text, wire

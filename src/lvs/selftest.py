@@ -67,6 +67,8 @@ def _modules() -> str:
     from lvs.config import (
         across,
         build,
+        check_types,
+        check_values,
         judge,
         load,
         located,
@@ -83,6 +85,7 @@ def _modules() -> str:
         whole,
     )
     from lvs.config import checking as config_checking
+    from lvs.config import checks as config_checks
     from lvs.events import base, table
     from lvs.events import health as health_events
     from lvs.health import load as dynamic_weight
@@ -103,6 +106,7 @@ def _modules() -> str:
         netlink,
         processes,
         programs,
+        requirements,
         rtnetlink,
         runnable,
         secrets,
@@ -113,7 +117,7 @@ def _modules() -> str:
     )
     from lvs.io import orders as kept_orders
     from lvs.kernel import desired, diff, frames, refusal, state, text, wire
-    from lvs.probes import ber, ldap, ldap_filter, program
+    from lvs.probes import ber, http_answer, ipp, ldap, ldap_filter, program
     from lvs.probes import load as load_monitor
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"

@@ -133,7 +133,7 @@ TESTED_ELSEWHERE = {
     "lvs.commands": "values without code; tests/test_director.py makes them",
     "lvs.inputs": "values without code; tests/test_director.py feeds them",
     "lvs.config.judge": "tests/config/test_build.py and test_whole.py",
-    "lvs.config.needs": "values without code; tests/config/test_load.py collects them",
+    "lvs.config.check_values": "tests/config/test_checks.py, in both directions",
     "lvs.config.option": "values without code; tests/config/test_options.py",
     "lvs.model": "values without code; every test of config makes them",
     "lvs.protocol": "values without code; tests/io/test_control.py sends them",

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from config.check_strategies import CHECKS
 from lvs.config.checking import NANNY_EXPECT, NANNY_SEND, grows, said_nothing
 from lvs.model import (
     Address,
@@ -95,6 +96,9 @@ def checkings(draw: Any, *, plain: bool, masquerading: bool) -> Checking:
     )
     if plain:
         return basic
+    if draw(st.booleans()):
+        basic = msgspec.structs.replace(basic, send=None, expect=None, use_regex=False, send_program=None)
+        basic = msgspec.structs.replace(basic, checks=tuple(draw(st.lists(CHECKS, min_size=1, max_size=3))))
     return msgspec.structs.replace(
         basic,
         need=draw(st.sampled_from(Need)),

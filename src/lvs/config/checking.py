@@ -23,6 +23,7 @@ from lvs.model import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lvs.checks import Check
     from lvs.config.judge import Judge
     from lvs.config.located import Virtual
 
@@ -98,6 +99,11 @@ def built(
         checking = Checking(send, expect, regex, program, timeout_s, reentry_s, monitor)
         return Checked(checking, (_QUORUM, 0.0, doubling, Drain.LEAVE, None), tuple(needs))
     _more(judge, values, block.values, needs)
+    checks: tuple[Check, ...] = ()
+    if block.checks:
+        from lvs.config import checks as tables  # most files have none
+
+        checks = tables.built(judge, block, get("protocol"), needs)
     checking = Checking(
         send,
         expect,
@@ -106,7 +112,7 @@ def built(
         timeout_s,
         reentry_s,
         monitor,
-        (),
+        checks,
         get("check_need"),
         get("check_interval"),
         get("check_limit"),
@@ -157,7 +163,7 @@ def _exchanged(judge: Judge, values: Mapping[str, Any], send: str | None, expect
         udp(judge, send, expect)
 
 
-def udp(judge: Judge, send: str | None, expect: str | None, check: int = -1) -> None:
+def udp(judge: Judge, send: str | bytes | None, expect: str | bytes | None, check: int = -1) -> None:
     """Warn of a check over UDP that gets no answer: there is no connection to accept (lvs.cf section 4.8)."""
     if expect is None:
         where = "expect" if send is None else "send"
@@ -169,14 +175,16 @@ def udp(judge: Judge, send: str | None, expect: str | None, check: int = -1) -> 
         judge.warn("expect", "over UDP nothing answers before something is sent; give send too", check=check)
 
 
-def expression(judge: Judge, expect: str, check: int = -1) -> None:
+def expression(
+    judge: Judge, expect: str, check: int = -1, *, option: str = "expect", where: str = ""
+) -> None:
     """Refuse an expression that is none."""
     import re
 
     try:
         re.compile(expect)
     except re.error as error:
-        judge.refuse("expect", f"no regular expression: {error}", check=check)
+        judge.refuse(option, f"{where}no regular expression: {error}", check=check)
 
 
 def _program(

@@ -22,6 +22,7 @@ import msgspec
 from lvs.config import build, whole
 from lvs.config.across import Facts, across, addresses
 from lvs.config.located import GIVEN_BEFORE, BadSyntaxError, Note, Place, Problem, Severity
+from lvs.config.needs import lacking
 from lvs.config.options import GLOBAL
 from lvs.model import Config, Format, Forwarding, VirtualServer
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from lvs.config import lvscf, toml
     from lvs.config.located import Part
+    from lvs.config.needs import Lacks
 
     Reader = lvscf.Reader | toml.Reader
 
@@ -67,21 +69,26 @@ def load(
     file: str,
     format: Format | None = None,  # noqa: A002  the operator's word
     previous: Loaded | None = None,
+    lacks: Lacks | None = None,
 ) -> Loaded:
     """Read a configuration; `file` is its name in messages, and tells the language if nothing else does.
+
+    What `lacks` says of something that is needed is an error. Without it this machine is not asked.
 
     Errors: none; a text that is no configuration has problems.
     """
     collecting = gc.isenabled()
     gc.disable()  # nothing built here is garbage: an eighth of a cold load went into looking for some
     try:
-        return _load(text, file, format or format_of(file), previous)
+        return _load(text, file, format or format_of(file), previous, lacks)
     finally:
         if collecting:
             gc.enable()
 
 
-def _load(text: bytes | str, file: str, file_format: Format, previous: Loaded | None) -> Loaded:
+def _load(
+    text: bytes | str, file: str, file_format: Format, previous: Loaded | None, lacks: Lacks | None
+) -> Loaded:
     if previous is not None and previous.format is not file_format:
         previous = None
     notes: list[Note] = []
@@ -103,6 +110,8 @@ def _load(text: bytes | str, file: str, file_format: Format, previous: Loaded | 
     across(facts, syncdaemon=settings.get("syncdaemon", False), notes=notes)
     config = whole.config(settings, bad, file_format, virtual_servers, facts=facts, notes=notes)
     addresses(config, facts, notes)
+    if lacks is not None:
+        notes += lacking(facts, settings, lacks)
     if notes or again:
         finder = _Finder(stretches, cutter.reader)
         notes = [note if note.line else finder.located(note) for note in notes]
@@ -298,8 +307,8 @@ def _line(place: Place, lines: dict[Place, int]) -> int:
     line = lines.get(place)
     if line is None and place.block >= 0:
         for wider in (
-            Place("", place.block, place.server, place.kind),
-            Place("server", place.block, -1, place.kind),
+            Place("", place.block, place.server, place.kind, place.check),
+            Place("check" if place.check >= 0 else "server", place.block, -1, place.kind),
             Place("", place.block, -1, place.kind),
             Place(place.kind),
         ):

@@ -8,10 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lvs.config.located import Place
+from lvs.config.located import Note, Place
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lvs.config.across import Facts
+
+REMOTE_SHELL = "rsh"  # lvs.cf section 4.1
 
 
 class NeedKind(StrEnum):
@@ -39,3 +47,27 @@ class Needed(msgspec.Struct, frozen=True, gc=False):
 
 
 Lacks = Callable[[Need], str]  # why it cannot be used, as a sentence; empty if it can
+
+
+def lacking(facts: Sequence[Facts], settings: Mapping[str, Any], lacks: Lacks) -> Iterator[Note]:
+    """Yield what is lacking, everything asked about once; places count through the whole file.
+
+    Shape: `settings` are the global options as given.
+    """
+    user: str | None = settings.get("check_user")
+    shell: str = settings.get("rsh_command") or REMOTE_SHELL
+    told: dict[Need, str] = {}
+    asked = [] if user is None else [(Need(NeedKind.USER, user), Place("check_user"))]
+    for index, fact in enumerate(facts):
+        for needed in fact.needs:
+            need = needed.need
+            if need.kind is NeedKind.REMOTE_SHELL:
+                need = Need(NeedKind.PROGRAM, shell.split(maxsplit=1)[0], user)
+            elif need.kind is NeedKind.PROGRAM and user is not None:
+                need = Need(NeedKind.PROGRAM, need.name, user)
+            asked.append((need, msgspec.structs.replace(needed.place, block=index)))
+    for need, place in asked:
+        if need not in told:
+            told[need] = lacks(need)
+        if told[need]:
+            yield Note(place, told[need])

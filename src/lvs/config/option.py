@@ -33,6 +33,13 @@ class Kind(StrEnum):
     FLAGS = "list of words"
     WORD = "word"  # device names, commands: taken as they stand
     TEXT = "text"  # sent and expected: lvs.cf's escapes are decoded
+    # Of checks
+    BYTES = "text sent"  # as UTF-8
+    COMMAND = "command line"  # words, quoted as in a shell
+    CREDENTIAL = "credential"  # where a password is, never the password
+    FILE = "file"  # that must be there
+    STATUS = "status codes"  # ranges
+    STEPS = "steps"  # of a dialogue
     UNUSED = "unused"  # in lvs.cf, and read by nothing: a warning
 
 
@@ -55,6 +62,8 @@ class Option(msgspec.Struct, frozen=True):
     always: bool = False  # written to lvs.toml even when it is the default
     unit: str = ""
     pattern: str = ""  # lvs.toml: what a word is like, as a regular expression
+    required: bool = False  # of a check
+    field: str = ""  # of a check's struct, if it has another name
     asked: str = ""  # for the message, "an absolute path"
 
     def default(self, file_format: Format) -> Any:

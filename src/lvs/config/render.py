@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from lvs.config.checking import by_http, grows, said_nothing
+from lvs.config.checks import written
 from lvs.config.located import Place, Problem, Severity
 from lvs.config.options import BY_SCOPE, Kind, Option, Scope
 from lvs.config.statements import PAIRS, words
@@ -167,6 +168,14 @@ def to_toml(config: Config) -> str:
         # The encoder mangles \x, which is how Python shows control characters.
         return _escaped(value) if "\\x" in repr(value) else str(dump(value))
 
+    def encoded(value: Any) -> str:
+        """Write a check's value: lists on one line, and tables within them."""
+        if isinstance(value, list):
+            return f"[{', '.join(encoded(one) for one in value)}]"
+        if isinstance(value, dict):
+            return f"{{{', '.join(f'{key} = {encode(one)}' for key, one in value.items())}}}"
+        return encode(_plain(value))
+
     def lines(scope: Scope, values: Values) -> Iterator[str]:
         for option, value in _written(scope, values, Format.TOML):
             yield f"{option.name} = {encode(_plain(value))}"
@@ -175,6 +184,10 @@ def to_toml(config: Config) -> str:
     for virtual in config.virtual_servers:
         text += ["", "[[virtual]]", f"name = {encode(virtual.name)}"]
         text += lines(Scope.VIRTUAL, _virtual(virtual, config.network, Format.TOML))
+        for check in virtual.checking.checks:
+            name, values = written(check, virtual.protocol)
+            text += ["", "[[virtual.check]]", f"type = {encode(name)}"]
+            text += [f"{key} = {encoded(value)}" for key, value in values.items()]
         for server in virtual.real_servers:
             text += ["", "[[virtual.server]]", f"name = {encode(server.name)}"]
             text += lines(Scope.SERVER, _server(server, virtual))

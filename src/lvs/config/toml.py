@@ -11,7 +11,7 @@ from typing import Any
 
 import tomli
 
-from lvs.config.located import BadSyntaxError, Note, Part, Place, Server, Virtual
+from lvs.config.located import BadSyntaxError, CheckTable, Note, Part, Place, Server, Virtual
 from lvs.config.options import BY_SCOPE, Option, Scope, unknown
 from lvs.config.values import FROM_TOML, Refused, shown
 from lvs.model import Format
@@ -70,8 +70,12 @@ class Reader:
     def _virtual(self, index: int, table: dict[str, Any], part: Part) -> Virtual:
         place = Place("", index)
         servers = table.pop("server", None)
+        checks = table.pop("check", None)
         block = Virtual(_name(table, place, part), {}, index=index)
         self._settings(Scope.VIRTUAL, table, block, part.notes, place)
+        if checks is not None:
+            for number, entry in enumerate(_tables(checks, "virtual.check", Place("check", index), part)):
+                block.checks.append(_check(entry, Place("", index, check=number), part.notes))
         if servers is None:
             return block
         for number, entry in enumerate(_tables(servers, "virtual.server", Place("server", index), part)):
@@ -118,6 +122,42 @@ def parsed(text: str) -> dict[str, Any]:
         raise BadSyntaxError("a number has too many digits", line) from None
 
 
+def _check(table: dict[str, Any], place: Place, notes: list[Note]) -> CheckTable:
+    from lvs.config.check_types import TYPES, unknown_option, unknown_type  # most files have no checks
+    from lvs.config.check_values import READ
+
+    def refuse(key: str, message: str) -> None:
+        notes.append(Note(Place(key, place.block, check=place.check), message))
+        check.bad |= {key}
+
+    check = CheckTable("", {})
+    name = table.pop("type", None)
+    if not isinstance(name, str) or name not in TYPES:
+        if name is None:
+            refuse("", 'a type is missing: type = "..."')
+        else:
+            refuse(
+                "type",
+                unknown_type(name)
+                if isinstance(name, str)
+                else f"a text in quotes is asked for, got {shown(name)}",
+            )
+        return check
+    check.type = name
+    for key, value in table.items():
+        option = TYPES[name].options.get(key)
+        if option is None:
+            refuse(key, unknown_option(key, TYPES[name]))
+            continue
+        try:
+            read = READ[option.kind](option, value)
+            if read is not None:
+                check.values[key] = read
+        except Refused as refused:
+            refuse(key, str(refused))
+    return check
+
+
 def _is_one(virtuals: object) -> bool:
     return isinstance(virtuals, list) and len(virtuals) == 1
 
@@ -150,7 +190,7 @@ def _name(table: dict[str, Any], place: Place, part: Part) -> str:
 
 _BARE = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
 _KEY = re.compile(rf"[ \t]*({_BARE})[ \t]*[=.]")
-_TABLE = re.compile(rf"[ \t]*\[\[?[ \t]*({_BARE})[ \t]*(?:\.[ \t]*({_BARE})[ \t]*)?\]")
+_TABLE = re.compile(rf"[ \t]*\[\[?[ \t]*({_BARE})[ \t]*(?:\.[ \t]*({_BARE})[ \t]*(\.[^\]\n]*)?)?\]")
 # What a value is made of; the texts first, so that nothing in them is taken for anything else.
 _TOKEN = re.compile(
     r'"""(?:\\[\s\S]|[^\\"]|"(?!""))*"{3,5}'
@@ -166,30 +206,48 @@ _TOKEN = re.compile(
 def locate(text: str) -> dict[Place, int]:
     """Return the lines of tables and keys of a valid text, from 1; the first of each."""
     places: dict[Place, int] = {}
-    block = server = -1
+    here: Place | None = Place()  # the table that keys belong to; None: some other
+    counts = dict.fromkeys(_INNER, -1)  # within the virtual server
+    block = -1
     line = 1
     at = 0
-    inside_virtual = True  # false within some other table
     while at < len(text):
         table = _TABLE.match(text, at)
         key = None if table else _KEY.match(text, at)
         if table is not None:
             outer, inner = _unquoted(table[1]), _unquoted(table[2])
-            inside_virtual = outer == "virtual"
-            if inside_virtual and inner is None:
-                block, server = block + 1, -1
-                places.setdefault(Place("", block), line)
-            elif inside_virtual and inner == "server":
-                server += 1
-                places.setdefault(Place("", block, server), line)
-            elif inside_virtual:
-                places.setdefault(Place(inner or "", block, server), line)
-            else:
+            if outer != "virtual":
+                here = None
                 places.setdefault(Place(outer or ""), line)
-        elif key is not None and inside_virtual:
-            places.setdefault(Place(_unquoted(key[1]) or "", block, server), line)
+            elif inner is None:
+                block += 1
+                counts = dict.fromkeys(_INNER, -1)
+                here = Place("", block)
+                places.setdefault(here, line)
+            elif inner not in counts:
+                here = None
+                places.setdefault(Place(inner, block), line)
+            elif table[3]:  # a table within that of a check
+                here = None
+                places.setdefault(
+                    _inner(block, inner, counts[inner], _unquoted(table[3][1:].strip()) or ""), line
+                )
+            else:
+                counts[inner] += 1
+                here = _inner(block, inner, counts[inner])
+                places.setdefault(here, line)
+        elif key is not None and here is not None:
+            name = _unquoted(key[1]) or ""
+            places.setdefault(Place(name, here.block, here.server, check=here.check), line)
         at, line = _statement_end(text, at, line)
     return places
+
+
+_INNER = ("server", "check")
+
+
+def _inner(block: int, table: str, index: int, key: str = "") -> Place:
+    return Place(key, block, index) if table == "server" else Place(key, block, check=index)
 
 
 def _unquoted(key: str | None) -> str | None:

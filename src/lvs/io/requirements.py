@@ -1,0 +1,94 @@
+"""Whether this machine has what a configuration needs: programs, credentials, files, users.
+
+What cannot work is an error when the file is read, with its line, and not an alarm at night. Who is
+not root may not see what the daemon will: what is hidden from them is not judged.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, assert_never
+
+from lvs.config.needs import Need, NeedKind
+from lvs.errors import SystemFault
+from lvs.io import secrets
+from lvs.io.runnable import User, check_user, fit
+
+if TYPE_CHECKING:
+    from lvs.config.needs import Lacks
+
+
+def lacks(*, serving: bool) -> Lacks:
+    """What `lvs.config.load.load` asks about this machine.
+
+    Shape: `serving` is whether we are the daemon, for whom systemd puts credentials in place.
+    """
+    return partial(_lacks, serving=serving)
+
+
+def _lacks(need: Need, *, serving: bool) -> str:
+    match need.kind:
+        case NeedKind.PROGRAM:
+            return fit((need.name,), user_of(need.user))
+        case NeedKind.COMMAND | NeedKind.REMOTE_SHELL:
+            return fit((need.name,), None)
+        case NeedKind.CREDENTIAL:
+            return _credential(need.name, serving=serving)
+        case NeedKind.FILE:
+            return _authorities(need.name)
+        case NeedKind.USER:
+            return "" if _found(need.name) is not None else f"there is no user {need.name}"
+        case _:
+            assert_never(need.kind)
+
+
+def user_of(name: str | None) -> User | None:
+    """Whom check programs run as, by the configuration's check_user; None: as ourselves."""
+    if name is None or os.geteuid() != 0:
+        return check_user()
+    return _found(name) or check_user()  # without it, the file is refused
+
+
+def _found(name: str) -> User | None:
+    import pwd
+
+    with suppress(KeyError):
+        found = pwd.getpwnam(name)
+        return User(name, found.pw_uid, found.pw_gid, found.pw_dir)
+    return None
+
+
+def _credential(name: str, *, serving: bool) -> str:
+    if not name.startswith("/") and not serving and "CREDENTIALS_DIRECTORY" not in os.environ:
+        return ""  # systemd's, and there for the daemon only
+    try:
+        secrets.read(name)
+    except SystemFault as fault:
+        hidden = isinstance(fault.__cause__, PermissionError) and os.geteuid() != 0
+        return "" if hidden else str(fault)
+    return ""
+
+
+def _authorities(path: str) -> str:
+    """Why a file is none of authorities for TLS."""
+    import ssl
+
+    try:
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return f"{path} is not a regular file"
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
+    except ssl.SSLError:
+        return f"{path} holds no certificates in PEM"
+    except PermissionError as fault:
+        return "" if os.geteuid() else f"{path}: {os.strerror(fault.errno or 0).lower()}"
+    except OSError as fault:
+        return f"{path}: {os.strerror(fault.errno or 0).lower()}"
+    return ""
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -6,6 +6,7 @@ The daemon says whom to ask and hears answers; how that is done is nobody else's
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 
 from lvs import events
@@ -16,9 +17,8 @@ from lvs.io import hooks, secrets
 from lvs.io.engine import Engine, Finished, Last
 from lvs.io.processes import Processes
 from lvs.io.programs import Programs
-from lvs.probes.needs import needs
 from lvs.probes.talk import Talk
-from lvs.probes.talks import talk_for
+from lvs.probes.talks import credentials, talk_for
 
 
 class Checking:
@@ -34,7 +34,7 @@ class Checking:
         self._processes = Processes()
         self._programs = Programs(self._processes)
         self._hooks = hooks.Hooks(self._processes, self._hook_failed)
-        self._engine = Engine(self._finished, _talk, {Program: self._programs, Load: self._programs})
+        self._engine = Engine(self._finished, self._talk, {Program: self._programs, Load: self._programs})
         self._open = False
         self._owed: list[tuple[tuple[Target, ...], tuple[Target, ...]]] = []
 
@@ -85,18 +85,15 @@ class Checking:
     def _finished(self, finished: list[Finished]) -> None:
         self._answered(tuple([(one.target, one.answer) for one in finished]))
 
+    def _talk(self, target: Target) -> Talk | None:
+        """The protocol of a target with its credentials; they were there when the file was read."""
+        try:
+            found = {name: secrets.read(name) for name in credentials(target.check)}
+            return talk_for(target, found, time.time)
+        except (LvsError, LookupError, OSError, ValueError) as fault:
+            self._told(events.CheckFault(str(target.address), str(fault)))
+            return None
+
     def _hook_failed(self, sentence: str) -> None:
         what, _, why = sentence.partition(": ")
         self._told(events.HookFailed(what, why))
-
-
-def _talk(target: Target) -> Talk | None:
-    """The protocol of a target with its credentials; they were there when the file was read."""
-    found = {}
-    for kind, name in needs(target.check):
-        if kind == "credential":
-            try:
-                found[name] = secrets.read(name)
-            except LvsError:
-                continue  # gone since: the talk says so
-    return talk_for(target, found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hypothesis import strategies as st
@@ -28,6 +29,7 @@ from lvs.checks import (
     Tls,
     Unchecked,
 )
+from lvs.probes import dialogue
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 MAYBE = st.none() | TEXT
@@ -113,6 +115,11 @@ def radiuses(draw: Any) -> Radius:
     return Radius(draw(SECRETS), user, None if user is None else draw(SECRETS), draw(PORTS))
 
 
+def preset(make: Callable[..., Dialogue], **more: bool) -> st.SearchStrategy[Dialogue]:
+    tls = TLS if more else st.none() | TLS
+    return st.builds(lambda tls, port: make(tls, port, **more), tls, PORTS)
+
+
 CHECKS: st.SearchStrategy[Check] = st.one_of(
     st.builds(Connect, PORTS),
     exchanges(),
@@ -128,6 +135,9 @@ CHECKS: st.SearchStrategy[Check] = st.one_of(
         PORTS,
     ),
     dialogues(),
+    preset(dialogue.smtp),
+    preset(dialogue.imap, starttls=True),
+    preset(dialogue.clamd),
     ldaps(),
     st.builds(Ipp, PATHS, HOSTS, st.none() | TLS, PORTS),
     st.builds(Lpd, WORD, PORTS),

@@ -27,6 +27,8 @@ def test_defaults_are_those_of_the_fields(one: Type) -> None:
     defaults = dict(
         zip(one.struct.__struct_fields__[::-1], one.struct.__struct_defaults__[::-1], strict=False)
     )
+    if one.preset is not None:
+        return  # its fields are known
     defaults |= {"name": None} if one.struct is checks.Dialogue else {}
     for name, option in one.options.items():
         assert option.kind in READ

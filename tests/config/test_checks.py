@@ -35,6 +35,7 @@ from lvs.config.load import load
 from lvs.config.render import to_cf, to_toml
 from lvs.errors import ConfigError
 from lvs.model import Protocol
+from lvs.probes import dialogue
 
 
 def block(*checks: str, **options: str) -> str:
@@ -74,6 +75,10 @@ def built(check: str, **options: str) -> Check:
         ('type = "mysql"\nuser = "u"\npassword_from = "db"', Mysql("u", "db")),
         ('type = "radius"\nsecret_from = "/s"', Radius("/s")),
         ('type = "sip"', Sip(udp=False)),
+        ('type = "smtp"', dialogue.smtp()),
+        ('type = "smtp"\nstarttls = true\nport = 587', dialogue.smtp(Tls(), 587, starttls=True)),
+        ('type = "imap"\ntls = true\nverify = false', dialogue.imap(Tls(verify=False))),
+        ('type = "redis"', dialogue.redis()),
         ('type = "icmp"', Icmp()),
         ('type = "neighbour"', Neighbour()),
         ('type = "file"\npath = "/run/%h"', File("/run/%h")),
@@ -160,11 +165,14 @@ BEHIND = "virtual[0].check[0]"
             f"{BEHIND}.secret_from: an absolute path, or the name of a credential of systemd, is asked for",
         ),
         ('type = "exchange"\nuse_regex = true', f"warning: {BEHIND}.use_regex: ignored without expect"),
-        ('type = "exchange"\nuse_regex = true\nexpect = "("', f"{BEHIND}.expect: no regular expression"),
+        (
+            'type = "exchange"\nuse_regex = true\nexpect = "("',
+            f"{BEHIND}.expect: not a POSIX extended regular expression",
+        ),
         ('type = "exchange"\nudp = true', f"warning: {BEHIND}: nothing tells whether"),
         (
             'type = "dialogue"\nsteps = [{expect = "("}]',
-            f"{BEHIND}.steps: step 0: no regular expression",
+            f"{BEHIND}.steps: step 0: not a POSIX extended regular expression",
         ),
         ('type = "dialogue"\nsteps = [{}]', f"{BEHIND}.steps: step 0 has expect, send, or both; got neither"),
         (
@@ -175,6 +183,11 @@ BEHIND = "virtual[0].check[0]"
             'type = "dialogue"\nsteps = [{send = "x"}]\nstarttls_after = 1',
             f"{BEHIND}.starttls_after: less than the number of steps, which is 1; got 1",
         ),
+        (
+            'type = "pop3"\ntls = true\nstarttls = true',
+            f"{BEHIND}.tls: TLS from the beginning, but starttls is there too; which of the two counts?",
+        ),
+        ('type = "ftp"\nstarttls = true', f"{BEHIND}.starttls: unknown option of type ftp; known to smtp,"),
         ('type = "dns"\nname = "a..b"', f'{BEHIND}.name: a domain name is asked for, got "a..b"'),
         ('type = "sip"\nuri = "x"', f'{BEHIND}.uri: a URI such as sip:example.org is asked for, got "x"'),
         ('type = "file"\npath = "x"', f'{BEHIND}.path: an absolute path is asked for, got "x"'),

@@ -7,6 +7,7 @@ option's default is that of its field in `lvs.checks`, which is None where it de
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
 
@@ -15,6 +16,7 @@ import msgspec
 from lvs import checks
 from lvs.config.option import Kind, Option, Scope, option_of
 from lvs.config.options import suggestion
+from lvs.probes import dialogue
 
 
 class Wraps(StrEnum):
@@ -33,6 +35,7 @@ class Type(msgspec.Struct, frozen=True):
     struct: type[Any]  # of lvs.checks
     options: dict[str, Option]  # by name, in the order in which they are written
     wraps: Wraps = Wraps.NEVER
+    preset: Callable[..., checks.Dialogue] | None = None  # a Dialogue whose steps are known
 
 
 class LdapScope(StrEnum):
@@ -123,6 +126,11 @@ def _type(name: str, struct: type[Any], text: str, *options: Option, wraps: Wrap
     return Type(name, text, struct, {one.name: one for one in (*options, *within, *port)}, wraps)
 
 
+def _preset(preset: Callable[..., checks.Dialogue], text: str, *more: Option) -> Type:
+    options = {one.name: one for one in (_TLS, *more, *TLS_OPTIONS, _PORT)}
+    return Type(preset.__name__, text, checks.Dialogue, options, Wraps.MAY, preset)
+
+
 TYPES: dict[str, Type] = {
     one.name: one
     for one in (
@@ -176,6 +184,14 @@ TYPES: dict[str, Type] = {
             _option("answer", Kind.WORD, "value of some record in the answer"),
             _option("tcp", Kind.SWITCH, "over TCP"),
         ),
+        _preset(dialogue.smtp, "a mail server greets and takes EHLO", _STARTTLS),
+        _preset(dialogue.ftp, "the server greets"),
+        _preset(dialogue.pop3, "the server greets", _STARTTLS),
+        _preset(dialogue.imap, "the server greets", _STARTTLS),
+        _preset(dialogue.nntp, "the server greets"),
+        _preset(dialogue.redis, "PING is answered, if only by asking for a password"),
+        _preset(dialogue.memcached, "version is answered"),
+        _preset(dialogue.clamd, "PING is answered"),
         _type(
             "dialogue",
             checks.Dialogue,

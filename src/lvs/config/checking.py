@@ -179,12 +179,12 @@ def expression(
     judge: Judge, expect: str, check: int = -1, *, option: str = "expect", where: str = ""
 ) -> None:
     """Refuse an expression that is none."""
-    import re
+    from lvs.probes.expressions import posix
 
     try:
-        re.compile(expect)
-    except re.error as error:
-        judge.refuse(option, f"{where}no regular expression: {error}", check=check)
+        posix(expect.encode("utf-8", "surrogateescape"))
+    except ValueError as error:
+        judge.refuse(option, f"{where}{error}", check=check)
 
 
 def _program(

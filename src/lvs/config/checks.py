@@ -50,6 +50,10 @@ def _check(judge: Judge, number: int, table: CheckTable, protocol: Protocol) -> 
     rule = _RULES.get(check.name)
     if rule is not None:
         rule(judge, number, values, table.values)
+    if check.preset is not None:
+        tls = _tls(judge, number, check, values, table)
+        more = {"starttls": True} if values.get("starttls") else {}
+        return check.preset(tls, values["port"], **more)
     fields = {
         option.field or name: values[name]
         for name, option in check.options.items()
@@ -79,6 +83,9 @@ def _tls(judge: Judge, number: int, check: Type, values: dict[str, Any], table: 
                     option.name, "for TLS only, and this check has none; add tls = true", check=number
                 )
         return None
+    if values.get("tls") and (values.get("starttls") or values.get("starttls_after")):
+        message = "TLS from the beginning, but starttls is there too; which of the two counts?"
+        judge.refuse("tls", message, check=number)
     return Tls(**{option.field or option.name: values[option.name] for option in TLS_OPTIONS})
 
 
@@ -147,8 +154,6 @@ def _dialogue(judge: Judge, number: int, values: dict[str, Any], _: dict[str, An
     if after is not None and after >= len(values["steps"]):
         message = f"less than the number of steps, which is {len(values['steps'])}; got {after}"
         judge.refuse("starttls_after", message, check=number)
-    if after is not None and values["tls"]:
-        judge.refuse("tls", "starttls_after is there too; which of the two counts?", check=number)
 
 
 _RULES: dict[str, Callable[[Judge, int, dict[str, Any], dict[str, Any]], None]] = {
@@ -199,6 +204,6 @@ def written(check: Check, protocol: Protocol) -> tuple[str, dict[str, Any]]:
 def _held(check: Check, tls: Tls | None, option: Option, *, begins: bool) -> Any:
     if option in TLS_OPTIONS:
         return None if tls is None else getattr(tls, option.field or option.name)
-    if option.name == "tls":
-        return tls is not None and not begins
+    if option.name in {"tls", "starttls"}:
+        return tls is not None and begins is (option.name == "starttls")
     return getattr(check, option.field or option.name)

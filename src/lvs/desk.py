@@ -187,8 +187,11 @@ class Desk:
             None if deadline_s is None else now + deadline_s,
             None if request.for_s is None else now + request.for_s,
         )
+        before = ward.unserved(self._director.state.health)
         self._director.feed(OrderGiven(order))
-        return Reply(out=(f"{request.server}: {'draining' if drains else 'disabled'}",))
+        bare = [name for name in ward.unserved(self._director.state.health) if name not in before]
+        warnings = tuple(f"warning: no real server of {name} serves any more" for name in bare)
+        return Reply(out=(f"{request.server}: {'draining' if drains else 'disabled'}",), err=warnings)
 
     def _enable(self, request: EnableRequest, by: str) -> Reply:
         found = self._found(request.server, request.virtual)

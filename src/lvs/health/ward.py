@@ -393,10 +393,10 @@ def draining(health: Health) -> tuple[Order, ...]:
     return tuple(order for order in health.orders if order.verb is Verb.DRAIN and not order.drained)
 
 
-def unsure(health: Health) -> int:
-    """How many real servers wait for their first answer."""
-    return sum(
-        any([verdict.fresh for verdict in member.verdicts])  # noqa: C419
-        for roster in health.rosters.values()
-        for member in roster.members
+def unserved(health: Health) -> tuple[str, ...]:
+    """Names of virtual servers that nobody serves, not even a sorry server."""
+    return tuple(
+        roster.virtual_server.name
+        for key, roster in health.rosters.items()
+        if not any(health.serving[key].weights) and not health.serving[key].sorry
     )

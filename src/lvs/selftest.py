@@ -117,7 +117,7 @@ def _modules() -> str:
     )
     from lvs.io import orders as kept_orders
     from lvs.kernel import desired, diff, frames, refusal, state, text, wire
-    from lvs.probes import ber, http_answer, ipp, ldap, ldap_filter, program
+    from lvs.probes import ber, http_answer, ipp, ldap, ldap_filter, lpd, program
     from lvs.probes import load as load_monitor
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"

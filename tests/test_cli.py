@@ -28,7 +28,7 @@ deadtime = 18
 name = "web"
 address = "192.0.2.1"
 device = "eth0:1"
-port = 80
+port = 44380
 scheduler = "wlc"
 
 [[virtual.server]]
@@ -88,6 +88,16 @@ def test_check_of_a_wrong_file(wrong: Path, capsys: pytest.CaptureFixture[str]) 
     said = capsys.readouterr()
     assert said.out == ""
     assert re.match(rf"{re.escape(str(wrong))}:\d+: virtual\[0\]\.server\[0\]\.weight: .*-4", said.err)
+
+
+def test_check_looks_for_what_the_file_needs(valid: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = VALID.replace('scheduler = "wlc"', 'send_program = "/nowhere/check %h"')
+    valid.write_text(text)
+    assert cli.main(["check", str(valid)]) == Exit.PROBLEMS
+    line = text.split("\n").index('send_program = "/nowhere/check %h"') + 1
+    said = f"{valid}:{line}: virtual[0].send_program: there is no program /nowhere/check\n"
+    assert capsys.readouterr().err == said
+    assert cli.main(["check", "--elsewhere", str(valid)]) == Exit.OK
 
 
 @pytest.mark.parametrize("command", [["check"], ["plan"], ["convert", "--to", "cf"]])

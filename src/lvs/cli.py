@@ -155,10 +155,10 @@ def _config_file(given: Path | None) -> Path:
 def _check(arguments: argparse.Namespace) -> int:
     from lvs.config.load import load
     from lvs.events import counted
-    from lvs.io import files
+    from lvs.io import files, requirements
 
     content, name = _text(arguments, files.read)
-    loaded = load(content, name)
+    loaded = load(content, name, lacks=None if arguments.elsewhere else requirements.lacks(serving=False))
     for problem in loaded.problems:
         print(problem, file=sys.stderr)
     if loaded.config is None:
@@ -170,6 +170,15 @@ def _check(arguments: argparse.Namespace) -> int:
         f"{counted(len(virtual_servers), 'virtual server')}, {counted(real_servers, 'real server')}"
     )
     return Exit.OK
+
+
+def _check_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--elsewhere",
+        action="store_true",
+        help="the file is for another machine: its programs, credentials, files and users are not looked for",
+    )
+    _file(parser)
 
 
 def _text(arguments: argparse.Namespace, read: Callable[[Path], object]) -> tuple[bytes, str]:
@@ -338,7 +347,7 @@ COMMANDS: dict[str, Command] = {
         "The file is loaded again whenever it changes, on SIGHUP and on `lvsd reload`; a file with problems "
         "changes nothing. Ends on SIGTERM and SIGINT.",
     ),
-    "check": Command(_check, "say whether a file is valid, and all that is wrong with it", _file),
+    "check": Command(_check, "say whether a file is valid, and all that is wrong with it", _check_arguments),
     "plan": Command(
         _plan,
         "show what a file would change in the kernel, and change nothing",

@@ -77,9 +77,9 @@ def test_selftest_passes_without_an_environment() -> None:
 
 
 def test_check_of_a_good_and_of_a_bad_file(example: Path) -> None:
-    assert lvsd("check", example).returncode == 0
+    assert lvsd("check", "--elsewhere", example).returncode == 0
     example.write_text(example.read_text() + "\nno_such_option = 1\n")
-    done = lvsd("check", example)
+    done = lvsd("check", "--elsewhere", example)
     assert done.returncode == 2
     assert "no_such_option" in done.stderr
 
@@ -103,7 +103,7 @@ def test_host_needs_no_python_and_no_library_but_libc_and_zlib(tmp_path: Path) -
     (tmp_path / "tmp").mkdir()
     shutil.copy(LVSD, tmp_path)
     shutil.copy(EXAMPLE, tmp_path / "lvs.toml")
-    for arguments in (("selftest",), ("check", "lvs.toml")):
+    for arguments in (("selftest",), ("check", "--elsewhere", "lvs.toml")):
         done = subprocess.run(
             (shutil.which("chroot") or "chroot", tmp_path, "/lvsd", *arguments),
             env={},
@@ -145,4 +145,4 @@ def test_size() -> None:
 
 def test_starts_quickly(example: Path) -> None:
     assert quickest_s("--version") < 0.4
-    assert quickest_s("check", example) < 0.6
+    assert quickest_s("check", "--elsewhere", example) < 0.6

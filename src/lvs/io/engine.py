@@ -251,8 +251,9 @@ class Engine:
 
     def _arm(self, now: float) -> None:
         """Have the timer ring when there is something to do, and not before."""
-        if self._orders:
-            at: float | None = now
+        room = self._in_flight < self._at_once and self._held_until <= now
+        if self._orders or (self._ready and room):
+            at: float | None = now  # a slice of time was over; others have their turn, then it goes on
         elif self._fresh or self._ready or self._results or self._sockets.parting:
             at = now + TICK_S
         else:

@@ -178,12 +178,11 @@ class Sockets:
         target = probe.target
         sock = None
         try:
-            if probe.sockaddr is None:
-                _prepare(probe)
+            sockaddr = probe.sockaddr or _prepare(probe)
             sock = SocketType(*probe.kind)
             if target.path is not None:
                 _through(sock, target)
-            code = sock.connect_ex(probe.sockaddr)
+            code = sock.connect_ex(sockaddr)
         except OSError as error:
             code = error.errno or errno.EIO
         if sock is None or code not in (errno.EINPROGRESS, 0):
@@ -438,13 +437,14 @@ def _silence_is_consent(probe: Probe) -> bool:
     return probe.datagrams and (probe.talk is None or getattr(probe.talk, "write_only", False))
 
 
-def _prepare(probe: Probe) -> None:
-    """Find out how a target is asked, once, and not before it is."""
+def _prepare(probe: Probe) -> tuple[str, int]:
+    """Find out how a target is asked, once, and not before it is; where to connect to."""
     target = probe.target
     address = target.address if target.path is None else target.path.vip
     probe.datagrams = asks_by_datagram(target)
     probe.kind = _KINDS[address.version == 6, probe.datagrams, target.sctp and not probe.datagrams]
-    probe.sockaddr = (str(address), target.port)
+    probe.sockaddr = sockaddr = (str(address), target.port)
+    return sockaddr
 
 
 def _through(sock: SocketType, target: Target) -> None:

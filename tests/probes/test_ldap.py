@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from lvs.checks import Answer, Ldap, Reason
 from lvs.probes import ber, ldap
-from lvs.probes.talk import Talk
 from probes.played import JUNK, endures, mangled, play, target, verdicts
 
 DN, BASE = "cn=check", "dc=example"
@@ -15,7 +14,7 @@ BIND_ONLY = Ldap(bind=DN, password="directory")
 SEARCH = Ldap(base=BASE)
 
 
-def of(check: Ldap) -> Talk:
+def of(check: Ldap) -> ldap.LdapTalk:
     return ldap.talk(check, target(check), SECRETS)
 
 
@@ -166,6 +165,41 @@ def test_other_protocols(said: bytes) -> None:
     assert verdict.reason is Reason.GARBLED
 
 
+STARTTLS = Ldap(bind=DN, password="directory", starttls=True)
+STARTED = result(0x78, 0, number=3)
+
+
+def test_starttls_comes_first() -> None:
+    talk = of(STARTTLS)
+    assert talk.begin() == bytes.fromhex("301d02010377188016") + b"1.3.6.1.4.1.1466.20037"
+    assert not talk.secure
+    assert talk.silent() == "an answer to StartTLS"
+    assert talk.received(STARTED) == of(BIND_ONLY).begin()  # for within TLS
+    assert talk.secure
+    assert talk.received(BOUND) == of(BIND_ONLY).received(BOUND)
+    talk.begin()
+    assert not talk.secure
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "text"),
+    [
+        (
+            result(0x78, 2, number=3, said="unsupported extended operation"),
+            Reason.TLS,
+            'StartTLS: protocolError (2), "unsupported extended operation"',
+        ),
+        (STARTED + BOUND, Reason.GARBLED, "StartTLS: the answer is no LDAP result"),  # in clear
+        (BOUND, Reason.GARBLED, "StartTLS: the answer is no LDAP result"),
+        (b"", Reason.CLOSED, "closed before an answer to StartTLS"),
+    ],
+)
+def test_starttls_refused(said: bytes, reason: Reason, text: str) -> None:
+    verdict = play(of(STARTTLS), [said])
+    assert isinstance(verdict, Answer)
+    assert (verdict.ok, verdict.reason, verdict.text) == (False, reason, text)
+
+
 def test_each_probe_begins_anew() -> None:
     talk = of(SEARCH)
     first = play(talk, [BOUND, ENTRY + DONE])
@@ -175,9 +209,7 @@ def test_each_probe_begins_anew() -> None:
 
 
 def test_it_takes_its_leave() -> None:
-    talk = of(SEARCH)
-    assert isinstance(talk, ldap.LdapTalk)
-    assert talk.farewell().hex() == "30050201034200"
+    assert of(SEARCH).farewell().hex() == "30050201044200"
 
 
 def test_a_credential_that_is_missing_is_the_callers_fault() -> None:

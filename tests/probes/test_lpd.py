@@ -45,9 +45,9 @@ def test_the_question() -> None:
             'queue office: "office@localhost 0 jobs (printing disabled, spooling disabled)"',
         ),
         (
-            b"Printer: office@localhost - ERROR: spool queue for 'office' does not exist on server\n",
+            b"Printer: office@localhost - ERROR: spool queue for 'office' does not exist\n",
             NO,
-            "queue office: \"Printer: office@localhost - ERROR: spool queue for 'office' does not exist on server\"",
+            "queue office: \"Printer: office@localhost - ERROR: spool queue for 'office' does not exist\"",
         ),
         # BSD
         (b"no entries\n", UP, 'queue office: "no entries"'),

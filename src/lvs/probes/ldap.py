@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from lvs.checks import Answer, Ldap, Reason, Target
 from lvs.probes import ber
 from lvs.probes.ldap_filter import filter_of
-from lvs.probes.talk import LONGEST, Talk, credential, down, quoted, up
+from lvs.probes.talk import LONGEST, credential, down, quoted, up
 
 VERSION = 3
 SCOPES = {"base": 0, "one": 1, "sub": 2}
@@ -68,10 +68,10 @@ CODES = {
 SUCCESS, SIZE_LIMIT = 0, 4
 DENIALS = {7, 8, 13, 48, 49, 50}  # it would serve, but not one who comes like this
 
-BINDING, SEARCHING = 1, 2  # identifiers of our messages (section 4.1.1.1)
+BINDING, SEARCHING, STARTING = 1, 2, 3  # identifiers of our messages (section 4.1.1.1)
 
 
-def talk(check: Ldap, target: Target, secrets: Mapping[str, bytes]) -> Talk:  # noqa: ARG001
+def talk(check: Ldap, target: Target, secrets: Mapping[str, bytes]) -> LdapTalk:  # noqa: ARG001
     """The talk of an LDAP check. Errors: LookupError, see `credential`."""
     return LdapTalk(check, credential(secrets, check.password))
 
@@ -87,6 +87,9 @@ class Messages:
 
     def add(self, data: bytes) -> None:
         self._buffer += data
+
+    def left(self) -> bool:
+        return bool(self._buffer)
 
     def next(self) -> list[ber.Element] | Answer | None:
         """The parts of a message: identifier, operation, controls; None if not all is there."""
@@ -129,7 +132,7 @@ def result(content: bytes) -> tuple[int, str, bytes] | None:
 
 
 class LdapTalk:
-    """A bind, and a search after it."""
+    """A bind, and a search after it; with `starttls`, what comes after StartTLS is for within TLS."""
 
     def __init__(self, check: Ldap, password: bytes) -> None:
         self._binding = f"bind as {plain(check.bind)}" if check.bind else "anonymous bind"
@@ -139,15 +142,18 @@ class LdapTalk:
             BINDING, BIND, ber.integer(VERSION), ber.encode(ber.OCTETS, check.bind.encode()), simple
         )
         self._search = b"" if check.base is None else _search(check.base, check.scope, check.filter)
+        self._starttls = check.starttls
         self._messages = Messages()
+        self.secure = False  # StartTLS is agreed on: from now on TLS (`lvs.probes.tls`)
         self._bound = False
         self._entries = 0
 
     def begin(self) -> bytes:
         self._messages.clear()
+        self.secure = False
         self._bound = False
         self._entries = 0
-        return self._bind
+        return START if self._starttls else self._bind
 
     def received(self, data: bytes) -> bytes | Answer:
         self._messages.add(data)
@@ -169,9 +175,11 @@ class LdapTalk:
 
     def farewell(self) -> bytes:
         """What ends the session (section 4.3); to be sent once there is a verdict, before closing."""
-        return message(SEARCHING + 1, UNBIND)
+        return message(STARTING + 1, UNBIND)
 
     def _doing(self) -> str:
+        if self._starttls and not self.secure:
+            return "StartTLS"
         return self._searching if self._bound else self._binding
 
     def _operation(self, identifier: int | None, tag: int, content: bytes) -> bytes | Answer | None:
@@ -180,6 +188,8 @@ class LdapTalk:
             return disconnected(content, self._doing())
         if tag == INTERMEDIATE:
             return None
+        if self._starttls and not self.secure:
+            return self._after_start(identifier, tag, content)
         if not self._bound and (identifier, tag) == (BINDING, BOUND):
             return self._after_bind(content)
         if self._bound and identifier == SEARCHING:
@@ -191,6 +201,18 @@ class LdapTalk:
             if tag == DONE:
                 return self._after_search(content)
         return down(Reason.GARBLED, f"{self._doing()}: an answer to something else (tag {tag:#04x})")
+
+    def _after_start(self, identifier: int | None, tag: int, content: bytes) -> bytes | Answer:
+        found = result(content)
+        if (identifier, tag) != (STARTING, EXTENDED_DONE) or found is None:
+            return garbled("StartTLS")
+        code, text, _ = found
+        if code != SUCCESS:
+            return down(Reason.TLS, f"StartTLS: {text}")
+        if self._messages.left():  # said in clear by whoever sits between
+            return garbled("StartTLS")
+        self.secure = True
+        return self._bind
 
     def _after_bind(self, content: bytes) -> bytes | Answer:
         found = result(content)
@@ -219,6 +241,9 @@ class LdapTalk:
 def message(identifier: int, tag: int, *parts: bytes) -> bytes:
     """An LDAPMessage (section 4.1.1)."""
     return ber.encode(ber.SEQUENCE, ber.integer(identifier), ber.encode(tag, *parts))
+
+
+START = message(STARTING, EXTENDED, ber.encode(0x80, START_TLS))
 
 
 def _search(base: str, scope: str, filter_: str) -> bytes:

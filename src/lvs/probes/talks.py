@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import assert_never
+from typing import Protocol, assert_never
 
 from lvs.checks import (
     Address,
@@ -79,6 +79,18 @@ def _wrapped(talk: Talk, tls: Tls | None, address: Address, clock: Clock) -> Tal
     return TlsTalk(talk, tls, address, clock)
 
 
+class Upgrading(Talk, Protocol):
+    """A talk that asks for TLS and says when it begins."""
+
+    secure: bool
+
+
+def _upgraded(talk: Upgrading, tls: Tls, address: Address, clock: Clock) -> Talk:
+    from lvs.probes.tls import TlsTalk
+
+    return TlsTalk(talk, tls, address, clock, lambda: talk.secure)
+
+
 def _dialogue(check: Dialogue, address: Address, clock: Clock) -> Talk:
     from lvs.probes.dialogue import DialogueTalk
 
@@ -117,7 +129,10 @@ def _with_secrets(
         case Ldap():
             from lvs.probes import ldap
 
-            return _wrapped(ldap.talk(check, target, secrets), check.tls, target.address, clock)
+            asking = ldap.talk(check, target, secrets)
+            if check.starttls:
+                return _upgraded(asking, check.tls or Tls(), target.address, clock)
+            return _wrapped(asking, check.tls, target.address, clock)
         case Ipp():
             from lvs.probes import ipp
 
@@ -129,7 +144,10 @@ def _with_secrets(
         case Postgresql():
             from lvs.probes import postgresql
 
-            return postgresql.talk(check, target, secrets)
+            asker = postgresql.talk(check, target, secrets)
+            if check.tls is None:
+                return asker
+            return _upgraded(asker, check.tls, target.address, clock)
         case Mysql():
             from lvs.probes import mysql
 

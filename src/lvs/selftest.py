@@ -92,10 +92,12 @@ def _modules() -> str:
     from lvs.health import orders, roster, serving, verdict, ward
     from lvs.io import (
         announce,
+        askers,
         checking,
         child,
         control,
         converge,
+        echo,
         engine,
         files,
         hooks,
@@ -103,6 +105,7 @@ def _modules() -> str:
         ledger,
         links,
         modules,
+        neighbour,
         netlink,
         processes,
         programs,
@@ -113,11 +116,13 @@ def _modules() -> str:
         streams,
         sysctls,
         systemd,
+        ways,
         wheel,
     )
     from lvs.io import orders as kept_orders
     from lvs.kernel import desired, diff, frames, refusal, state, text, wire
     from lvs.probes import ber, http_answer, ipp, ldap, ldap_filter, lpd, program
+    from lvs.probes import dialogue, exchange, expressions, http, talk, talks, tls
     from lvs.probes import load as load_monitor
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
@@ -190,6 +195,26 @@ def _wire() -> str:
     return "a service to netlink and back"
 
 
+def _expressions() -> str:
+    from lvs.probes.expressions import posix
+
+    _same(bool(posix(b"^HTTP/1[.][[:digit:]] 2").search(b"HTTP/1.1 200 OK")), True)
+    return "found as POSIX says"
+
+
+def _tls() -> str:
+    import ssl
+
+    from lvs.probes.tls import context
+
+    client, sent = context(verify=False, authorities=None), ssl.MemoryBIO()
+    try:
+        client.wrap_bio(ssl.MemoryBIO(), sent, server_hostname="selftest.invalid").do_handshake()
+    except ssl.SSLWantReadError:
+        _same(sent.read(2), b"\x16\x03")  # a record of a handshake: RFC 8446 section 5.1
+    return ssl.OPENSSL_VERSION
+
+
 def _files() -> str:
     missing = [name for name in BUNDLED if not bundled(name).is_file()]
     if missing:
@@ -226,6 +251,13 @@ def _rights() -> str:
     return "root" if os.geteuid() == 0 else f"user {os.geteuid()}: `lvsd run` needs CAP_NET_ADMIN"
 
 
+def _authorities() -> str:
+    from lvs.probes.tls import context
+
+    known = context(verify=True, authorities=None).cert_store_stats()["x509_ca"]
+    return f"{known} trusted for TLS" if known else "none: checks within TLS need ca_file"
+
+
 def _journal() -> str:
     return "there" if JOURNAL_SOCKET.exists() else f"no {JOURNAL_SOCKET}: events go to standard error"
 
@@ -243,12 +275,15 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("pyroute2", _pyroute2),
     ("systemd", _systemd),
     ("netlink codec", _wire),
+    ("expressions", _expressions),
+    ("TLS", _tls),
     ("bundled files", _files),
     ("bundled example", _example),
 )
 MACHINE: tuple[tuple[str, Callable[[], str]], ...] = (
     ("kernel", _ipvs),
     ("rights", _rights),
+    ("authorities", _authorities),
     ("journal", _journal),
     ("notify socket", _notify),
 )

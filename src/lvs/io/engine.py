@@ -95,8 +95,8 @@ class Asker(Protocol):
     def ask(self, target: Target, deadline: float, done: Callable[[Answer], None]) -> None:
         """Begin; `done` is called once, at once or later. A target is asked once at a time."""
 
-    def abandon(self, target: Target) -> None:
-        """The answer is not wanted any more; a target that is not asked is none."""
+    def abandon(self, target: Target) -> Answer | None:
+        """No answer is waited for any more; what to say if that is for the deadline, if anything."""
 
 
 class Engine:
@@ -412,8 +412,8 @@ class Engine:
     def _expire(self, probe: Probe) -> Answer:
         if probe.phase != ASKED:
             return self._sockets.expire(probe)
-        self._asked.pop(probe).abandon(probe.target)
-        return down(Reason.TIMED_OUT, f"no answer within {probe.target.pace.limit_s:g} s")
+        said = self._asked.pop(probe).abandon(probe.target)
+        return said or down(Reason.TIMED_OUT, f"no answer within {probe.target.pace.limit_s:g} s")
 
     def _finish(self, probe: Probe, answer: Answer) -> None:
         """Remember a result, tell it if it can change anything, and plan the next probe."""

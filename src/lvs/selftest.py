@@ -121,7 +121,7 @@ def _modules() -> str:
     )
     from lvs.io import orders as kept_orders
     from lvs.kernel import desired, diff, frames, refusal, state, text, wire
-    from lvs.probes import ber, http_answer, ipp, ldap, ldap_filter, lpd, program
+    from lvs.probes import ber, http_answer, ipp, ldap, ldap_filter, lpd, postgresql, program, scram
     from lvs.probes import dialogue, exchange, expressions, http, talk, talks, tls
     from lvs.probes import load as load_monitor
 

@@ -51,8 +51,13 @@ TEXTS = (
 EXPRESSIONS = st.none() | st.sampled_from(["HTTP/1.[01] 200", "^OK$", "a|b", "[[:digit:]]+", "x{2,3}"])
 MONITORS = st.none() | st.sampled_from(["none", "rup", "uptime", "http://%h:8080/load", "/bin/load -1"])
 PACES = st.floats(0.1, 2147483)
-IPV4 = st.integers(0x01000000, 0xDFFFFFFF).map(IPv4Address)
-IPV6 = st.integers(0x2000 << 112, (0x4000 << 112) - 1).map(IPv6Address)
+IPV4 = st.integers(0x01000000, 0xBFFFFFFF).map(IPv4Address)
+IPV6 = st.integers(0x2000 << 112, (0x3000 << 112) - 1).map(IPv6Address)
+# Directors and NAT router have addresses that nothing else has
+OWN4 = st.integers(0xC0000000, 0xCFFFFFFF).map(IPv4Address)
+OWN6 = st.integers(0x3000 << 112, (0x3800 << 112) - 1).map(IPv6Address)
+ROUTER4 = st.integers(0xD0000000, 0xDFFFFFFF).map(IPv4Address)
+ROUTER6 = st.integers(0x3800 << 112, (0x4000 << 112) - 1).map(IPv6Address)
 SECONDS = st.integers(0, 2147483)
 DEVICES = st.sampled_from(["eth0", "bond0.12", "br-lan.7"])
 
@@ -194,7 +199,7 @@ def virtual_servers(draw: Any, index: int, network: Forwarding, *, plain: bool) 
 
 @st.composite
 def pairs(draw: Any, *, plain: bool) -> Pair:
-    addresses = IPV4 if plain else draw(st.sampled_from([IPV4, IPV6]))
+    addresses = OWN4 if plain else draw(st.sampled_from([OWN4, OWN6]))
     four = draw(st.lists(addresses, min_size=4, max_size=4, unique=True))
     primary = draw(st.none() | st.just(four[0]))
     backup = draw(st.none() | st.just(four[1]))
@@ -229,7 +234,7 @@ def pairs(draw: Any, *, plain: bool) -> Pair:
 def configs(draw: Any, *, plain: bool = False) -> Config:
     """Any that loads without an error; `plain`: lvs.cf can say it."""
     network = draw(st.sampled_from(Forwarding))
-    router = draw(st.none() | (IPV4 if plain else st.one_of(IPV4, IPV6)))
+    router = draw(st.none() | (ROUTER4 if plain else st.one_of(ROUTER4, ROUTER6)))
     kernel = Kernel(draw(SECONDS), draw(SECONDS), draw(SECONDS), True, True, 1, False)
     if not plain:
         bits = [draw(st.booleans()) for _ in range(3)]

@@ -65,6 +65,15 @@ TOML_PIECES = [
     "[[virtual]] # x",
     "[[virtual]] x",
     "syncdaemon = true",
+    '[[virtual.check]]\ntype = "http"\npath = "/x"',
+    '[[virtual.check]]\ntype = "dialogue"\nsteps = [{send = "x"}]',
+    "[[virtual.check]]",
+    '[[virtual.check.steps]]\nsend = "y"',
+    "[virtual.check]",
+    "check = []",
+    'type = "dns"',
+    "port = 0",
+    "starttls = true",
 ]
 
 

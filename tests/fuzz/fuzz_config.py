@@ -19,7 +19,18 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 with atheris.instrument_imports(include=["lvs.config"]):
     sys.path.insert(0, str(ROOT / "src"))
-    from lvs.config import across, build, lvscf, options, statements, toml, values  # noqa: F401
+    from lvs.config import (  # noqa: F401
+        across,
+        build,
+        check_values,
+        checking,
+        checks,
+        lvscf,
+        options,
+        statements,
+        toml,
+        values,
+    )
     from lvs.config.load import Loaded, load
     from lvs.config.render import to_cf, to_toml
     from lvs.errors import ConfigError

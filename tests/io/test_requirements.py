@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import os
-import pwd
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lvs.config.needs import Need, NeedKind
@@ -27,20 +27,23 @@ def test_programs(kind: NeedKind) -> None:
     assert said(kind, "/nowhere/x") == "there is no program /nowhere/x"
 
 
-def test_user_of_programs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    user = requirements.user_of("daemon")
-    assert user is not None
-    assert user.uid == pwd.getpwnam("daemon").pw_uid
-    assert requirements.user_of("nobody-at-all") == runnable.check_user()
-    assert requirements.user_of(None) == runnable.check_user()
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert requirements.user_of("daemon") is None
-
-
-def test_users() -> None:
+def test_users(monkeypatch: pytest.MonkeyPatch) -> None:
     assert said(NeedKind.USER, "root") == ""
-    assert said(NeedKind.USER, "nobody-at-all") == "there is no user nobody-at-all"
+    missing = "no-such-user"
+    assert said(NeedKind.USER, missing) == f"there is no user {missing}; useradd --system {missing}"
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    program = Need(NeedKind.PROGRAM, "/bin/sh", missing)
+    assert requirements.lacks(serving=True)(program) == ""  # said once
+    assert requirements.lacks(serving=True)(msgspec.structs.replace(program, user="daemon")) == ""
+
+
+def test_programs_are_for_their_user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    path = tmp_path / "check"
+    path.write_text("#!/bin/sh\n")
+    path.chmod(0o700)
+    need = Need(NeedKind.PROGRAM, str(path), "daemon")
+    assert requirements.lacks(serving=True)(need).startswith("user daemon may not read and execute")
 
 
 def test_credentials(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

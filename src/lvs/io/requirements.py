@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, assert_never
 
 from lvs.config.needs import Need, NeedKind
 from lvs.errors import SystemFault
 from lvs.io import secrets
-from lvs.io.runnable import User, check_user, fit
+from lvs.io.runnable import check_user, fit
 
 if TYPE_CHECKING:
     from lvs.config.needs import Lacks
@@ -32,7 +31,7 @@ def lacks(*, serving: bool) -> Lacks:
 def _lacks(need: Need, *, serving: bool) -> str:
     match need.kind:
         case NeedKind.PROGRAM:
-            return fit((need.name,), user_of(need.user))
+            return _program(need)
         case NeedKind.COMMAND | NeedKind.REMOTE_SHELL:
             return fit((need.name,), None)
         case NeedKind.CREDENTIAL:
@@ -40,25 +39,24 @@ def _lacks(need: Need, *, serving: bool) -> str:
         case NeedKind.FILE:
             return _authorities(need.name)
         case NeedKind.USER:
-            return "" if _found(need.name) is not None else f"there is no user {need.name}"
+            return _user(need.name)
         case _:
             assert_never(need.kind)
 
 
-def user_of(name: str | None) -> User | None:
-    """Whom check programs run as, by the configuration's check_user; None: as ourselves."""
-    if name is None or os.geteuid() != 0:
-        return check_user()
-    return _found(name) or check_user()  # without it, the file is refused
+def _program(need: Need) -> str:
+    try:
+        return fit((need.name,), check_user(need.user))
+    except SystemFault:
+        return ""  # said of check_user itself
 
 
-def _found(name: str) -> User | None:
-    import pwd
-
-    with suppress(KeyError):
-        found = pwd.getpwnam(name)
-        return User(name, found.pw_uid, found.pw_gid, found.pw_dir)
-    return None
+def _user(name: str) -> str:
+    try:
+        check_user(name)
+    except SystemFault as fault:
+        return str(fault)
+    return ""
 
 
 def _credential(name: str, *, serving: bool) -> str:

@@ -17,12 +17,13 @@ import msgspec
 
 from lvs.commands import Command, Converge
 from lvs.config.load import Loaded, load
+from lvs.config.needs import Lacks
 from lvs.director import State, step
 from lvs.errors import Exit, KernelError, SystemFault
 from lvs.health.orders import Order
 from lvs.health.ward import Health
 from lvs.inputs import ConfigLoaded, ConfigRejected, ConfigUnreadable
-from lvs.io import control, files, modules, orders
+from lvs.io import control, files, modules, orders, requirements
 from lvs.io.converge import Converger, Outcome
 from lvs.io.netlink import Table
 from lvs.model import OnStop
@@ -44,8 +45,9 @@ class Options(msgspec.Struct, frozen=True):
 class ConfigFile:
     """The configuration file as it was last read."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lacks: Lacks | None) -> None:
         self.path = path
+        self.lacks = lacks  # what this machine lacks; None: it is not asked
         self.loaded: Loaded | None = None  # the last that was valid
         self.signature: tuple[int, ...] = ()
         self.read_at = 0.0
@@ -60,7 +62,7 @@ class ConfigFile:
             self.signature = files.signature(self.path)
             return ConfigUnreadable(name, str(fault))
         self.signature = content.signature
-        loaded = load(content.content, name, previous=self.loaded)
+        loaded = load(content.content, name, previous=self.loaded, lacks=self.lacks)
         if loaded.config is None:
             return ConfigRejected(name, loaded.problems)
         self.loaded = loaded
@@ -93,7 +95,8 @@ def begin(options: Options) -> Begun:
         raise
     gc.disable()
     converger = Converger(table, options.run_directory / LEDGER_NAME)
-    file = ConfigFile(options.file)
+    lacks = None if options.unchecked else requirements.lacks(serving=True)
+    file = ConfigFile(options.file, lacks)
     kept, orders_fault = _orders(options)
     actual = table.read()
     health = Health(orders=kept, unchecked=options.unchecked)

@@ -82,6 +82,9 @@ class Daemon:
         self._poked = asyncio.Event()  # the file may have changed
         self._quit = asyncio.Event()
         self.kernel = asyncio.Lock()  # one conversation with the kernel at a time
+        self._loading = asyncio.Lock()  # one reading of the file at a time
+        self._held_back: list[Input] | None = None  # inputs that wait for one that takes long
+        self._reload_asked = False  # by SIGHUP
         self._announcements: asyncio.Queue[tuple[Vip, ...]] = asyncio.Queue()
 
         if begun.orders_fault:
@@ -93,7 +96,24 @@ class Daemon:
 
     def feed(self, what: Input) -> None:
         """One input through `step`; no await between taking it and handing out its commands."""
+        if self._held_back is not None:
+            self._held_back.append(what)
+            return
         self.state, commands = step(self.state, what, time.monotonic())
+        self._hand_out(commands)
+
+    async def _feed_beside(self, what: Input) -> None:
+        """An input that takes long: decided in a thread, while the loop goes on and other inputs wait."""
+        self._held_back = []
+        try:
+            self.state, commands = await asyncio.to_thread(step, self.state, what, time.monotonic())
+        finally:
+            held_back, self._held_back = self._held_back, None
+        self._hand_out(commands)
+        for other in held_back:
+            self.feed(other)
+
+    def _hand_out(self, commands: tuple[Command, ...]) -> None:
         for command in commands:
             self._carry_out(command)
         self._moved.set()
@@ -147,7 +167,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked, signal.Signals(number).name)
-        loop.add_signal_handler(signal.SIGHUP, self.feed_file)
+        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
         self.converger.links = self._links
         self._journal.report(events.Started(__version__, str(self._options.file)))
         try:
@@ -198,15 +218,20 @@ class Daemon:
     def _stop_asked(self, name: str) -> None:
         self.feed(StopAsked(name))
 
-    def feed_file(self) -> Input:
+    async def load(self) -> Input:
         """Read the file and feed it; the input that it became."""
-        self._notify(*systemd.reloading())
-        self._ready_owed = True
-        what = self.file.read()
-        self.feed(what)
-        if self._pending is None:
-            self._tell_systemd()
-        return what
+        async with self._loading:
+            self._notify(*systemd.reloading())
+            self._ready_owed = True
+            what = await asyncio.to_thread(self.file.read)
+            await self._feed_beside(what)
+            if self._pending is None:
+                self._tell_systemd()
+            return what
+
+    def _hung_up(self) -> None:
+        self._reload_asked = True
+        self._poked.set()
 
     def _tell_systemd(self) -> None:
         """READY after the start and after each reload; STATUS when it is another."""
@@ -258,6 +283,9 @@ class Daemon:
         while True:
             self._moved.clear()
             due = deadline(self.state)
+            if self._held_back is not None:  # time passes when there is somebody to tell
+                await self._moved.wait()
+                continue
             try:
                 async with asyncio.timeout(None if due is None else max(0.0, due - time.monotonic())):
                     await self._moved.wait()
@@ -300,13 +328,14 @@ class Daemon:
                         await self._poked.wait()
                 except TimeoutError:
                     if watch.stale(self.file.signature):
-                        self.feed_file()
+                        await self.load()
                     continue
                 await asyncio.sleep(max(0.0, self.file.read_at + _BURST_S - time.monotonic()))
                 self._poked.clear()
                 watch.follow()
-                if files.signature(self._options.file) != self.file.signature:
-                    self.feed_file()
+                asked, self._reload_asked = self._reload_asked, False
+                if asked or files.signature(self._options.file) != self.file.signature:
+                    await self.load()
         finally:
             watch.stop()
 

@@ -62,7 +62,7 @@ class Director(Protocol):
     kernel: asyncio.Lock  # one conversation with the kernel at a time
 
     def feed(self, what: Input) -> None: ...
-    def feed_file(self) -> Input: ...
+    async def load(self) -> Input: ...
     def applied(self) -> asyncio.Future[Converged | ConvergeFailed]: ...
 
 
@@ -102,8 +102,7 @@ class Desk:
         except KernelError as fault:
             return Reply(fault.exit_code, err=(str(fault),))
         director = self._director
-        shown = operators.status(director.state, str(director.file.path), held, time.monotonic())
-        return Reply(out=tuple(table(shown)), status=shown)
+        return await asyncio.to_thread(_shown, director.state, str(director.file.path), held)
 
     async def _plan(self, file: str, content: bytes | None) -> Reply:
         director = self._director
@@ -111,7 +110,8 @@ class Desk:
             if content is None:
                 file = str(director.file.path)
                 content = files.read(Path(file)).content
-            loaded = await asyncio.to_thread(load, content, file, previous=director.file.loaded)
+            known, lacks = director.file.loaded, director.file.lacks
+            loaded = await asyncio.to_thread(load, content, file, previous=known, lacks=lacks)
             if loaded.config is None:
                 return Reply(Exit.PROBLEMS, err=tuple(map(str, loaded.problems)))
             goal = planned(director.state, loaded.config, time.monotonic())
@@ -126,7 +126,7 @@ class Desk:
 
     async def _reload(self) -> Reply:
         before = self._director.state
-        what = self._director.feed_file()
+        what = await self._director.load()
         match what:
             case ConfigRejected(_, problems):
                 return Reply(Exit.PROBLEMS, err=tuple(map(str, problems)))
@@ -225,3 +225,8 @@ class Desk:
             if one.address == address
         )
         return Reply(sessions=left)
+
+
+def _shown(state: State, file: str, held: dict[ServiceKey, Held]) -> Reply:
+    shown = operators.status(state, file, held, time.monotonic())
+    return Reply(out=tuple(table(shown)), status=shown)

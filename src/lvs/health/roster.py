@@ -138,45 +138,54 @@ def enrolled(
     unchecked: bool = False,
     mark_of: Callable[[VirtualServer, RealServer], int] = no_mark,
 ) -> Roster:
-    """The roster of an active virtual server, with what was held `before` an edit."""
+    """The roster of an active virtual server, with what was held `before` an edit.
+
+    Targets that are the same as before are the identical objects.
+    """
     asked = () if unchecked else tuple(c for c in checks(virtual_server) if not isinstance(c, Unchecked))
     paces = tuple(pace(virtual_server, check) for check in asked)
     load = None if unchecked else load_check(virtual_server, rsh_command)
     sctp = virtual_server.protocol is Protocol.SCTP
-    held = {}
-    if before is not None:
-        servers = before.virtual_server.real_servers
-        held = {
-            (one.address, one.check_port): member
-            for one, member in zip(servers, before.members, strict=True)
-            if one.active
-        }
+    held = {} if before is None else _held(before)
     found: Known = (None,) * len(virtual_server.real_servers) if held else known(virtual_server)
     start_up = virtual_server.checking.start is Start.UP
     members = []
     for one, in_use in zip(virtual_server.real_servers, found, strict=True):
         if not one.active:
-            members.append(Member())
+            members.append(_NOBODY)
             continue
         mark = mark_of(virtual_server, one) if asked else 0
         path = Path(virtual_server.address, mark) if mark and virtual_server.address else None
         targets = tuple(
             [_target(one, check, rhythm, path, sctp=sctp) for check, rhythm in zip(asked, paces, strict=True)]
         )
-        old = held.get((one.address, one.check_port))
+        watched = None if load is None else Target(one.address, 0, load, _LOAD_PACE)
+        old = held.get((int(one.address), one.check_port))
         if old is not None:
+            if old.targets == targets and old.load == watched and old.mark == mark:
+                members.append(old)
+                continue
             verdicts = _carried(old, targets, before, now)
         elif in_use is not None:
             text = "in use" if in_use else "not in use"
             verdicts = (guess(now, Reason.ADOPTED, f"{text} when lvsd started", up=in_use),) * len(targets)
         else:
             verdicts = (guess(now, Reason.NOT_CHECKED_YET, "not checked yet", up=start_up),) * len(targets)
-        watched = None if load is None else Target(one.address, 0, load, _LOAD_PACE)
         members.append(Member(targets, verdicts, watched, old.up_from if old else None, mark))
     quorum = before.quorum if before is not None else True
     return Roster(key_of(virtual_server), virtual_server, tuple(members), quorum)
 
 
+def _held(before: Roster) -> dict[tuple[int, int], Member]:
+    """What was held of each active real server, by address and port."""
+    return {
+        (int(one.address), one.check_port): member
+        for one, member in zip(before.virtual_server.real_servers, before.members, strict=True)
+        if one.active
+    }
+
+
+_NOBODY = Member()
 _LOAD_PACE = Pace(LOAD_EVERY_S, LOAD_EVERY_S / 2, LOAD_EVERY_S / 2)
 
 
@@ -216,6 +225,8 @@ def is_up(member: Member, need: Need) -> bool:
 
 def decisive(member: Member, need: Need) -> Verdict | None:
     """The verdict that makes it what it is: the first that is down, or if it is up the latest good one."""
+    if len(member.verdicts) == 1:
+        return member.verdicts[0]
     up = is_up(member, need)
     same = [verdict for verdict in member.verdicts if verdict.up == up]
     if not same:

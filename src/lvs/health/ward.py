@@ -152,6 +152,7 @@ def _askers(
         return health.askers, (), ()
     askers = dict(health.askers)
     lost: dict[Target, None] = {}
+    fresh = [key for key in fresh if not _asks_the_same(health.rosters.get(key), rosters[key])]
     for key in (*gone, *fresh):
         if (before := health.rosters.get(key)) is not None:
             for target, _ in _wanted(before):
@@ -168,6 +169,14 @@ def _askers(
     for target in forget:
         del askers[target]
     return askers, tuple(follow), tuple(forget)
+
+
+def _asks_the_same(before: Roster | None, after: Roster) -> bool:
+    """Whether nobody is asked anything else, nor for anybody else."""
+    if before is None or len(before.members) != len(after.members):
+        return False
+    pairs = zip(before.members, after.members, strict=True)
+    return all([old.targets is new.targets and old.load is new.load for old, new in pairs])  # noqa: C419
 
 
 def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: float) -> Turn:

@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable
 
 from lvs import events
-from lvs.checks import Answer, Load, Program, Target
+from lvs.checks import Answer, File, Icmp, Load, Neighbour, Program, Target
 from lvs.errors import LvsError
 from lvs.health.ward import Hook
 from lvs.io import hooks, secrets
-from lvs.io.engine import Engine, Finished, Last
+from lvs.io.askers import Files
+from lvs.io.echo import Echo
+from lvs.io.engine import Asker, Engine, Finished, Last
+from lvs.io.neighbour import Neighbours
 from lvs.io.processes import Processes
 from lvs.io.programs import Programs
 from lvs.probes.talk import Talk
@@ -34,7 +37,16 @@ class Checking:
         self._processes = Processes()
         self._programs = Programs(self._processes)
         self._hooks = hooks.Hooks(self._processes, self._hook_failed)
-        self._engine = Engine(self._finished, self._talk, {Program: self._programs, Load: self._programs})
+        self._others = (Echo(), Neighbours(), Files())
+        echo, neighbours, files = self._others
+        askers: dict[type, Asker] = {
+            Program: self._programs,
+            Load: self._programs,
+            Icmp: echo,
+            Neighbour: neighbours,
+            File: files,
+        }
+        self._engine = Engine(self._finished, self._talk, askers)
         self._open = False
         self._owed: list[tuple[tuple[Target, ...], tuple[Target, ...]]] = []
 
@@ -42,6 +54,8 @@ class Checking:
         self._processes.open(loop)
         self._programs.open(loop)
         self._hooks.open(loop)
+        for asker in self._others:
+            asker.open(loop)
         self._engine.open(loop)
         self._open = True
         owed, self._owed = self._owed, []
@@ -53,6 +67,8 @@ class Checking:
         if self._open:
             self._open = False
             self._engine.close()
+            for asker in self._others:
+                asker.close()
             self._hooks.close()
             self._programs.close()
             self._processes.close()

@@ -206,3 +206,10 @@ def test_a_check_through_the_vip_goes_by_a_mark() -> None:
     active, inactive = roster.members
     assert [target.path for target in active.targets] == [Path(ip_address("192.0.2.1"), 77), None]
     assert (active.mark, inactive.mark) == (77, 0)
+
+
+def test_an_agent_is_asked_at_the_port_of_its_url() -> None:
+    roster = enrolled(web(load_monitor="http://%h:8000/load"), None, ward.nothing_known, 0.0)
+    asked = roster.members[0].load
+    assert asked is not None
+    assert (str(asked.address), asked.port) == ("10.0.0.1", 8000)

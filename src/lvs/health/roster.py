@@ -159,7 +159,7 @@ def enrolled(
         targets = tuple(
             [_target(one, check, rhythm, path, sctp=sctp) for check, rhythm in zip(asked, paces, strict=True)]
         )
-        watched = None if load is None else Target(one.address, 0, load, _LOAD_PACE)
+        watched = None if load is None else _watched(one, load)
         old = held.get((int(one.address), one.check_port))
         if old is not None:
             if old.targets == targets and old.load == watched and old.mark == mark:
@@ -196,6 +196,15 @@ def _target(real_server: RealServer, check: Check, rhythm: Pace, path: Path | No
     if isinstance(check, Program | File | Load):
         path = None  # they go their own way
     return Target(real_server.address, port, check, rhythm, sctp and isinstance(check, Connect), path)
+
+
+def _watched(real_server: RealServer, load: Load) -> Target:
+    port = 0
+    if load.url is not None:
+        from lvs.probes.load import place  # few have an agent
+
+        port = place(load.url, real_server.address)[1]
+    return Target(real_server.address, port, load, _LOAD_PACE)
 
 
 def _carried(

@@ -48,7 +48,7 @@ def _program(need: Need) -> str:
     try:
         return fit((need.name,), check_user(need.user))
     except SystemFault:
-        return ""  # said of check_user itself
+        return fit((need.name,), None)  # the user is told of anyway
 
 
 def _user(name: str) -> str:

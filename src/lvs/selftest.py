@@ -120,7 +120,7 @@ def _modules() -> str:
         wheel,
     )
     from lvs.io import orders as kept_orders
-    from lvs.kernel import desired, diff, frames, refusal, state, text, wire
+    from lvs.kernel import decode, desired, diff, encode, frames, refusal, state, text, wire
     from lvs.probes import ber, http_answer, ipp, ldap, ldap_filter, lpd, postgresql, program, scram
     from lvs.probes import dialogue, exchange, expressions, http, talk, talks, tls
     from lvs.probes import load as load_monitor
@@ -185,13 +185,13 @@ def _systemd() -> str:
 
 
 def _wire() -> str:
-    from lvs.kernel import wire
+    from lvs.kernel import decode, encode, wire
     from lvs.kernel.state import ServiceKey, ServiceOptions
 
     service = ServiceKey(4, 6, bytes((192, 0, 2, 1)), 80, 0), ServiceOptions("wlc", 1, 300, 0xFFFFFFFF, "")
-    data = wire.message(0x20, wire.NEW_SERVICE, wire.service_body(*service), 1)
+    data = wire.message(0x20, wire.NEW_SERVICE, encode.service_body(*service), 1)
     (found,) = wire.messages(data, len(data))
-    _same(wire.decode_service(data, found), service)
+    _same(decode.decode_service(data, found), service)
     return "a service to netlink and back"
 
 

@@ -68,7 +68,10 @@ def dump() -> Measured:
 
 def ours(file: str, content: str, edits: int, *, frozen: bool = False) -> Any:
     command = (PROGRAM,) if frozen else (PYTHON, "-m", "lvs.cli")
-    spec: dict[str, Any] = {"argv": [*command, "run", "--unchecked", "--config", file, "--log", "stderr"], "root": ""}
+    spec: dict[str, Any] = {
+        "argv": [*command, "run", "--unchecked", "--config", file, "--log", "stderr"],
+        "root": "",
+    }
     spec |= {"file": file, "old": "weight = 1\n", "hangup": False, "settled": " applied: ", "edits": edits}
     return _load(spec, content, None)
 

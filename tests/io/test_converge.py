@@ -22,6 +22,7 @@ from lvs.io.ledger import Ledger
 from lvs.io.links import VipOp
 from lvs.io.netlink import Refusal, ServiceDump
 from lvs.kernel import text
+from lvs.kernel.decode import Counted
 from lvs.kernel.diff import diff
 from lvs.kernel.state import (
     MASQ,
@@ -45,7 +46,6 @@ from lvs.kernel.state import (
     Vip,
     apply,
 )
-from lvs.kernel.wire import Counted
 
 KEY, OTHER, THIRD = strategies.KEYS[:3]
 OPTIONS = ServiceOptions("wlc", 0, 0, strategies.ALL_IPV4, "")

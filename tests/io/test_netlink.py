@@ -21,6 +21,7 @@ from lvs.errors import Exit, KernelError
 from lvs.io import netlink
 from lvs.io.netlink import Refusal, ServiceDump, Table
 from lvs.kernel import wire
+from lvs.kernel.decode import Counted
 from lvs.kernel.diff import diff
 from lvs.kernel.state import (
     ROUTE,
@@ -38,7 +39,6 @@ from lvs.kernel.state import (
     Timeouts,
     apply,
 )
-from lvs.kernel.wire import Counted
 
 SOCKET = "lvs.io.netlink.socket.socket"
 CONTROL, DUMP, ACK = 0x10, 0x300, 0x4
@@ -76,13 +76,12 @@ class Kernel:
     def close(self) -> None:
         self.closed = True
 
-    def recv_into(self, buffer: bytearray) -> int:
+    def recv(self, most: int) -> bytes:
         answer = self.answers.popleft()  # IndexError: it would wait for ever
         if isinstance(answer, OSError):
             raise answer
-        assert len(answer) <= len(buffer)
-        buffer[: len(answer)] = answer
-        return len(answer)
+        assert len(answer) <= most
+        return answer
 
     def send(self, data: bytes) -> None:
         found = list(wire.messages(data, len(data)))

@@ -20,7 +20,8 @@ from itertools import chain
 import msgspec
 
 from lvs.errors import Exit, KernelError
-from lvs.kernel import wire
+from lvs.kernel import decode, encode, wire
+from lvs.kernel.decode import Counted
 from lvs.kernel.refusal import reason
 from lvs.kernel.state import (
     Destination,
@@ -31,7 +32,6 @@ from lvs.kernel.state import (
     TableOp,
     Timeouts,
 )
-from lvs.kernel.wire import Counted
 
 NETLINK_GENERIC = 16
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # include/uapi/asm-generic/socket.h
@@ -81,12 +81,10 @@ class Table:
                 self._socket.setsockopt(socket.SOL_SOCKET, plain, size)
         # The kernel answers at once; a thread that waited for ever would hold everything up unseen.
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _ANSWER_WITHIN)
-        self._buffer = bytearray(_READ_BYTES)
-        self._view = memoryview(self._buffer)
         self._sequence = 0
-        self._reader = wire.DestinationReader()
+        self._reader = decode.DestinationReader()
         try:
-            self._encoder = wire.Encoder(self._family())
+            self._encoder = encode.Encoder(self._family())
         except BaseException:
             self._socket.close()
             raise
@@ -135,7 +133,7 @@ class Table:
         for key, options in self._services(None):
             counted: list[Counted] = []
             with contextlib.suppress(_Absent):  # removed by somebody since we saw it
-                for data, one in self._dump(wire.GET_DEST, wire.service_body(key)):
+                for data, one in self._dump(wire.GET_DEST, encode.service_body(key)):
                     counted.append(self._reader.counted(data, one))
             found.append(ServiceDump(key, options, tuple(counted)))
         return found
@@ -143,26 +141,26 @@ class Table:
     def timeouts(self) -> Timeouts:
         """IPVS's connection timeouts in seconds."""
         data, found = self._ask(wire.GET_CONFIG, b"")
-        return wire.decode_timeouts(data, found)
+        return decode.decode_timeouts(data, found)
 
     def info(self) -> tuple[str, int]:
         """IPVS version, and size of the connection table."""
         data, found = self._ask(wire.GET_INFO, b"")
-        return wire.decode_info(data, found)
+        return decode.decode_info(data, found)
 
     def _services(self, keys: Iterable[ServiceKey] | None) -> Iterator[tuple[ServiceKey, ServiceOptions]]:
         if keys is None:
             for data, found in list(self._dump(wire.GET_SERVICE, b"")):
-                yield wire.decode_service(data, found)
+                yield decode.decode_service(data, found)
             return
         for key in keys:
             with contextlib.suppress(_Absent):
-                yield wire.decode_service(*self._ask(wire.GET_SERVICE, wire.service_body(key)))
+                yield decode.decode_service(*self._ask(wire.GET_SERVICE, encode.service_body(key)))
 
     def _destinations(self, key: ServiceKey) -> dict[DestinationKey, Destination]:
         """As `_dump`, without a step of Python per message: 10,000 are read every few seconds."""
         parts: list[dict[DestinationKey, Destination]] = []
-        sequence = self._ask_dump(wire.GET_DEST, wire.service_body(key))
+        sequence = self._ask_dump(wire.GET_DEST, encode.service_body(key))
         family_id = self._encoder.family_id
         for data in self._receive():
             seen = self._reader.seen(data, family_id, sequence)
@@ -222,7 +220,7 @@ class Table:
 
     def _family(self) -> int:
         try:
-            data, found = self._answer(wire.family_request(self._next()))
+            data, found = self._answer(encode.family_request(self._next()))
         except _Absent:
             raise KernelError(
                 "this kernel has no IPVS loaded: load the module ip_vs (modprobe ip_vs)",
@@ -241,11 +239,11 @@ class Table:
     def _receive(self) -> Iterator[bytes]:
         while True:
             try:
-                size = self._socket.recv_into(self._buffer)
+                data = self._socket.recv(_READ_BYTES)
             except OSError as fault:
                 # ENOBUFS: answers were lost, the operations were carried out all the same.
                 raise _refused(fault.errno or 0, "deliver its netlink answers") from fault
-            yield bytes(self._view[:size])
+            yield data
 
 
 class _Absent(KernelError):

@@ -63,11 +63,15 @@ class ConfigFile:
             return ConfigUnreadable(name, str(fault))
         self.signature = content.signature
         loaded = load(content.content, name, previous=self.loaded, lacks=self.lacks)
+        problems = loaded.problems
+        if loaded.config is None and self.loaded is None:
+            # Nothing serves yet: what only lacks a program for its check is better than nothing at all.
+            loaded = load(content.content, name)
         if loaded.config is None:
-            return ConfigRejected(name, loaded.problems)
+            return ConfigRejected(name, problems)
         self.loaded = loaded
         digest = blake2b(content.content, digest_size=8).hexdigest()
-        return ConfigLoaded(name, digest, loaded.config, loaded.problems)
+        return ConfigLoaded(name, digest, loaded.config, problems)
 
 
 class Begun(msgspec.Struct, frozen=True):

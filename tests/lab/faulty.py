@@ -147,8 +147,11 @@ class Server:
         self.epoll.register(stream, select.EPOLLIN)
         if place.mode == "resets":
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        if place.mode in ("closes", "resets"):
+        if place.mode == "resets":
             self.end(talk, "ours")
+            return
+        if place.mode == "closes":  # and hears to the end: with something unheard it would be a RST
+            stream.shutdown(socket.SHUT_WR)
             return
         talk.left, talk.ends = place.words(0)
         self.speak(talk)
@@ -164,6 +167,8 @@ class Server:
             self.end(talk, "eof")
             return
         talk.heard += len(data)
+        if talk.place.mode == "closes":
+            return
         talk.things += 1
         said, talk.ends = talk.place.words(talk.things)
         talk.left += said

@@ -9,7 +9,7 @@ import pytest
 
 from lab import Lab
 from lab.kernel_topology import Family, KernelTopology, Method, kernel_topology
-from lab.peers import Kind, echo, traffic
+from lab.peers import Kind, Place, echo, faulty, traffic
 
 from .director import Director
 
@@ -60,3 +60,25 @@ def test_b1_traffic(lab: Lab, family: Family, method: Method) -> None:
             tally = traffic(network.client, kind, network.vip, port, count=20).tally()
             assert tally.failed == 0, (kind, port, tally, director.table())
             assert tally.by == {"real1": 10, "real2": 10}, (kind, port, tally)
+
+
+def test_b27_short_connections_from_few_ports_do_not_stall(lab: Lab) -> None:
+    """4,000 connections from 20 source ports: an entry of the last one must not hold up the next.
+
+    The real servers end each conversation, and the client keeps no port back, as one behind a
+    translating router does not: each port comes again while IPVS still has its entry.
+    """
+    network = kernel_topology(lab, 4, "dr")
+    places = [Place(MARKED, "cut", (b"", b"name\nname\n"))]
+    for machine in network.real_servers:
+        faulty(machine, places)
+    network.client.sysctl("net.ipv4.tcp_max_tw_buckets", 0)
+    director = Director(network.director)
+    director.start(configuration(network).replace(f"port = {network.port}\n", f"port = {MARKED}\n", 1))
+    assert director.machine.sysctl("net.ipv4.vs.conn_reuse_mode") == "1"
+    few = traffic(
+        network.client, "tcp", network.vip, MARKED, period_s=0, count=4000, source_ports=range(40000, 40020)
+    )
+    tally = few.tally(300)
+    assert (tally.failed, tally.slow) == (0, 0), tally
+    assert tally.slowest_s < 0.9

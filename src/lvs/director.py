@@ -430,7 +430,7 @@ def _left(state: State, refused: int = 0) -> str:
     if state.config is None:
         return "the kernel was not changed"
     if _on_stop(state) is OnStop.KEEP:
-        services = counted(len(state.goal.state.services), "service")
+        services = counted(len(state.goal.origin), "service")
         return f"left serving: {services}, {counted(len(state.goal.state.vips), 'VIP')}"
     if refused:
         return f"our services and VIPs are removed but for what was refused: {counted(refused, 'operation')}"

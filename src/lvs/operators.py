@@ -33,7 +33,7 @@ def summary(state: State) -> str:
     if state.config is None:
         return "waiting for a valid configuration"
     refused = f", {counted(len(state.refused), 'operation')} refused" if state.refused else ""
-    return f"serving {counted(len(state.goal.state.services), 'virtual server')}{refused}"
+    return f"serving {counted(len(state.goal.origin), 'virtual server')}{refused}"
 
 
 def status(state: State, file: str, held: Mapping[ServiceKey, Held], now: float) -> Status:

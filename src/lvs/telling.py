@@ -60,6 +60,8 @@ def told(op: Op, before: Desired, after: Desired, reason: str) -> events.Event:
 def virtual_server_name(key: ServiceKey, where: Desired) -> str:
     """Name of a virtual server; those that share a firewall mark are joined by commas."""
     names = [virtual_server.name for virtual_server in where.origin.get(key, ())]
+    if not names and key in where.state.services:
+        return f"{text.service_name(key)} (a way for checks)"
     return ", ".join(names) or text.service_name(key)
 
 

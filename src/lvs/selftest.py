@@ -122,7 +122,7 @@ def _modules() -> str:
     from lvs.io import orders as kept_orders
     from lvs.kernel import decode, desired, diff, encode, frames, refusal, state, text, wire
     from lvs.probes import ber, http_answer, ipp, ldap, ldap_filter, lpd, postgresql, program, scram
-    from lvs.probes import dialogue, exchange, expressions, http, talk, talks, tls
+    from lvs.probes import dialogue, exchange, expressions, http, sip, talk, talks, tls
     from lvs.probes import load as load_monitor
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"

@@ -121,8 +121,25 @@ def _modules() -> str:
     )
     from lvs.io import orders as kept_orders
     from lvs.kernel import decode, desired, diff, encode, frames, refusal, state, text, wire
-    from lvs.probes import ber, http_answer, ipp, ldap, ldap_filter, lpd, postgresql, program, scram
-    from lvs.probes import dialogue, exchange, expressions, http, sip, talk, talks, tls
+    from lvs.probes import (
+        ber,
+        dialogue,
+        exchange,
+        expressions,
+        http,
+        http_answer,
+        ipp,
+        ldap,
+        ldap_filter,
+        lpd,
+        postgresql,
+        program,
+        scram,
+        sip,
+        talk,
+        talks,
+        tls,
+    )
     from lvs.probes import load as load_monitor
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"

@@ -132,6 +132,7 @@ def _modules() -> str:
         ldap,
         ldap_filter,
         lpd,
+        mysql,
         postgresql,
         program,
         scram,

@@ -124,6 +124,7 @@ def _modules() -> str:
     from lvs.probes import (
         ber,
         dialogue,
+        dns,
         exchange,
         expressions,
         http,

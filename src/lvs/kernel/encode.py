@@ -87,28 +87,32 @@ def family_request(sequence: int) -> bytes:
 
 
 _FLAGS = Struct("=II")
-_IDENTITY = Struct("=HHHxx HHHxx HH16s HHBBxx").pack
+_FAMILIES, _IDENTITY = Struct("=HHHxx HHHxx HH").pack, Struct("=20s16s HHBBxx").pack
 
 
-@lru_cache(maxsize=1 << 14)
-def service_identity(key: ServiceKey) -> bytes:
+def _identity(key: ServiceKey) -> bytes:
     """The attributes that name a service."""
     if key.fwmark:
         return attribute(SVC_AF, U16.pack(AF[key.family])) + attribute(SVC_FWMARK, U32.pack(key.fwmark))
-    family, protocol, address = AF[key.family], key.protocol, key.address
-    high, low = key.port >> 8, key.port & 255
-    return _IDENTITY(
-        6, SVC_AF, family, 6, SVC_PROTOCOL, protocol, 20, SVC_ADDR, address, 6, SVC_PORT, high, low
-    )
+    port = key.port
+    return _IDENTITY(_families(key.family, key.protocol), key.address, 6, SVC_PORT, port >> 8, port & 255)
+
+
+@lru_cache
+def _families(family: int, protocol: int) -> bytes:
+    """The two attributes in front of a service's address, and the head of that one."""
+    return _FAMILIES(6, SVC_AF, AF[family], 6, SVC_PROTOCOL, protocol, 20, SVC_ADDR)
+
+
+service_identity = lru_cache(maxsize=1 << 14)(_identity)  # for those that are asked for every few seconds
 
 
 def service_body(key: ServiceKey, options: ServiceOptions | None = None) -> bytes:
     """Body of a service command; with `options` for NEW and SET, without for DEL and GET_DEST."""
-    if options is None:
-        identity = service_identity(key)
-        return NLATTR.pack(4 + len(identity), CMD_SERVICE | 0x8000) + identity
-    full = service_identity(key) + _service_options(key.family, options)
-    return NLATTR.pack(4 + len(full), CMD_SERVICE | 0x8000) + full
+    body = service_identity(key)
+    if options is not None:
+        body += _service_options(key.family, options)
+    return NLATTR.pack(4 + len(body), CMD_SERVICE | 0x8000) + body
 
 
 @lru_cache(maxsize=256)
@@ -154,6 +158,13 @@ class Encoder:
 
     def __init__(self, family_id: int) -> None:
         self.family_id = family_id
+        # What the operation before this one had, and the bytes of it.
+        self._service: ServiceKey | None = None
+        self._identity = b""
+        self._options: tuple[ServiceOptions, int] | None = None
+        self._options_bytes = b""
+        self._tail_of: tuple[Destination | None, int, int] | None = None
+        self._tail = self._tail_head = b""
 
     def encode(self, op: TableOp, sequence: int) -> bytes:
         """One operation as one message that the kernel answers only if it fails."""
@@ -163,29 +174,42 @@ class Encoder:
         """Operations as messages with consecutive sequence numbers from `first` on."""
         parts: list[bytes] = []
         append = parts.append
-        kind: type[TableOp] | None = None
+        kind: type[DestinationOp] | None = None
         service: ServiceKey | None = None
         options: Destination | None = None
         port = size = -1
+        removal = False
+        start = head = tail = b""
+        pack = _destination_layout(0, 4, 0)
         for sequence, op in enumerate(ops, first):
-            if not isinstance(op, _OF_DESTINATIONS):
+            if type(op) is kind:
+                key = op.key
+                address = key.address
+                if (  # nothing differs from the one before but the address
+                    op.service is service
+                    and (removal or op.destination is options)  # type: ignore[union-attr]
+                    and key.port == port
+                    and len(address) == size
+                ):
+                    append(pack(start, sequence, head, address, tail))
+                    continue
+            elif not isinstance(op, _OF_DESTINATIONS):
                 append(self._other(op, sequence))
                 continue
-            key = op.key
-            address = key.address
-            wanted = None if type(op) is RemoveDestination else op.destination  # type: ignore[union-attr]
-            if (
-                op.service is not service
-                or wanted is not options
-                or key.port != port
-                or len(address) != size
-                or type(op) is not kind
-            ):
-                kind, service, options, port, size = type(op), op.service, wanted, key.port, len(address)
-                start, head, tail = self._around(kind, service, options, port, size)
-                pack = _destination_layout(len(head), size, len(tail))
+            kind, service, port, address = type(op), op.service, op.key.port, op.key.address
+            size = len(address)
+            removal = isinstance(op, RemoveDestination)
+            options = None if removal else op.destination  # type: ignore[union-attr]
+            start, head, tail = self._around(kind, service, options, port, size)
+            pack = _destination_layout(len(head), size, len(tail))
             append(pack(start, sequence, head, address, tail))
         return b"".join(parts)
+
+    def _named(self, service: ServiceKey) -> bytes:
+        """The attributes that name a service; those of the last one are at hand."""
+        if service is not self._service:
+            self._service, self._identity = service, _identity(service)
+        return self._identity
 
     def _around(
         self,
@@ -196,23 +220,25 @@ class Encoder:
         size: int,
     ) -> tuple[bytes, bytes, bytes]:
         """What stands around sequence and address in a destination's message."""
-        tail = _PORT(6, DEST_PORT, port >> 8, port & 255) + destination_options(
-            4 if size == 4 else 6, options
-        )
+        if (options, port, size) != self._tail_of:
+            tail = _PORT(6, DEST_PORT, port >> 8, port & 255)
+            tail += destination_options(4 if size == 4 else 6, options)
+            self._tail_of, self._tail = (options, port, size), tail
+            self._tail_head = _DEST_HEAD(4 + 20 + len(tail), CMD_DEST | 0x8000, 20, DEST_ADDR)
+        tail, identity = self._tail, self._named(service)
         head = (
-            _COMMAND_HEADS[kind]
-            + service_body(service)
-            + _DEST_HEAD(4 + 20 + len(tail), CMD_DEST | 0x8000, 20, DEST_ADDR)
+            _DESTINATION_HEAD(_COMMANDS[kind], IPVS_VERSION, 4 + len(identity), CMD_SERVICE | 0x8000)
+            + identity
+            + self._tail_head
         )
-        length = 8 + 4 + len(head) + 16 + len(tail)
-        return _START(length, self.family_id, NLM_F_REQUEST), head, tail
+        return _START(28 + len(head) + len(tail), self.family_id, NLM_F_REQUEST), head, tail
 
     def _other(self, op: ServiceOp | SetTimeouts, sequence: int) -> bytes:
         match op:
-            case AddService(service, options):
-                return message(self.family_id, NEW_SERVICE, service_body(service, options), sequence)
-            case SetService(service, options):
-                return message(self.family_id, SET_SERVICE, service_body(service, options), sequence)
+            case AddService():
+                return self._with_options(NEW_SERVICE, op.key, op.options, sequence)
+            case SetService():
+                return self._with_options(SET_SERVICE, op.key, op.options, sequence)
             case RemoveService(service):
                 return message(self.family_id, DEL_SERVICE, service_body(service), sequence)
             case SetTimeouts(timeouts):
@@ -220,16 +246,35 @@ class Encoder:
             case _:
                 assert_never(op)
 
+    def _with_options(self, command: int, key: ServiceKey, options: ServiceOptions, sequence: int) -> bytes:
+        if (options, key.family) != self._options:
+            self._options, self._options_bytes = (options, key.family), _service_options(key.family, options)
+        identity, written = self._named(key), self._options_bytes
+        size = 4 + len(identity) + len(written)
+        head = _SERVICE_HEAD(
+            20 + size,
+            self.family_id,
+            NLM_F_REQUEST,
+            sequence,
+            command,
+            IPVS_VERSION,
+            size,
+            CMD_SERVICE | 0x8000,
+        )
+        return head + identity + written
+
 
 _PORT = Struct("=HHBBxx").pack
 _OF_DESTINATIONS = (AddDestination, SetDestination, RemoveDestination)
-# Netlink port, which the kernel fills in, and generic header.
-_COMMAND_HEADS: dict[type[DestinationOp], bytes] = {
-    AddDestination: bytes((0, 0, 0, 0, NEW_DEST, IPVS_VERSION, 0, 0)),
-    SetDestination: bytes((0, 0, 0, 0, SET_DEST, IPVS_VERSION, 0, 0)),
-    RemoveDestination: bytes((0, 0, 0, 0, DEL_DEST, IPVS_VERSION, 0, 0)),
+_COMMANDS: dict[type[DestinationOp], int] = {
+    AddDestination: NEW_DEST,
+    SetDestination: SET_DEST,
+    RemoveDestination: DEL_DEST,
 }
-_START, _DEST_HEAD = Struct("=IHH").pack, Struct("=HHHH").pack
+# Headers of netlink and generic netlink, and of the service's nest; the kernel fills in the netlink port.
+_SERVICE_HEAD = Struct("=IHHI4x BBxx HH").pack
+_START, _DESTINATION_HEAD = Struct("=IHH").pack, Struct("=4x BBxx HH").pack
+_DEST_HEAD = Struct("=HHHH").pack
 
 
 def _timeouts_body(timeouts: Timeouts) -> bytes:

@@ -196,7 +196,7 @@ def test_collect_all_at_once_is_one_by_one(
     changed[at] ^= data.draw(st.sampled_from((0, 1, 2, 4, 8, 0x80)))
     wanted, collected = dict[DestinationKey, Destination](), dict[DestinationKey, Destination]()
     try:
-        for one in wire.messages(changed, len(changed)):
+        for one in wire.messages(bytes(changed), len(changed)):
             if one.sequence == 1 and one.kind == FAMILY_ID:
                 key, destination = decode.DestinationReader().configured(bytes(changed), one)
                 wanted[key] = destination

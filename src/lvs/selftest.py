@@ -136,6 +136,7 @@ def _modules() -> str:
         mysql,
         postgresql,
         program,
+        radius,
         scram,
         sip,
         talk,

@@ -326,10 +326,11 @@ def shown(command: Command) -> str:
             return f"Announce {', '.join(f'{text.vip(vip)} {vip.label or vip.device}' for vip in vips)}"
         case Report(event):
             return f"{event.PRIORITY.name} {type(event).__name__}: {event.text()}"
-        case Ask(follow, forget):
+        case Ask(follow, forget, again):
             asked = [f"{target.address}:{target.port}" for target in follow]
             no_more = [f"no more {target.address}:{target.port}" for target in forget]
-            return f"Ask {', '.join([*asked, *no_more])}"
+            once_more = [f"again {target.address}:{target.port}" for target in again]
+            return f"Ask {', '.join([*asked, *no_more, *once_more])}"
         case RunAs(user):
             return f"RunAs {user}"
         case RunHook(hook):

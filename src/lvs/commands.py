@@ -43,6 +43,7 @@ class Ask(msgspec.Struct, frozen=True):
 
     follow: tuple[Target, ...]
     forget: tuple[Target, ...]
+    again: tuple[Target, ...]  # asked already: tell what they answer, even if it is nothing new
 
 
 class RunAs(msgspec.Struct, frozen=True):

@@ -125,8 +125,8 @@ class Daemon:
                 self._wake.set()
             case Announce(vips):
                 self._announcements.put_nowait(vips)
-            case Ask(follow, forget):
-                self.checking.ask(follow, forget)
+            case Ask():
+                self.checking.ask(command)
             case RunAs(user):
                 self.checking.run_as(user)
             case RunHook(hook):

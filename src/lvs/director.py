@@ -211,8 +211,8 @@ def planned(state: State, config: Config, now: float) -> Desired:
 def _follows(change: Change) -> tuple[Command, ...]:
     """Commands for what follows from a change of health; many real servers at once are told as one."""
     commands: list[Command] = []
-    if change.follow or change.forget:
-        commands.append(Ask(change.follow, change.forget))
+    if change.follow or change.forget or change.again:
+        commands.append(Ask(change.follow, change.forget, change.again))
     told = change.told
     if len(told) > telling.ONE_BY_ONE:
         up = sum(isinstance(event, events.RealServerUp) for event in told)

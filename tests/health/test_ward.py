@@ -101,6 +101,9 @@ def test_the_state_is_what_it_would_be_if_made_at_once(actions: list[tuple[str, 
         assert set(change.forget) == before.askers.keys() - health.askers.keys()
         asked = (asked | set(change.follow)) - set(change.forget)
         assert asked == health.askers.keys()
+        for target, askers in health.askers.items():
+            if set(askers) - set(before.askers.get(target, ())):
+                assert target in {*change.follow, *change.again}
 
         ground = Ground(health.orders, health.loads, now)
         for key, roster in health.rosters.items():

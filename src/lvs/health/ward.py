@@ -65,6 +65,7 @@ class Change(msgspec.Struct, frozen=True):
 
     follow: tuple[Target, ...] = ()
     forget: tuple[Target, ...] = ()
+    again: tuple[Target, ...] = ()  # asked already, but a newcomer wants to know
     told: tuple[Event, ...] = ()
     hooks: tuple[Hook, ...] = ()
     orders_changed: bool = False
@@ -103,7 +104,7 @@ def configured(
             fresh.append(key)
         rosters[key] = roster
     gone = [key for key in health.rosters if key not in rosters]
-    askers, follow, forget = _askers(health, rosters, fresh, gone)
+    askers, asking = _askers(health, rosters, fresh, gone)
     new = msgspec.structs.replace(
         health,
         rosters=rosters,
@@ -114,7 +115,9 @@ def configured(
         marks=marks.known,
     )
     new, change = _served(new, fresh, now)
-    return new, msgspec.structs.replace(change, follow=follow, forget=forget)
+    return new, msgspec.structs.replace(
+        change, follow=asking.follow, forget=asking.forget, again=asking.again
+    )
 
 
 class _Marks:
@@ -146,10 +149,10 @@ def _wanted(roster: Roster) -> Iterable[tuple[Target, Asker]]:
 
 def _askers(
     health: Health, rosters: dict[VirtualKey, Roster], fresh: list[VirtualKey], gone: list[VirtualKey]
-) -> tuple[dict[Target, tuple[Asker, ...]], tuple[Target, ...], tuple[Target, ...]]:
-    """Who asks for which target now, the new targets, and those nobody asks for any more."""
+) -> tuple[dict[Target, tuple[Asker, ...]], Change]:
+    """Who asks for which target now, and what that changes for whoever asks them."""
     if not fresh and not gone:
-        return health.askers, (), ()
+        return health.askers, Change()
     askers = dict(health.askers)
     lost: dict[Target, None] = {}
     fresh = [key for key in fresh if not _asks_the_same(health.rosters.get(key), rosters[key])]
@@ -159,16 +162,19 @@ def _askers(
                 askers[target] = tuple([asker for asker in askers[target] if asker[0] != key])
                 lost[target] = None
     follow: list[Target] = []
+    again: list[Target] = []
     for key in fresh:
         for target, asker in _wanted(rosters[key]):
             others = askers.get(target)
             if others is None:
                 follow.append(target)
+            else:
+                again.append(target)
             askers[target] = (*others, asker) if others else (asker,)
     forget = [target for target in lost if not askers[target]]
     for target in forget:
         del askers[target]
-    return askers, tuple(follow), tuple(forget)
+    return askers, Change(tuple(follow), tuple(forget), tuple(again))
 
 
 def _asks_the_same(before: Roster | None, after: Roster) -> bool:

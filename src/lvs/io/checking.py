@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from lvs import events
 from lvs.checks import Answer, File, Icmp, Load, Neighbour, Program, Target
+from lvs.commands import Ask
 from lvs.errors import LvsError
 from lvs.health.ward import Hook
 from lvs.io import hooks, secrets
@@ -48,7 +49,7 @@ class Checking:
         }
         self._engine = Engine(self._finished, self._talk, askers)
         self._open = False
-        self._owed: list[tuple[tuple[Target, ...], tuple[Target, ...]]] = []
+        self._owed: list[Ask] = []
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         self._processes.open(loop)
@@ -59,8 +60,8 @@ class Checking:
         self._engine.open(loop)
         self._open = True
         owed, self._owed = self._owed, []
-        for follow, forget in owed:
-            self.ask(follow, forget)
+        for command in owed:
+            self.ask(command)
 
     def close(self) -> None:
         """Ask nobody any more; programs that run are ended."""
@@ -73,13 +74,15 @@ class Checking:
             self._programs.close()
             self._processes.close()
 
-    def ask(self, follow: tuple[Target, ...], forget: tuple[Target, ...]) -> None:
-        """From now on ask these, and those no more."""
+    def ask(self, command: Ask) -> None:
+        """Ask others from now on."""
         if not self._open:
-            self._owed.append((follow, forget))
+            self._owed.append(command)
             return
-        self._engine.follow(follow)
-        self._engine.forget(forget)
+        self._engine.follow(command.follow)
+        self._engine.forget(command.forget)
+        self._engine.loudly(command.again)
+        self._engine.now(command.again)
 
     def run_as(self, user: str | None) -> None:
         """The user of check programs from now on; None: lvs-check, or nobody."""

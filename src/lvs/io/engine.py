@@ -51,6 +51,7 @@ GRACE_S = 1.0  # beyond the deadline for an asker, which keeps it itself
 RETRY_S = 1.0  # after a fault of this director
 HOLD_S = 0.25  # without starts once no socket could be had
 STALLED_S = 0.5  # a tick this late means that real servers could not be heard
+LOCAL_FAULT = Reason.LOCAL_FAULT  # looked up for each result
 OVERDUE = 3  # intervals, and the limit, without any result
 
 
@@ -421,7 +422,7 @@ class Engine:
         target = probe.target
         self._in_flight -= 1
         probe.phase = IDLE
-        if answer.reason is Reason.LOCAL_FAULT:
+        if answer.reason is LOCAL_FAULT:
             self._complain(probe, answer, now)
             probe.due = now + min(RETRY_S, target.pace.interval_s)
             probe.slot = self._wheel.put(probe, probe.due)
@@ -444,14 +445,16 @@ class Engine:
             told = True
         if told:
             self._results.append(Finished(target, answer, now, probe.took_s))
-        interval_s = target.pace.interval_s
-        if not answer.ok and target.pace.down_interval_s is not None:
-            interval_s = target.pace.down_interval_s
+        pace = target.pace
+        interval_s = pace.interval_s
+        if not answer.ok and pace.down_interval_s is not None:
+            interval_s = pace.down_interval_s
         if before is None:
             probe.due = probe.base = probe.started
             interval_s *= self._random.random()
-        probe.due = max(probe.base + interval_s, now)
-        probe.slot = self._wheel.put(probe, probe.due)
+        due = probe.base + interval_s
+        probe.due = due = due if due > now else now
+        probe.slot = self._wheel.put(probe, due)
 
     def _complain(self, probe: Probe, answer: Answer, now: float) -> None:
         """Tell a fault of this director, once in a while: it has no news of the real server."""

@@ -98,6 +98,7 @@ class Probe:
         "latest",
         "loud",
         "most",
+        "patience_s",
         "phase",
         "serial",
         "slot",
@@ -138,6 +139,7 @@ class Probe:
         self.took_s = 0.0
         self.streak = 0
         self.most = max(target.pace.rise, target.pace.fall)
+        self.patience_s = min(target.pace.step_s, target.pace.limit_s)  # with connecting
         self.loud = 0  # results that are told even if nothing changed
 
 
@@ -149,6 +151,7 @@ class Sockets:
         self._clock = clock
         self._epoll = select.epoll()  # close-on-exec by default
         self._asking: dict[int, Probe] = {}  # by descriptor
+        self._bin = bytearray(CHUNK)
         self._parting: list[SocketType] = []  # shut down in this tick
         self._parted: list[SocketType] = []  # and in the one before
 
@@ -191,9 +194,7 @@ class Sockets:
             if code in EXHAUSTED:
                 raise ExhaustedError(failure(code))
             return failure(code)
-        pace = target.pace
-        probe.latest = now + pace.limit_s
-        probe.deadline = now + min(pace.step_s, pace.limit_s)
+        probe.deadline = now + probe.patience_s
         probe.phase = CONNECTING
         probe.socket = sock
         number = sock.fileno()
@@ -201,6 +202,7 @@ class Sockets:
         if probe.talk is None and not probe.datagrams:
             self._epoll.register(number, ACCEPTED_ONLY)
             return None
+        probe.latest = now + target.pace.limit_s
         probe.unsent = b""
         probe.taken = 0
         self._epoll.register(number, CONVERSATION)
@@ -243,10 +245,10 @@ class Sockets:
 
     def expire(self, probe: Probe) -> Answer:
         """End a probe whose deadline has passed; what to say of it."""
-        talk, pace, phase = probe.talk, probe.target.pace, probe.phase
+        talk, phase = probe.talk, probe.phase
         self.cut(probe)
         if phase == CONNECTING:
-            return down(Reason.TIMED_OUT, f"not connected within {min(pace.step_s, pace.limit_s):g} s")
+            return down(Reason.TIMED_OUT, f"not connected within {probe.patience_s:g} s")
         if _silence_is_consent(probe):
             return NOT_REFUSED
         assert talk is not None
@@ -268,8 +270,10 @@ class Sockets:
     def sweep(self) -> None:
         """Close what was shut down a tick ago, once what came meanwhile is read away."""
         for sock in self._parted:
-            with suppress(OSError):
-                sock.recv(CHUNK)
+            try:
+                sock.recv_into(self._bin)
+            except OSError:  # nothing came, as a rule
+                pass
             sock.close()
         self._parted = self._parting
         self._parting = []

@@ -2,26 +2,34 @@
 
 SMTP, FTP, POP3, IMAP, NNTP, Redis and the like differ in their steps only; the steps of each end
 politely, so that the server's log shows a visit and no breakdown. An expression is looked for in
-what came since the last step, whole lines only, so that a verdict does not depend on how the
-answer was cut.
+what came since the last step, with each whole line, so that a verdict does not depend on how the
+answer was cut. Protocols that are known say where an answer ends, and one that is not the expected
+one is a verdict; in steps of one's own, more lines are waited for.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from lvs.checks import Answer, Dialogue, Reason, Step, Tls
 from lvs.probes.expressions import posix
 from lvs.probes.talk import down, quoted, up
 
 MOST = 1 << 16  # bytes of an answer to one step
+OWN = "dialogue"  # the name of those that are made of steps of one's own
 
 
 def smtp(tls: Tls | None = None, port: int | None = None, *, starttls: bool = False) -> Dialogue:
     """RFC 5321: greeting, EHLO, QUIT; with `starttls` EHLO again behind it (RFC 3207)."""
-    hello = (Step(r"^220[ -]", b"EHLO lvsd.invalid\r\n"),)
-    tail = (Step(r"(^|\n)250 ", b"QUIT\r\n"), Step("^221"))
+    hello = (Step(r"(^|\n)220 ", b"EHLO lvsd.invalid\r\n"),)
+    tail = (Step(r"(^|\n)250 ", b"QUIT\r\n"), Step(r"(^|\n)221 "))
     if not starttls:
         return Dialogue("smtp", (*hello, *tail), tls, None, port)
-    asks = (Step(r"(^|\n)250 ", b"STARTTLS\r\n"), Step("^220", b""), Step(None, b"EHLO lvsd.invalid\r\n"))
+    asks = (
+        Step(r"(^|\n)250 ", b"STARTTLS\r\n"),
+        Step(r"(^|\n)220 ", b""),
+        Step(None, b"EHLO lvsd.invalid\r\n"),
+    )
     return Dialogue("smtp", (*hello, *asks, *tail), tls or Tls(), 3, port)
 
 
@@ -79,16 +87,23 @@ def clamd(tls: Tls | None = None, port: int | None = None) -> Dialogue:
 class DialogueTalk:
     """The client's side of a dialogue."""
 
-    write_only = False
-
     def __init__(self, check: Dialogue) -> None:
+        """Errors: ValueError, if a step expects what is no expression."""
         self._name = check.name
         self._steps = [
             (None if step.expect is None else posix(step.expect.encode()), step) for step in check.steps
         ]
+        self._whole = _WHOLE.get(check.name, _line if check.name != OWN else _never)
+        self._tls_at = check.starttls
+        self.write_only = check.tls is None and not any([step.expect is not None for step in check.steps])
+        self._restart()
+
+    def _restart(self) -> None:
         self._at = 0
-        self._got = b""
+        self._got = b""  # what no step has taken
+        self._looked = 0  # in it: lines that were looked at
         self._last = b""
+        self._farewell = b""
 
     @property
     def step(self) -> int:
@@ -96,73 +111,98 @@ class DialogueTalk:
         return self._at
 
     def begin(self) -> bytes:
-        self._at = 0
-        self._got = self._last = b""
-        sent = self._send()
-        assert not isinstance(sent, Answer)
-        return sent
+        self._restart()
+        return self._send(b"")
 
-    def _send(self) -> bytes | Answer:
-        """What the steps that wait for nothing send."""
-        sent = b""
+    def _send(self, sent: bytes) -> bytes:
+        """What has been said so far, and what the next steps say without waiting."""
         while self._at < len(self._steps):
             expression, step = self._steps[self._at]
-            if expression is not None:
-                return sent
+            if expression is not None or self._at == self._tls_at:
+                break
             sent += step.send or b""
             self._at += 1
         return sent
 
     def received(self, data: bytes) -> bytes | Answer:
         self._got += data
-        sent = b""
+        sent = self._send(b"") if self._at == self._tls_at else b""
         while self._at < len(self._steps):
-            expression, step = self._steps[self._at]
-            end = self._got.rfind(b"\n") + 1
+            end = self._got.find(b"\n", self._looked) + 1
+            if not end:
+                return self._wrong(self._got) if len(self._got) > MOST else sent
             lines = self._got[:end]
-            if expression is not None and (not lines or expression.search(lines) is None):
-                if len(self._got) >= MOST or (lines and _refuses(lines)):
-                    return self._wrong(lines or self._got)
-                return sent
-            self._last, self._got = lines, self._got[end:]
-            sent += step.send or b""
+            self._looked = end
+            expression, step = self._steps[self._at]
+            if expression is None or expression.search(lines) is None:
+                if self._whole(lines) or end > MOST:
+                    return self._wrong(lines)
+                continue
+            self._last, self._got, self._looked = lines, self._got[end:], 0
             self._at += 1
-            if step.send is not None:
-                break
-        more = self._send()
-        assert not isinstance(more, Answer)
-        return self._done() if self._at == len(self._steps) and not sent + more else sent + more
+            sent = self._send(sent + (step.send or b""))
+            if self._at == self._tls_at:
+                # Said in clear by whoever sits between: RFC 3207 section 6 has it forgotten.
+                return sent if not self._got else self._unasked()
+        self._farewell = sent
+        return self._done()
 
     def _done(self) -> Answer:
-        return up(f"{self._name}: answered {quoted(self._last)}" if self._last else f"{self._name}: answered")
+        return up(f"{self._name}: answered {quoted(self._last)}")
+
+    def _unasked(self) -> Answer:
+        return down(Reason.GARBLED, f"{self._name}: {quoted(self._got)} came in clear, where TLS begins")
 
     def _wrong(self, got: bytes) -> Answer:
-        _, step = self._steps[self._at]
-        said = f"{self._name}: answered {quoted(got)}"
-        return down(
-            Reason.WRONG_ANSWER, f"{said}, {quoted(step.expect or '')} expected (step {self._at + 1})"
-        )
+        return down(Reason.WRONG_ANSWER, f"{self._name}: answered {quoted(got)}, {self._expected()}")
+
+    def _expected(self) -> str:
+        _, step = self._steps[min(self._at, len(self._steps) - 1)]
+        return f"{quoted(step.expect or '')} expected (step {self._at + 1})"
 
     def ended(self) -> Answer:
-        if self._at == len(self._steps):
-            return self._done()
-        said = f"closed after {quoted(self._got)}" if self._got else "closed"
         if self._got and not self._got.endswith(b"\n"):  # the last line may lack its end
             verdict = self.received(b"\n")
             if isinstance(verdict, Answer):
                 return verdict
-        return down(Reason.CLOSED, f"{self._name}: {said} in step {self._at + 1} of {len(self._steps)}")
+        said = f"closed after {quoted(self._got)}" if self._got else "closed"
+        return down(Reason.CLOSED, f"{self._name}: {said}, {self._expected()}")
 
     def silent(self) -> str:
-        step = self._steps[min(self._at, len(self._steps) - 1)][1]
-        return f"{self._name}: no answer in step {self._at + 1}, {quoted(step.expect or '')} expected"
+        _, step = self._steps[min(self._at, len(self._steps) - 1)]
+        said = f", after {quoted(self._got)}" if self._got else ""
+        return f"{self._name}'s step {self._at + 1}, {quoted(step.expect or '')}{said}"
+
+    def farewell(self) -> bytes:
+        """What the last step sends: there is nothing to be waited for behind it."""
+        return self._farewell
 
 
-def _refuses(lines: bytes) -> bool:
-    """Whether a whole answer is there, which is not the expected one.
+def _never(_lines: bytes) -> bool:
+    return False
 
-    A line that is continued has a hyphen behind its code (RFC 5321 section 4.2.1); a line of IMAP
-    that begins with an asterisk is followed by others.
+
+def _line(_lines: bytes) -> bool:
+    return True
+
+
+def _code(lines: bytes) -> bool:
+    """Whether a reply with a code is whole: a hyphen behind the code goes on until the code with a space.
+
+    Source: RFC 959 section 4.2, where lines between need no code; RFC 5321 section 4.2.1.
     """
-    last = lines.rstrip(b"\r\n").rsplit(b"\n", 1)[-1]
-    return not (last[3:4] == b"-" and last[:3].isdigit()) and not last.startswith(b"* ")
+    code, hyphen = lines[:3], lines[3:4]
+    if hyphen != b"-" or not code.isdigit():
+        return True
+    last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
+    return last.startswith(code) and last[3:4] != b"-"
+
+
+def _tagged(lines: bytes) -> bool:
+    """Whether an answer of IMAP is whole: untagged lines go before the one with the tag (RFC 9051 section 2.2.2)."""
+    last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
+    return not last.startswith(b"* ") or lines.startswith(b"* BYE")
+
+
+# How each protocol ends an answer: where it is not here, with each line.
+_WHOLE: dict[str, Callable[[bytes], bool]] = {"smtp": _code, "ftp": _code, "nntp": _code, "imap": _tagged}

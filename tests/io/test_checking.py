@@ -1,0 +1,117 @@
+"""Checking as the daemon uses it, on a real event loop and loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+
+from lvs import events
+from lvs.checks import Answer, Connect, Dialogue, Http, Ldap, Pace, Reason, Step, Target
+from lvs.commands import Ask
+from lvs.health.ward import Hook
+from lvs.io.checking import Checking
+
+PACE = Pace(0.2, 2.0, 2.0)
+LOOPBACK = ip_address("127.0.0.1")
+
+
+class Seen:
+    """What the daemon is told."""
+
+    def __init__(self) -> None:
+        self.answers: dict[Target, Answer] = {}
+        self.events: list[events.Event] = []
+        self.checking = Checking(self.answers_came, self.events.append)
+
+    def answers_came(self, answers: tuple[tuple[Target, Answer], ...]) -> None:
+        self.answers.update(answers)
+
+
+async def until(good: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not good():  # noqa: ASYNC110  nothing tells
+            await asyncio.sleep(0.01)
+
+
+async def greets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"220 at your service\r\n")
+    await reader.read()
+    writer.close()
+
+
+def run(scene: Callable[[Seen, int], object]) -> Seen:
+    """A scene beside a server that greets, on a free port."""
+    seen = Seen()
+
+    async def played() -> None:
+        async with await asyncio.start_server(greets, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            try:
+                await scene(seen, port)  # type: ignore[misc]
+            finally:
+                seen.checking.close()
+
+    asyncio.run(played())
+    return seen
+
+
+def test_what_was_asked_before_it_was_open_is_asked_then() -> None:
+    async def scene(seen: Seen, port: int) -> None:
+        targets = (
+            Target(LOOPBACK, port, Connect(), PACE),
+            Target(LOOPBACK, port, Dialogue("greeting", (Step("^220 "),)), PACE),
+            Target(LOOPBACK, port, Http(), PACE),
+        )
+        seen.checking.ask(Ask(targets, (), ()))
+        seen.checking.open(asyncio.get_running_loop())
+        await until(lambda: len(seen.answers) == 3)
+        assert [seen.answers[target].reason for target in targets] == [
+            Reason.ANSWERED,
+            Reason.ANSWERED,
+            Reason.GARBLED,
+        ]
+        assert seen.checking.last(targets[0]).answer is not None
+        seen.answers.clear()
+        seen.checking.ask(Ask((), (), targets[:1]))  # a newcomer wants to know
+        await until(lambda: targets[0] in seen.answers)
+        seen.checking.ask(Ask((), targets, ()))
+        await until(lambda: seen.checking.last(targets[0]).answer is None)
+        assert seen.checking.overdue(0.0)[0] == 0
+
+    run(scene)
+
+
+def test_a_credential_that_is_gone_is_told_and_no_news_of_the_real_server(tmp_path: Path) -> None:
+    target = Target(LOOPBACK, 389, Ldap(bind="cn=x", password=str(tmp_path / "gone")), PACE)
+
+    async def scene(seen: Seen, _: int) -> None:
+        seen.checking.open(asyncio.get_running_loop())
+        seen.checking.ask(Ask((target,), (), ()))
+        await until(lambda: bool(seen.events))
+
+    seen = run(scene)
+    assert isinstance(seen.events[0], events.CheckFault)
+    assert "gone" in seen.events[0].reason
+    assert all(answer.reason is Reason.LOCAL_FAULT for answer in seen.answers.values())
+
+
+def test_hooks_run_with_what_happened_in_their_environment(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    program = tmp_path / "hook"
+    program.write_text(f'#!/bin/sh\necho "$LVS_EVENT $1" >>{told}\n')
+    program.chmod(0o755)
+
+    async def scene(seen: Seen, _: int) -> None:
+        seen.checking.open(asyncio.get_running_loop())
+        for event in ("down", "up"):
+            seen.checking.run(Hook(f"{program} web", {"LVS_EVENT": event, "LVS_VIRTUAL_SERVER": "web"}))
+        seen.checking.run(Hook("/nonexistent/hook", {"LVS_VIRTUAL_SERVER": "web"}))
+        await until(lambda: bool(seen.events))
+
+    seen = run(scene)
+    assert told.read_text() == "down web\nup web\n"
+    [failed] = seen.events
+    assert isinstance(failed, events.HookFailed)
+    assert "/nonexistent/hook" in failed.text()

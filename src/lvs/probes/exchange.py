@@ -13,6 +13,7 @@ from lvs.probes.expressions import posix
 from lvs.probes.talk import down, quoted, up
 
 MOST = 1 << 16  # bytes in which an expression is looked for
+MOST_SEARCHED = 1 << 24  # bytes of an answer that comes in pieces, all searches together
 ANY = b"*"
 
 _EXPECTED = up("answered as expected")
@@ -38,7 +39,7 @@ class Sender:
         return down(Reason.CLOSED, "closed the connection before the text was sent")
 
     def silent(self) -> str:
-        return "the text could not be sent"
+        return "what is sent to be taken"
 
 
 class Prefix:
@@ -74,7 +75,10 @@ class Prefix:
         return down(Reason.CLOSED, f"{said}, {quoted(self._expect)} expected")
 
     def silent(self) -> str:
-        return f"no answer, {quoted(self._expect)} expected"
+        if self._expect == ANY:
+            return "any answer"
+        after = f", after {quoted(self._got)}" if self._got else ""
+        return f"an answer that begins {quoted(self._expect)}{after}"
 
 
 class Search:
@@ -88,17 +92,22 @@ class Search:
         self._expression = posix(check.expect or b"")
         self._udp = check.udp
         self._got = b""
+        self._searched = 0
 
     def begin(self) -> bytes:
         self._got = b""
+        self._searched = 0
         return self._send
 
     def received(self, data: bytes) -> bytes | Answer:
         got = self._got + data if self._got else data
+        self._searched += len(got)
         if self._expression.search(got[:MOST]) is not None:
             return _EXPECTED
         if self._udp or len(got) >= MOST:
             return down(Reason.WRONG_ANSWER, f"answered {quoted(got)}, nothing matches {self._shown}")
+        if self._searched > MOST_SEARCHED:
+            return down(Reason.TOO_LONG, f"an answer in too many pieces, nothing matches {self._shown} yet")
         self._got = got
         return b""
 
@@ -109,8 +118,8 @@ class Search:
         )
 
     def silent(self) -> str:
-        got = f"only {quoted(self._got)}, " if self._got else "no answer, "
-        return f"{got}nothing matches {self._shown}"
+        after = f", after {quoted(self._got)}" if self._got else ""
+        return f"an answer that matches {self._shown}{after}"
 
 
 def _other(got: bytes, expect: bytes) -> Answer:

@@ -453,7 +453,7 @@ class Engine:
             probe.due = probe.base = probe.started
             interval_s *= self._random.random()
         due = probe.base + interval_s
-        probe.due = due = due if due > now else now
+        probe.due = due = max(due, now)
         probe.slot = self._wheel.put(probe, due)
 
     def _complain(self, probe: Probe, answer: Answer, now: float) -> None:

@@ -15,19 +15,19 @@ from lvs.checks import Answer, Dialogue, Reason, Step, Tls
 from lvs.probes.expressions import posix
 from lvs.probes.talk import down, quoted, up
 
-MOST = 1 << 16  # bytes of an answer to one step
+MOST, MOST_LINES = 1 << 14, 512  # of an answer to one step: bytes, lines
 OWN = "dialogue"  # the name of those that are made of steps of one's own
 
 
 def smtp(tls: Tls | None = None, port: int | None = None, *, starttls: bool = False) -> Dialogue:
     """RFC 5321: greeting, EHLO, QUIT; with `starttls` EHLO again behind it (RFC 3207)."""
-    hello = (Step(r"(^|\n)220 ", b"EHLO lvsd.invalid\r\n"),)
-    tail = (Step(r"(^|\n)250 ", b"QUIT\r\n"), Step(r"(^|\n)221 "))
+    hello = (Step("^220", b"EHLO lvsd.invalid\r\n"),)
+    tail = (Step("^250", b"QUIT\r\n"), Step("^221"))
     if not starttls:
         return Dialogue("smtp", (*hello, *tail), tls, None, port)
     asks = (
-        Step(r"(^|\n)250 ", b"STARTTLS\r\n"),
-        Step(r"(^|\n)220 ", b""),
+        Step("^250", b"STARTTLS\r\n"),
+        Step("^220", b""),
         Step(None, b"EHLO lvsd.invalid\r\n"),
     )
     return Dialogue("smtp", (*hello, *asks, *tail), tls or Tls(), 3, port)
@@ -35,7 +35,7 @@ def smtp(tls: Tls | None = None, port: int | None = None, *, starttls: bool = Fa
 
 def ftp(tls: Tls | None = None, port: int | None = None) -> Dialogue:
     """RFC 959: greeting, QUIT."""
-    return Dialogue("ftp", (Step(r"(^|\n)220 ", b"QUIT\r\n"), Step(r"(^|\n)221 ")), tls, None, port)
+    return Dialogue("ftp", (Step("^220", b"QUIT\r\n"), Step("^221")), tls, None, port)
 
 
 def pop3(tls: Tls | None = None, port: int | None = None, *, starttls: bool = False) -> Dialogue:
@@ -95,13 +95,13 @@ class DialogueTalk:
         ]
         self._whole = _WHOLE.get(check.name, _line if check.name != OWN else _never)
         self._tls_at = check.starttls
-        self.write_only = check.tls is None and not any([step.expect is not None for step in check.steps])
+        self.write_only = check.tls is None and all(step.expect is None for step in check.steps)
         self._restart()
 
     def _restart(self) -> None:
         self._at = 0
         self._got = b""  # what no step has taken
-        self._looked = 0  # in it: lines that were looked at
+        self._looked = self._lines = 0  # in it: lines that were looked at, their end and their number
         self._last = b""
         self._farewell = b""
 
@@ -118,7 +118,7 @@ class DialogueTalk:
         """What has been said so far, and what the next steps say without waiting."""
         while self._at < len(self._steps):
             expression, step = self._steps[self._at]
-            if expression is not None or self._at == self._tls_at:
+            if expression is not None:
                 break
             sent += step.send or b""
             self._at += 1
@@ -126,29 +126,32 @@ class DialogueTalk:
 
     def received(self, data: bytes) -> bytes | Answer:
         self._got += data
-        sent = self._send(b"") if self._at == self._tls_at else b""
+        sent = b""
         while self._at < len(self._steps):
             end = self._got.find(b"\n", self._looked) + 1
             if not end:
                 return self._wrong(self._got) if len(self._got) > MOST else sent
+            self._lines += 1
             lines = self._got[:end]
             self._looked = end
             expression, step = self._steps[self._at]
-            if expression is None or expression.search(lines) is None:
-                if self._whole(lines) or end > MOST:
+            whole = self._whole(lines)
+            looks = whole or self._whole is not _code  # a line of a reply with a code says nothing by itself
+            if expression is None or not looks or expression.search(lines) is None:
+                if whole or end > MOST or self._lines > MOST_LINES:
                     return self._wrong(lines)
                 continue
-            self._last, self._got, self._looked = lines, self._got[end:], 0
+            self._last, self._got = lines, self._got[end:]
+            self._looked = self._lines = 0
             self._at += 1
+            if self._at == self._tls_at and self._got:  # said in clear by whoever sits between
+                return self._unasked()
             sent = self._send(sent + (step.send or b""))
-            if self._at == self._tls_at:
-                # Said in clear by whoever sits between: RFC 3207 section 6 has it forgotten.
-                return sent if not self._got else self._unasked()
         self._farewell = sent
         return self._done()
 
     def _done(self) -> Answer:
-        return up(f"{self._name}: answered {quoted(self._last)}")
+        return up(f"{self._name}: answered {quoted(self._last)}" if self._last else f"{self._name}: sent")
 
     def _unasked(self) -> Answer:
         return down(Reason.GARBLED, f"{self._name}: {quoted(self._got)} came in clear, where TLS begins")
@@ -170,8 +173,8 @@ class DialogueTalk:
 
     def silent(self) -> str:
         _, step = self._steps[min(self._at, len(self._steps) - 1)]
-        said = f", after {quoted(self._got)}" if self._got else ""
-        return f"{self._name}'s step {self._at + 1}, {quoted(step.expect or '')}{said}"
+        said = f", only {quoted(self._got)} came" if self._got else ""
+        return f"step {self._at + 1} of {self._name}, {quoted(step.expect or '')}{said}"
 
     def farewell(self) -> bytes:
         """What the last step sends: there is nothing to be waited for behind it."""
@@ -199,9 +202,11 @@ def _code(lines: bytes) -> bool:
 
 
 def _tagged(lines: bytes) -> bool:
-    """Whether an answer of IMAP is whole: untagged lines go before the one with the tag (RFC 9051 section 2.2.2)."""
-    last = lines[lines.rfind(b"\n", 0, -1) + 1 :]
-    return not last.startswith(b"* ") or lines.startswith(b"* BYE")
+    """Whether an answer of IMAP is whole: untagged lines go before the one that ends it.
+
+    Source: RFC 9051 section 2.2.2.
+    """
+    return not lines[lines.rfind(b"\n", 0, -1) + 1 :].startswith(b"* ")
 
 
 # How each protocol ends an answer: where it is not here, with each line.

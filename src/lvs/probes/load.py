@@ -118,7 +118,7 @@ class Agent:
         return self._judged(head, body)
 
     def silent(self) -> str:
-        return "its answer did not end" if self._said else "no answer"
+        return "the end of its answer" if self._said else "an answer"
 
     def _judged(self, head: bytes, body: bytes) -> Answer:
         status = _STATUS.match(head)

@@ -213,6 +213,23 @@ def test_b10_the_sorry_server_stays_through_a_reload(site: Site) -> None:
     until(site.weights, lambda found: found == {"10.0.0.4": 1}, INTERVAL_S + LIMIT_S + SLACK_S)
 
 
+def test_b16_under_traffic_only_what_the_dead_one_was_given_fails(site: Site) -> None:
+    site.start()
+    client = traffic(site.client, "tcp", VIP, 80, period_s=0.05)
+    began = time.monotonic()
+    site.lose("real1")
+    took_s = time.monotonic() - began
+    assert took_s < INTERVAL_S + LIMIT_S + SLACK_S
+    after = traffic(site.client, "tcp", VIP, 80, count=40).tally()
+    assert (after.failed, list(after.by)) == (0, ["real2"])
+    site.heal("real1")
+    until(site.weights, lambda found: len(found) == 2, INTERVAL_S + LIMIT_S + SLACK_S)
+    tally = client.stop()
+    # Round robin: every other one, until it was out. None waited: a closed port says so at once.
+    assert tally.failed <= took_s / 0.05 / 2 + 1, (tally, took_s)
+    assert tally.failed == tally.refused + tally.reset
+
+
 def holder(site: Site, virtual: int = 0) -> str:
     """The real server that has a connection."""
 

@@ -12,7 +12,7 @@ import time
 import traceback
 from collections.abc import Coroutine
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 from lvs import __version__, events
 from lvs.begin import LEDGER_NAME, Begun
@@ -81,6 +81,7 @@ class Daemon:
         self._moved = asyncio.Event()  # the deadline may be another
         self._poked = asyncio.Event()  # the file may have changed
         self._quit = asyncio.Event()
+        self._faults: asyncio.Queue[Exception] = asyncio.Queue()  # of callbacks
         self.kernel = asyncio.Lock()  # one conversation with the kernel at a time
         self._loading = asyncio.Lock()  # one reading of the file at a time
         self._held_back: list[Input] | None = None  # inputs that wait for one that takes long
@@ -165,6 +166,7 @@ class Daemon:
     async def serve(self) -> int:
         """Run until told to stop; the exit code. Errors: KernelError if the devices cannot be used."""
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._callback_failed)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked, signal.Signals(number).name)
         loop.add_signal_handler(signal.SIGHUP, self._hung_up)
@@ -213,7 +215,16 @@ class Daemon:
             self._measuring(),
             self._counting(),
             self._petting(),
+            self._crashing(),
         )
+
+    def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback that fails, as the engine's tick, is as bad as a task that does: nobody would go on."""
+        fault = context.get("exception")
+        if "handle" in context and isinstance(fault, Exception):
+            self._faults.put_nowait(fault)
+        else:
+            loop.default_exception_handler(context)
 
     def _stop_asked(self, name: str) -> None:
         self.feed(StopAsked(name))
@@ -367,6 +378,10 @@ class Daemon:
             done = ended(self.state.health, held)
             if done and not self.state.moving:
                 self.feed(SessionsEnded(done))
+
+    async def _crashing(self) -> None:
+        """Fail as a callback did."""
+        raise await self._faults.get()
 
     async def _petting(self) -> None:
         period_s = systemd.watchdog_period_s()

@@ -345,7 +345,7 @@ def postgres(root: Path, place: Path, certified: Path) -> Iterator[Server]:
 
 def test_postgresql(postgres: Server, authority: Authority) -> None:
     port = postgres.port
-    logged_in = r"logged in as {}, PostgreSQL [0-9]+.*"
+    logged_in = r'logged in as {}, version "[0-9]+.*"'
     expect(Postgresql(user=USER), port, UP, "asks monitor for a password")
     expect(Postgresql(user="nobody"), port, UP, "asks nobody for a password")  # it does not tell who is there
     noted = postgres.log.read_text()
@@ -447,7 +447,7 @@ def mariadb(root: Path, place: Path) -> Iterator[Server]:
 
 def test_mysql(mariadb: Server) -> None:
     port = mariadb.port
-    expect(Mysql(), port, UP, r"greets, 1[0-9]\..*-MariaDB.*")
+    expect(Mysql(), port, UP, r'greets, version "1[0-9]\..*-MariaDB.*"')
     expect(Mysql(user=USER, password="good"), port, UP, "logged in as monitor, .*")
     expect(Mysql(user="bare"), port, UP, "logged in as bare, .*")
     denied = r'"Access denied for user .monitor.@.localhost. \(using password: YES\)" \(1045\)'

@@ -50,7 +50,7 @@ FAST, FULL = packet(4, b"\1\3"), packet(4, b"\1\4")
 WANTS_TLS = (
     "caching_sha2_password asks for the password in clear, which needs TLS; mysql_native_password does not"
 )
-IN = "logged in as check, 10.11.18-MariaDB"
+IN = 'logged in as check, version "10.11.18-MariaDB"'
 OUT = "\"Access denied for user 'check'@'192.0.2.9' (using password: YES)\" (1045)"
 
 
@@ -76,7 +76,7 @@ def test_log_in() -> None:
     ("check", "answers", "reason", "text"),
     [
         (LOGIN, [greeting(), OK], UP, IN),
-        (LOGIN, [greeting(version=b"8.4.2"), OK], UP, "logged in as check, MySQL 8.4.2"),
+        (LOGIN, [greeting(version=b"8.4.2"), OK], UP, 'logged in as check, version "8.4.2"'),
         (LOGIN, [greeting(CACHING), FAST + OK], UP, IN),
         (LOGIN, [greeting(), TO_CACHING, FAST, OK], UP, IN),
         (LOGIN, [greeting(CACHING), TO_NATIVE, OK], UP, IN),
@@ -102,15 +102,15 @@ def test_log_in() -> None:
             'asks for authentication by "mysql_old_password", not supported here',
         ),
         # without a user
-        (GREETED, [greeting(), DENIAL], UP, "greets, 10.11.18-MariaDB"),
-        (GREETED, [greeting(), OK], UP, "greets, 10.11.18-MariaDB"),
-        (GREETED, [greeting(CACHING), TO_NATIVE, DENIAL], UP, "greets, 10.11.18-MariaDB"),
-        (GREETED, [greeting(CACHING), FULL], UP, "greets, 10.11.18-MariaDB"),
+        (GREETED, [greeting(), DENIAL], UP, 'greets, version "10.11.18-MariaDB"'),
+        (GREETED, [greeting(), OK], UP, 'greets, version "10.11.18-MariaDB"'),
+        (GREETED, [greeting(CACHING), TO_NATIVE, DENIAL], UP, 'greets, version "10.11.18-MariaDB"'),
+        (GREETED, [greeting(CACHING), FULL], UP, 'greets, version "10.11.18-MariaDB"'),
         (
             GREETED,
             [greeting(), packet(2, b"\xfeclient_ed25519\0" + bytes(32)), DENIAL],
             UP,
-            "greets, 10.11.18-MariaDB",
+            'greets, version "10.11.18-MariaDB"',
         ),
         (
             GREETED,

@@ -67,14 +67,14 @@ def test_startup_message() -> None:
         (ASKED, [SASL], Reason.ANSWERED, "asks check for a password"),
         (ASKED, [MD5], Reason.ANSWERED, "asks check for a password"),
         (ASKED, [auth(7)], Reason.ANSWERED, "asks check for a password"),
-        (ASKED, [IN + READY], Reason.ANSWERED, "logged in as check, PostgreSQL 15.18 (Debian)"),
-        (LOGIN, [IN, READY], Reason.ANSWERED, "logged in as check, PostgreSQL 15.18 (Debian)"),
-        (LOGIN, [MD5, IN + READY], Reason.ANSWERED, "logged in as check, PostgreSQL 15.18 (Debian)"),
+        (ASKED, [IN + READY], Reason.ANSWERED, 'logged in as check, version "15.18 (Debian)"'),
+        (LOGIN, [IN, READY], Reason.ANSWERED, 'logged in as check, version "15.18 (Debian)"'),
+        (LOGIN, [MD5, IN + READY], Reason.ANSWERED, 'logged in as check, version "15.18 (Debian)"'),
         (
             LOGIN,
             [SASL, CHALLENGE, PROVED + IN + READY],
             Reason.ANSWERED,
-            "logged in as check, PostgreSQL 15.18 (Debian)",
+            'logged in as check, version "15.18 (Debian)"',
         ),
         (
             LOGIN,

@@ -46,7 +46,7 @@ NOBODY = "lvsd"  # who asks if there is no user
 class Greeting(msgspec.Struct, frozen=True):
     """What the server says of itself."""
 
-    version: str
+    version: str  # quoted
     salt: bytes  # 20 bytes
     method: bytes
 
@@ -152,7 +152,7 @@ class MysqlTalk:
 
     def _good(self, what: str) -> Answer:
         assert self._greeting is not None
-        return up(f"{what}, {self._greeting.version}")
+        return up(f"{what}, version {self._greeting.version}")
 
     def _greeted(self, number: int, content: bytes) -> bytes | Answer:
         greeting = read_greeting(content)
@@ -189,9 +189,8 @@ def read_greeting(content: bytes) -> Greeting | None:
     if not capabilities & PROTOCOL_41 or len(salt) != 20:
         return None
     method = rest[31 + length + 1 :].split(b"\0")[0] if capabilities & PLUGIN_AUTH else NATIVE
-    named = version.removeprefix(b"5.5.5-")  # MariaDB 10 before 11 hides behind it
-    said = quoted(named)[1:-1]
-    return Greeting(said if b"MariaDB" in named else f"MySQL {said}", salt, method)
+    # MariaDB hides behind a version of MySQL's that old clients know
+    return Greeting(quoted(version.removeprefix(b"5.5.5-")), salt, method)
 
 
 def log_in(user: str, proof: bytes, method: bytes) -> bytes:

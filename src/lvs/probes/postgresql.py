@@ -150,7 +150,7 @@ class PostgresqlTalk:
             case 0x5A:  # Z
                 if not self._admitted:
                     return down(Reason.GARBLED, "ready for queries, but nobody was let in")
-                version = f", PostgreSQL {quoted(self._version)[1:-1]}" if self._version else ""
+                version = f", version {quoted(self._version)}" if self._version else ""
                 return up(f"logged in as {self._named}{version}")
             case 0x53:  # S
                 name, _, value = content.partition(b"\0")

@@ -96,6 +96,7 @@ def test_body_that_is_not_whole() -> None:
         assert cut.reason is Reason.CLOSED
         assert cut.text == "status 200, closed before the body was complete"
     assert verdicts(talk(expect="x"), [CHUNKED.replace(b"D\r\n", b"G\r\n")]).reason is Reason.GARBLED
+    assert verdicts(talk(expect="well"), [CHUNKED.replace(b"\r\n0", b"\r\nG")]).ok  # found before that
     assert not verdicts(talk(expect="x"), [b"HTTP/1.1 204 None\r\n\r\nx"]).ok
 
 

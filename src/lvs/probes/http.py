@@ -103,12 +103,12 @@ class HttpTalk:
         """The verdict on the body as far as it is there."""
         before = len(body.bytes)
         whole = body.add(data)
-        if whole is None:
-            return down(Reason.GARBLED, f"status {body.status}, but the body's chunks are not understood")
         if len(body.bytes) > before:
             self._searched += len(body.bytes)
             if self._found(bytes(body.bytes)):
                 return up(f"status {body.status}, body as expected")
+        if whole is None:
+            return down(Reason.GARBLED, f"status {body.status}, but the body's chunks are not understood")
         if whole or len(body.bytes) >= MOST:
             return self._missed(body)
         if self._searched > MOST_SEARCHED:

@@ -189,6 +189,8 @@ BEHIND = "virtual[0].check[0]"
         ),
         ('type = "ftp"\nstarttls = true', f"{BEHIND}.starttls: unknown option of type ftp; known to smtp,"),
         ('type = "dns"\nname = "a..b"', f'{BEHIND}.name: a domain name is asked for, got "a..b"'),
+        ('type = "dns"\nquery = "RRSIG"', f"{BEHIND}.query: one of A, NS, CNAME"),
+        ('type = "dns"\nrcode = "FINE"', f"{BEHIND}.rcode: one of NOERROR, FORMERR"),
         ('type = "sip"\nuri = "x"', f'{BEHIND}.uri: a URI such as sip:example.org is asked for, got "x"'),
         ('type = "file"\npath = "x"', f'{BEHIND}.path: an absolute path is asked for, got "x"'),
     ],

@@ -156,11 +156,26 @@ def _dialogue(judge: Judge, number: int, values: dict[str, Any], _: dict[str, An
         judge.refuse("starttls_after", message, check=number)
 
 
+def _dns(judge: Judge, number: int, values: dict[str, Any], _: dict[str, Any]) -> None:
+    from lvs.probes.dns import RCODES, TYPES, question
+
+    if values["query"] not in TYPES:
+        judge.refuse("query", f"one of {', '.join(TYPES)}, got {values['query']}", check=number)
+    elif values["rcode"] not in RCODES:
+        judge.refuse("rcode", f"one of {', '.join(RCODES)}, got {values['rcode']}", check=number)
+    else:
+        try:
+            question(values["name"], values["query"])
+        except ValueError as fault:
+            judge.refuse("name", str(fault), check=number)
+
+
 _RULES: dict[str, Callable[[Judge, int, dict[str, Any], dict[str, Any]], None]] = {
     "exchange": _exchange,
     "http": _expected,
     "https": _expected,
     "dialogue": _dialogue,
+    "dns": _dns,
     "ldap": _ldap,
     "ldaps": _ldap,
     "mysql": _mysql,

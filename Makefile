@@ -30,8 +30,11 @@ test: check binary-test netns-test  ## everything there is to test; what CI runs
 check: $(VENV)  ## format, lint, types, house rules and unit tests, in seconds
 	@$(PY) .ci/check.py
 
+# These need no IPVS, and judge all children of their process: no guest may be one.
+NATIVE := $(addprefix tests/netns/test_,programs.py protocols.py protocols_b.py askers.py)
 netns-test: $(VENV)  ## tests on real IPVS, in namespaces of this host or of a guest
-	$(PY) -m pytest -m netns tests/netns tests/lab
+	$(PY) -m pytest -m netns $(NATIVE)
+	$(PY) -m pytest -m netns tests/netns tests/lab $(addprefix --ignore=,$(NATIVE))
 
 binary: $(BINARY)  ## dist/lvsd: one file that needs no Python
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -149,3 +150,18 @@ def test_close_ends_all() -> None:
     asyncio.run(run(jobs.append))
     with pytest.raises(ProcessLookupError):
         os.kill(jobs[0].process.pid, 0)
+
+
+def test_children_of_others_are_left_alone() -> None:
+    """Whoever started something before it was opened goes on with it."""
+    with subprocess.Popen(("sleep", "60"), start_new_session=True) as other:
+
+        async def scene() -> None:
+            processes = Processes()
+            processes.open(asyncio.get_running_loop())
+            processes._pass()
+            processes.close()
+
+        asyncio.run(scene())
+        assert other.poll() is None
+        other.kill()

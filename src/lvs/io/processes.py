@@ -98,9 +98,11 @@ class Processes:
         self._resweep_s = RESWEEP_S
         self._tools = find_program("prlimit"), find_program("setpriv")
         self._session = os.getsid(0)
+        self._elders: frozenset[int] = frozenset()  # children that were there before: somebody else's
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._elders = frozenset(_children())
         _subreaper(on=True)
 
     def close(self) -> None:
@@ -256,7 +258,11 @@ class Processes:
     def _pass(self) -> bool:
         """Kill and reap what escaped; whether something is still to be seen to."""
         for _ in range(PASSES):
-            strays = [pid for pid in _children() if pid not in self._jobs and self._seen_to(pid)]
+            strays = [
+                pid
+                for pid in _children()
+                if pid not in self._jobs and pid not in self._elders and self._seen_to(pid)
+            ]
             if not strays:
                 return False
         return True

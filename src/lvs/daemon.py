@@ -19,7 +19,7 @@ from lvs.begin import LEDGER_NAME, Begun
 from lvs.checks import Answer, Target
 from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunAs, RunHook
 from lvs.desk import Desk
-from lvs.director import LOOK_EVERY_S, deadline, step
+from lvs.director import LOOK_EVERY_S, deadline, settled, step
 from lvs.errors import Exit, KernelError, LvsError, SystemFault
 from lvs.health import ward
 from lvs.health.orders import Order
@@ -86,6 +86,7 @@ class Daemon:
         self._loading = asyncio.Lock()  # one reading of the file at a time
         self._held_back: list[Input] | None = None  # inputs that wait for one that takes long
         self._reload_asked = False  # by SIGHUP
+        self._reading = False  # a file is being read and decided
         self._announcements: asyncio.Queue[tuple[Vip, ...]] = asyncio.Queue()
 
         if begun.orders_fault:
@@ -229,13 +230,19 @@ class Daemon:
     def _stop_asked(self, name: str) -> None:
         self.feed(StopAsked(name))
 
+    async def up_to_date(self) -> None:
+        """Wait until no file is being read: what is known then is what counts."""
+        async with self._loading:
+            pass
+
     async def load(self) -> Input:
         """Read the file and feed it; the input that it became."""
         async with self._loading:
             self._notify(*systemd.reloading())
-            self._ready_owed = True
+            self._ready_owed = self._reading = True
             what = await asyncio.to_thread(self.file.read)
             await self._feed_beside(what)
+            self._reading = False
             if self._pending is None:
                 self._tell_systemd()
             return what
@@ -247,7 +254,9 @@ class Daemon:
     def _tell_systemd(self) -> None:
         """READY after the start and after each reload; STATUS when it is another."""
         status = f"STATUS={summary(self.state)}"
-        ready = self._ready_owed and self._started  # a kernel that could not be written is tried again
+        ready = (
+            self._ready_owed and self._started and not self._reading
+        )  # a kernel that could not be written is tried again
         lines = ["READY=1"] if ready else []
         if status != self._status_told:
             lines.append(status)
@@ -368,7 +377,7 @@ class Daemon:
         """Whether a drained real server has a session left."""
         while True:
             await asyncio.sleep(_COUNT_S)
-            if not ward.draining(self.state.health) or self.state.moving:
+            if not ward.draining(self.state.health) or not settled(self.state):
                 continue
             try:
                 async with self.kernel:
@@ -376,7 +385,7 @@ class Daemon:
             except KernelError:
                 continue  # the next look tells it
             done = ended(self.state.health, held)
-            if done and not self.state.moving:
+            if done and settled(self.state):
                 self.feed(SessionsEnded(done))
 
     async def _crashing(self) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
@@ -52,6 +53,9 @@ if TYPE_CHECKING:
     from lvs.model import Address, VirtualKey
 
 
+LONGEST_S = 10 * 366 * 86400.0  # of an order
+
+
 class Director(Protocol):
     """What the desk needs of the daemon."""
 
@@ -62,6 +66,7 @@ class Director(Protocol):
     kernel: asyncio.Lock  # one conversation with the kernel at a time
 
     def feed(self, what: Input) -> None: ...
+    async def up_to_date(self) -> None: ...
     async def load(self) -> Input: ...
     def applied(self) -> asyncio.Future[Converged | ConvergeFailed]: ...
 
@@ -84,8 +89,10 @@ class Desk:
             case ExplainRequest(server, virtual):
                 return await self._explain(server, virtual)
             case DrainRequest() | DisableRequest():
+                await self._director.up_to_date()
                 return self._order(request, by)
             case EnableRequest():
+                await self._director.up_to_date()
                 return self._enable(request, by)
             case SessionsRequest(server, virtual):
                 return await self._sessions(server, virtual)
@@ -114,7 +121,7 @@ class Desk:
             loaded = await asyncio.to_thread(load, content, file, previous=known, lacks=lacks)
             if loaded.config is None:
                 return Reply(Exit.PROBLEMS, err=tuple(map(str, loaded.problems)))
-            goal = planned(director.state, loaded.config, time.monotonic())
+            goal = await asyncio.to_thread(planned, director.state, loaded.config, time.monotonic())
             async with director.kernel:
                 actual = await director.converger.actual(goal.state)
                 held = await asyncio.to_thread(director.converger.held)
@@ -177,6 +184,9 @@ class Desk:
         if isinstance(found, Reply):
             return found
         now = time.monotonic()
+        times = (getattr(request, "deadline_s", None), request.for_s)
+        if not all(one is None or 0 <= one <= LONGEST_S for one in times):
+            return Reply(Exit.PROBLEMS, err=("a time of at most ten years is asked for",))
         drains = isinstance(request, DrainRequest)
         deadline_s = request.deadline_s if isinstance(request, DrainRequest) else None
         order = Order(
@@ -196,7 +206,9 @@ class Desk:
     def _enable(self, request: EnableRequest, by: str) -> Reply:
         found = self._found(request.server, request.virtual)
         if isinstance(found, Reply):
-            return found
+            if request.server not in {str(one.address) for one in self._director.state.health.orders}:
+                return found
+            found = ip_address(request.server), None  # it has left the configuration, its order has not
         address, virtual = found
         orders = [one for one in self._director.state.health.orders if one.address == address]
         if virtual is not None and any(one.virtual is None for one in orders):

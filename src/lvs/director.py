@@ -85,6 +85,8 @@ class State(msgspec.Struct, frozen=True):
         ServiceKey, Service
     ] = {}  # the table as the daemon found it, until the first configuration
     moving: frozenset[ServiceKey] = frozenset()  # services on their way into the kernel
+    all_moving: bool = False  # everything is
+    later: tuple[Target, ...] = ()  # to be asked when the kernel knows the way to them
     checks_late: bool = False  # told already
     fault_told: str = ""  # why checks could not be made
 
@@ -171,8 +173,7 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
     serial = (Report(events.SerialUnchanged(loaded.file, config.serial_no)),) if same_serial else ()
     health, change = ward.configured(state.health, config, now, partial(_known, state.found))
     goal = desired(config, state.goal, health.serving)
-    only = None if state.applying or state.config is None else changed(state.goal, goal)
-    only = None if only is None else only | state.moving
+    only = None if state.config is None else _only(state, goal)
     before = state.applying.before if state.applying else state.goal
     new = msgspec.structs.replace(
         state,
@@ -184,6 +185,12 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
         health=health,
         found={},
         moving=only or frozenset(),
+        all_moving=only is None,
+        later=(*state.later, *(target for target in change.follow if target.path is not None)),
+    )
+    # A check through the VIP would reach anybody while the kernel has no way for it.
+    change = msgspec.structs.replace(
+        change, follow=tuple([target for target in change.follow if target.path is None])
     )
     user = None if state.config is None else state.config.check_user
     run_as = (RunAs(config.check_user),) if config.check_user != user else ()
@@ -199,7 +206,26 @@ def _known(found: Mapping[ServiceKey, Service], virtual_server: VirtualServer) -
     held = [
         service.destinations.get(destination_of(virtual_server, one)) for one in virtual_server.real_servers
     ]
-    return tuple([one is not None and one.weight > 0 for one in held])
+    # A failed real server is at weight 0 only by quiesce_server; else it is there on purpose.
+    return tuple(
+        [
+            one is not None and (one.weight > 0 or server.weight == 0 or not virtual_server.quiesce_server)
+            for one, server in zip(held, virtual_server.real_servers, strict=True)
+        ]
+    )
+
+
+def _only(state: State, goal: Desired) -> frozenset[ServiceKey] | None:
+    """What can differ from the kernel: what changes now, and what is on its way; None: everything."""
+    if state.applying or state.all_moving:
+        return None
+    only = changed(state.goal, goal)
+    return None if only is None else only | state.moving
+
+
+def settled(state: State) -> bool:
+    """Whether nothing is on its way into the kernel."""
+    return not (state.applying or state.moving or state.all_moving)
 
 
 def planned(state: State, config: Config, now: float) -> Desired:
@@ -220,6 +246,7 @@ def _follows(change: Change) -> tuple[Command, ...]:
         rest = [event for event in told if not isinstance(event, events.RealServerUp | events.RealServerDown)]
         told = (events.RealServersMoved(up, down), *rest)
     commands += [Report(event) for event in told]
+    commands += [RunHook(hook) for hook in change.hooks]
     return tuple(commands)
 
 
@@ -231,15 +258,13 @@ def _turned(state: State, turn: tuple[Health, Change]) -> Step:
     commands = list(_follows(change))
     if change.orders_changed:
         commands.append(KeepOrders(health.orders))
-    commands += [RunHook(hook) for hook in change.hooks]
     new = msgspec.structs.replace(state, health=health)
     if state.config is None or state.stopping or health.serving == state.goal.serving:
         return new, tuple(commands)
     goal = desired(state.config, state.goal, health.serving)
-    only = None if state.applying else changed(state.goal, goal)
-    only = None if only is None else only | state.moving
+    only = _only(state, goal)
     before = state.applying.before if state.applying else state.goal
-    new = msgspec.structs.replace(new, goal=goal, moving=only or frozenset())
+    new = msgspec.structs.replace(new, goal=goal, moving=only or frozenset(), all_moving=only is None)
     return new, (Converge(goal, Cause.HEALTH, before, only), *commands)
 
 
@@ -323,7 +348,8 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     if taken and not state.stopping:
         commands.append(Announce(taken))
         announcing = (*announcing, Repeat(taken, now + ANNOUNCE_EVERY_S, ANNOUNCEMENTS - 1))
-    if state.stopping and (cause is Cause.STOP or _on_stop(state) is OnStop.KEEP):
+    whole = _on_stop(state) is OnStop.KEEP and command.goal is state.goal
+    if state.stopping and (cause is Cause.STOP or whole):
         stopped = Report(events.Stopped(state.stopping, _left(state, len(refused))))
         commands += [stopped, Quit(failed=cause is Cause.STOP and bool(refused))]
     new = msgspec.structs.replace(
@@ -334,8 +360,11 @@ def _converged(state: State, result: Converged, now: float) -> Step:
         not_saved=result.not_saved,
         announcing=announcing,
         look_at=None if state.stopping else _next_look(state, command, now),
-        moving=frozenset() if command.goal is state.goal else state.moving,
     )
+    if command.goal is state.goal:
+        if state.later and not state.stopping:
+            commands.append(Ask(state.later, (), ()))
+        new = msgspec.structs.replace(new, moving=frozenset(), all_moving=False, later=())
     return new, tuple(commands)
 
 
@@ -404,7 +433,9 @@ def _time_passed(state: State, now: float) -> Step:
         # A configuration that could not be applied is applied by the next look; what is on its way
         # into the kernel is no drift.
         before = new.applying.before if new.applying else new.goal
-        commands.append(Converge(new.goal, Cause.HEALTH if new.moving else Cause.LOOK, before))
+        commands.append(
+            Converge(new.goal, Cause.LOOK if settled(new) or new.applying else Cause.HEALTH, before)
+        )
         new = msgspec.structs.replace(new, look_at=now + LOOK_EVERY_S)
     return new, tuple(commands)
 

@@ -195,8 +195,7 @@ def rule(health: Health, virtual_server: VirtualServer, index: int, now: float) 
     if roster is None or roster.virtual_server is not virtual_server:
         one = virtual_server.real_servers[index]
         return Effect(one.weight, Reason.NOT_CHECKED_YET, "not looked at yet")
-    served = health.serving[roster.key].weights[index]
-    return effect(roster, index, Ground(health.orders, health.loads, now), served)
+    return effect(roster, index, Ground(health.orders, health.loads, now))
 
 
 def said(why: Effect, since_s: float | None) -> str:

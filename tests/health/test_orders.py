@@ -38,4 +38,5 @@ def test_when_something_happens_by_itself() -> None:
     assert due(EVERYWHERE) is None
     both = Order(Verb.DRAIN, ONE, None, "carla", 1.0, deadline=60.0, until=90.0)
     assert due(both) == 60.0
-    assert due(Order(Verb.DRAIN, ONE, None, "carla", 1.0, deadline=60.0, until=90.0, drained=True)) == 90.0
+    assert due(Order(Verb.DRAIN, ONE, None, "carla", 1.0, deadline=60.0, until=90.0, drained=True)) == 60.0
+    assert due(Order(Verb.DRAIN, ONE, None, "carla", 1.0, deadline=60.0, until=90.0, over=True)) == 90.0

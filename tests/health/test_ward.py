@@ -142,3 +142,19 @@ def test_marks_are_kept_and_are_nobodys() -> None:
     rival = msgspec.structs.replace(servers(4, 0), fwmark=marks[1])
     health, _ = ward.configured(Health(), config(both, rival), 2.0)
     assert health.serving[key_of(both)].marks == (marks[0], marks[1] + 1)
+
+
+def test_a_small_step_of_the_load_is_none() -> None:
+    """As nanny: a quarter of the weight (lvs.cf section 4.7)."""
+    watched = servers(2, 1, checking=msgspec.structs.replace(PLAIN, load_monitor="rup"))
+    health, change = ward.configured(Health(), config(watched), 0.0)
+    check, monitor = change.follow
+    health, _ = ward.answered(health, [(check, Answer(True, Reason.ANSWERED, "connected"))], 1.0)
+
+    def weight(load: float) -> int | None:
+        nonlocal health
+        said = Answer(True, Reason.ANSWERED, "its load", load)
+        health, _ = ward.answered(health, [(monitor, said)], 2.0)
+        return health.serving[key_of(watched)].weights[0]
+
+    assert [weight(load) for load in (0.0, 0.001, 0.5, 1.0, 3.0)] == [40, 40, 33, 4, 4]

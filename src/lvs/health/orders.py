@@ -29,6 +29,7 @@ class Order(msgspec.Struct, frozen=True):
     deadline: float | None = None  # drain: when the connections that are left are ended
     until: float | None = None  # when it expires
     drained: bool = False  # no session is left
+    over: bool = False  # its deadline has come
 
 
 def applying(orders: Iterable[Order], address: Address, virtual: VirtualKey) -> Order | None:
@@ -54,5 +55,5 @@ def taken_back(orders: tuple[Order, ...], address: Address, virtual: VirtualKey 
 
 def due(order: Order) -> float | None:
     """When something happens to an order by itself."""
-    times = [time for time in (order.until, None if order.drained else order.deadline) if time is not None]
+    times = [time for time in (order.until, None if order.over else order.deadline) if time is not None]
     return min(times, default=None)

@@ -216,9 +216,8 @@ def _carried(
     same = {(t.port, t.check): verdict for t, verdict in zip(old.targets, old.verdicts, strict=True)}
     need = before.virtual_server.checking.need if before is not None else Need.ALL
     held = is_up(old, need)
-    reason = Reason.NOT_CHECKED_YET
     word = "up" if held else "down"
-    fresh = guess(now, reason, f"{word} as before its checks were edited", up=held)
+    fresh = guess(now, Reason.ADOPTED, f"{word} as before its checks were edited", up=held)
     return tuple([same.get((t.port, t.check), fresh) for t in targets])
 
 

@@ -38,9 +38,9 @@ class Ground(msgspec.Struct, frozen=True, gc=False):
     now: float  # monotonic seconds
 
 
-def effect(roster: Roster, index: int, ground: Ground, served: int | None = None) -> Effect:
-    """What is done with one real server; `served` is the weight it has, for what changes by small steps."""
-    rule = _rule(roster, index, ground, served)
+def effect(roster: Roster, index: int, ground: Ground) -> Effect:
+    """What is done with one real server."""
+    rule = _rule(roster, index, ground)
     if roster.quorum or not rule.weight or roster.virtual_server.sorry_server is None:
         return rule
     weight = 0 if roster.virtual_server.quiesce_server else None
@@ -50,7 +50,7 @@ def effect(roster: Roster, index: int, ground: Ground, served: int | None = None
     )
 
 
-def _rule(roster: Roster, index: int, ground: Ground, served: int | None) -> Effect:
+def _rule(roster: Roster, index: int, ground: Ground) -> Effect:
     virtual_server = roster.virtual_server
     real_server, member = virtual_server.real_servers[index], roster.members[index]
     if not real_server.active:
@@ -69,13 +69,13 @@ def _rule(roster: Roster, index: int, ground: Ground, served: int | None) -> Eff
         reason, text, since = verdict.reason, verdict.text, verdict.since
     if real_server.weight == 0:
         return Effect(0, Reason.WEIGHT_ZERO, "weight 0: gets no new connections", since)
-    return _weighed(roster, index, ground, served, Effect(None, reason, text, since))
+    return _weighed(roster, index, ground, Effect(None, reason, text, since))
 
 
 def _ordered(order: Order, virtual_server: VirtualServer) -> Effect:
     if order.verb is Verb.DISABLE:
         return Effect(None, Reason.DISABLED, f"disabled by {order.by}")
-    if order.drained and order.deadline is not None:
+    if order.over:
         return Effect(None, Reason.DRAINED, f"drained, ordered by {order.by}")
     leaves = virtual_server.protocol is Protocol.UDP and virtual_server.drain is Drain.LEAVE
     weight = None if leaves else 0  # a flow of UDP would stay with weight 0 as long as it is steady
@@ -84,15 +84,13 @@ def _ordered(order: Order, virtual_server: VirtualServer) -> Effect:
     return Effect(weight, Reason.DRAINING, f"draining, ordered by {order.by}", next_at=order.deadline)
 
 
-def _weighed(roster: Roster, index: int, ground: Ground, served: int | None, plain: Effect) -> Effect:
+def _weighed(roster: Roster, index: int, ground: Ground, plain: Effect) -> Effect:
     """What is up has its weight, by its load and by how long it is up."""
     virtual_server = roster.virtual_server
     real_server, member = virtual_server.real_servers[index], roster.members[index]
     weight, reason, text, next_at = real_server.weight, plain.reason, plain.text, None
     if member.load is not None and (value := ground.loads.get(member.load)) is not None:
         weight = load.weight(real_server.weight, value)
-        if served and weight and abs(weight - served) < max(1, real_server.weight // 4):
-            weight = served  # as nanny: a small step is none (lvs.cf section 4.7)
         if weight != real_server.weight:
             reason = Reason.LOAD
             text = f"weight {weight} of {real_server.weight} by its load"
@@ -147,12 +145,7 @@ def serving(roster: Roster, ground: Ground, before: Serving | None) -> tuple[Ros
     The Serving is the identical object as `before` if it is equal.
     """
     servers = roster.virtual_server.real_servers
-    served = (
-        before.weights
-        if before is not None and len(before.weights) == len(servers)
-        else (None,) * len(servers)
-    )
-    rules = [_rule(roster, index, ground, served[index]) for index in range(len(servers))]
+    rules = [_rule(roster, index, ground) for index in range(len(servers))]
     weights = tuple([rule.weight for rule in rules])
     met = quorum(roster, weights)
     if met is not roster.quorum:

@@ -15,6 +15,7 @@ import msgspec
 from lvs import events
 from lvs.checks import Answer, Reason, Target
 from lvs.events import Event
+from lvs.health import load
 from lvs.health.orders import Order, Verb, due, given, taken_back
 from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up
 from lvs.health.serving import Ground, serving
@@ -193,7 +194,7 @@ def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: floa
     for target, answer in answers:
         for key, index, number in health.askers.get(target, ()):
             if number < 0:
-                if answer.ok and answer.value is not None and health.loads.get(target) != answer.value:
+                if answer.ok and answer.value is not None and _weighs(health, target, answer.value):
                     loads[target] = answer.value
                     touched[key] = None
                 continue
@@ -225,6 +226,19 @@ def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: floa
     )
     new, change = _served(new, touched, now)
     return new, msgspec.structs.replace(change, told=(*told, *change.told), hooks=(*hooks, *change.hooks))
+
+
+def _weighs(health: Health, target: Target, value: float) -> bool:
+    """Whether a load moves some weight by more than a small step (lvs.cf section 4.7: a quarter)."""
+    before = health.loads.get(target)
+    if before is None:
+        return True
+    for key, index, number in health.askers[target]:
+        configured = health.rosters[key].virtual_server.real_servers[index].weight
+        step = abs(load.weight(configured, value) - load.weight(configured, before))
+        if number < 0 and step >= max(1, configured // 4):
+            return True
+    return False
 
 
 def _moved(
@@ -326,8 +340,8 @@ def passed(health: Health, now: float) -> Turn:
     for order in health.orders:
         if order.until is not None and order.until <= now:
             told.append(events.MaintenanceEnded(_who(health, order), str(order.address), "expired", order.by))
-        elif order.deadline is not None and order.deadline <= now and not order.drained:
-            kept.append(msgspec.structs.replace(order, drained=True))
+        elif order.deadline is not None and order.deadline <= now and not order.over:
+            kept.append(msgspec.structs.replace(order, drained=True, over=True))
             told.append(events.DrainFinished(_who(health, order), str(order.address), "its deadline came"))
         else:
             kept.append(order)

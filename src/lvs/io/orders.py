@@ -40,6 +40,7 @@ class _Kept(msgspec.Struct, frozen=True):
     deadline: float | None = None
     until: float | None = None
     drained: bool = False
+    over: bool = False
 
 
 def load(path: Path) -> tuple[Order, ...]:
@@ -82,7 +83,7 @@ def _kept(order: Order, by: float) -> _Kept:
         address = str(ip_address(virtual.address)) if virtual.address else ""
         named = _Virtual(address, virtual.protocol, virtual.port, virtual.fwmark)
     times = _shifted(order.deadline, by), _shifted(order.until, by)
-    return _Kept(order.verb, str(order.address), named, order.by, order.at, *times, order.drained)
+    return _Kept(order.verb, str(order.address), named, order.by, order.at, *times, order.drained, order.over)
 
 
 def _order(kept: _Kept, by: float) -> Order:
@@ -92,4 +93,4 @@ def _order(kept: _Kept, by: float) -> Order:
         address = ip_address(virtual.address).packed if virtual.address else b""
         key = VirtualKey(address, virtual.protocol, virtual.port, virtual.fwmark)
     times = _shifted(kept.deadline, by), _shifted(kept.until, by)
-    return Order(kept.verb, ip_address(kept.address), key, kept.by, kept.at, *times, kept.drained)
+    return Order(kept.verb, ip_address(kept.address), key, kept.by, kept.at, *times, kept.drained, kept.over)

@@ -274,7 +274,7 @@ def test_b24_a_deadline_ends_what_is_left(site: Site) -> None:
     director.lvsd("drain", drained, "--no-wait", "--deadline", "6s")
     director.wait_for("is drained: its deadline came")
     assert time.monotonic() - began >= 6
-    until(site.weights, lambda found: found == {ADDRESSES[other]: 1}, 5)
+    until(site.weights, lambda found: found == {ADDRESSES[other]: 1}, 30)
     time.sleep(3)  # the client's patience with an answer is half of that
     tally = stream.stop()
     assert set(tally.by) == {drained, other}
@@ -344,11 +344,11 @@ def test_orders_of_an_operator(site: Site) -> None:
     director = site.director
     site.start(FILE + NAMES)
     assert "real1: disabled" in director.lvsd("disable", "real1", "--virtual", "web")
-    until(site.weights, lambda found: found == {"10.0.0.4": 1}, 5)
+    until(site.weights, lambda found: found == {"10.0.0.4": 1}, 30)
     assert any(f"-u {VIP}:53 -r 10.0.0.3:53 -g -w 1" in line for line in director.table())
     assert "disabled by root" in director.lvsd("status")
     director.lvsd("enable", "10.0.0.3", "--virtual", "web")
-    until(site.weights, lambda found: found == {"10.0.0.3": 1, "10.0.0.4": 1}, 5)
+    until(site.weights, lambda found: found == {"10.0.0.3": 1, "10.0.0.4": 1}, 30)
     assert "was not taken out" in director.lvsd("enable", "real1")
     for wrong in (
         ("drain", "real9"),
@@ -359,15 +359,15 @@ def test_orders_of_an_operator(site: Site) -> None:
         assert result.rc == 2, wrong
         assert result.err.count("\n") == 1, result.err
     began = time.monotonic()
-    director.lvsd("disable", "real2", "--for", "8s")
-    until(site.weights, lambda found: found == {"10.0.0.3": 1}, 5)
+    director.lvsd("disable", "real2", "--for", "20s")
+    until(site.weights, lambda found: found == {"10.0.0.3": 1}, 30)
     # The time goes on while lvsd does not run.
     director.stop()
     director.start()
     assert site.weights() == {"10.0.0.3": 1}
-    assert "expires" in director.lvsd("explain", "real2") or time.monotonic() - began > 8
-    until(site.weights, lambda found: found == {"10.0.0.3": 1, "10.0.0.4": 1}, 15)
-    assert time.monotonic() - began >= 8
+    assert "expires" in director.lvsd("explain", "real2") or time.monotonic() - began > 20
+    until(site.weights, lambda found: found == {"10.0.0.3": 1, "10.0.0.4": 1}, 60)
+    assert time.monotonic() - began >= 20
     director.wait_for("order expired")
 
 

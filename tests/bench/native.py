@@ -92,7 +92,7 @@ def check_example() -> Measured:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "lvs.toml")
         shutil.copy(EXAMPLE, file)
-        return binary("check", str(file))
+        return binary("check", "--elsewhere", str(file))
 
 
 FIGURES = (

@@ -284,7 +284,7 @@ class Path(msgspec.Struct, frozen=True, gc=False):
     mark: int
 
 
-class Target(msgspec.Struct, frozen=True, gc=False):
+class Target(msgspec.Struct, frozen=True, gc=False, cache_hash=True):
     """One probe that is made again and again, whichever virtual servers want it."""
 
     address: Address

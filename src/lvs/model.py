@@ -215,7 +215,7 @@ class VirtualServer(msgspec.Struct, frozen=True, gc=False):
     notify_cmd: str | None = None  # run with each change of a real server's state
 
 
-class VirtualKey(msgspec.Struct, frozen=True, gc=False, order=True):
+class VirtualKey(msgspec.Struct, frozen=True, gc=False, order=True, cache_hash=True):
     """A virtual server's identity: what it has in common with itself before an edit."""
 
     address: bytes  # VIP, packed; empty: inactive without one

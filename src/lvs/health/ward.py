@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
+from typing import TypeVar
 
 import msgspec
 
@@ -41,6 +42,9 @@ Asker = tuple[VirtualKey, int, int]
 # The way that a check through the VIP goes: VIP, RIP, forwarding method and tunnel.
 Way = tuple[Address, Address, Forwarding, Tunnel]
 FIRST_MARK = 0x4C560000  # "LV": of marks that no configuration is likely to use
+
+
+Held = TypeVar("Held")
 
 
 class Hook(msgspec.Struct, frozen=True):
@@ -86,32 +90,31 @@ def configured(
     rosters: dict[VirtualKey, Roster] = {}
     fresh: list[VirtualKey] = []
     marks = _Marks(health.marks, config)
+    by_identity = {id(roster.virtual_server): roster for roster in health.rosters.values()}
     for virtual_server in config.virtual_servers:
         if not virtual_server.active:
             continue
-        key = key_of(virtual_server)
-        roster = health.rosters.get(key)
-        if roster is None or roster.virtual_server is not virtual_server:
-            rsh = config.unused.rsh_command or "rsh"
+        roster = by_identity.get(id(virtual_server))
+        if roster is None:
             roster = enrolled(
                 virtual_server,
-                roster,
+                health.rosters.get(key_of(virtual_server)),
                 known,
                 now,
-                rsh_command=rsh,
+                rsh_command=config.unused.rsh_command or "rsh",
                 unchecked=health.unchecked,
                 mark_of=marks.of,
             )
-            fresh.append(key)
-        rosters[key] = roster
+            fresh.append(roster.key)
+        rosters[roster.key] = roster
     gone = [key for key in health.rosters if key not in rosters]
     askers, asking = _askers(health, rosters, fresh, gone)
     new = msgspec.structs.replace(
         health,
         rosters=rosters,
         askers=askers,
-        serving={key: one for key, one in health.serving.items() if key in rosters},
-        next_at={key: at for key, at in health.next_at.items() if key in rosters},
+        serving=_without(health.serving, gone),
+        next_at=_without(health.next_at, gone),
         loads={target: value for target, value in health.loads.items() if target in askers},
         marks=marks.known,
     )
@@ -119,6 +122,13 @@ def configured(
     return new, msgspec.structs.replace(
         change, follow=asking.follow, forget=asking.forget, again=asking.again
     )
+
+
+def _without(held: dict[VirtualKey, Held], gone: list[VirtualKey]) -> dict[VirtualKey, Held]:
+    if not gone:
+        return held
+    lost = set(gone)
+    return {key: one for key, one in held.items() if key not in lost}
 
 
 class _Marks:

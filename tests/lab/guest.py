@@ -85,6 +85,11 @@ def boot(*, icount: bool = False, memory_mb: int = 3072) -> Guest:
     return Guest([emulator, listener], port, console)
 
 
+def crashed(console: str) -> bool:
+    """Whether the kernel itself gave up, by what it printed; ``oops=panic`` ends it at the first fault."""
+    return "Oops:" in console or "Kernel panic" in console
+
+
 def acceleration() -> tuple[str, ...]:
     """KVM if it really runs this kernel here, else emulation. Tried once, then remembered."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):

@@ -14,6 +14,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,9 @@ from .segment import Segment
 Mode = Literal["local", "guest"]
 
 BOOT_LIMIT_S = 60.0
+# QEMU's emulation of two processors now and then runs an instruction that the kernel has just
+# patched as it was before ("Oops: int3" within the first seconds, about one boot of a hundred).
+BOOT_TRIES = 3
 
 _running: dict[str, Lab] = {}
 
@@ -87,11 +91,19 @@ class Lab:
 
     @classmethod
     def _start_guest(cls, icount: bool, memory_mb: int) -> Self:
-        booted = guest.boot(icount=icount, memory_mb=memory_mb)
-        lab = cls("guest", Channel(booted.port), booted.processes)
-        lab._guest = booted
-        lab._await_agent()
-        return lab
+        for left in reversed(range(BOOT_TRIES)):
+            booted = guest.boot(icount=icount, memory_mb=memory_mb)
+            lab = cls("guest", Channel(booted.port), booted.processes)
+            lab._guest = booted
+            try:
+                lab._await_agent()
+            except LabError as fault:
+                if not left or not guest.crashed(str(fault)):
+                    raise
+                print("lab: the emulated kernel crashed while it started; once more", file=sys.stderr)
+            else:
+                return lab
+        raise AssertionError("the last try returns or raises")
 
     def _await_agent(self) -> None:
         try:

@@ -1,0 +1,303 @@
+"""The pulse of one director of a pair: who of the two is active.
+
+Pure: `step(pulse, input, now)` gives the next state and commands, and `deadline(pulse)` says when
+`TimePassed` is due. Time is an argument, in monotonic seconds of this machine.
+
+The rules, each with what it is there for:
+
+- **A term counts takeovers.** Whoever takes over does so with a term above all that it has heard.
+  If both are active the lower term yields at once: the other took over because it could not hear this
+  one, and clients have gone there. Equal terms (a cold start in two halves): the primary stays.
+- **Who is not heard cannot insist.** The higher term yields, too, if the other still claims to be active
+  after `deadtime`: it cannot hear us, so only we know that there are two (one-way loss).
+- **Silence on all paths for `deadtime`** is death; before a start, after a pause and after a cut a director
+  listens for as long before it takes over.
+- **Nobody active** and both awake: the primary takes over at once, the backup after `deadtime`.
+- **A director that could not run for `deadtime`** does not say a word before it has listened: a paused
+  machine that wakes does not know that it was replaced.
+- **Handing over is make before break**: the active director asks (`handing`), the other takes over and
+  holds the VIPs, and only then does the first one give them up.
+- **A fresh beat** is newer than all that was heard of this start of the peer. A start that is not known is
+  believed if it has heard of ours, or if its clock is within half a minute of ours: what was
+  recorded before our start, or long ago, is not. Ours tell that one they have heard it, so that it can.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from lvs.model import Role
+from lvs.pulse.hearing import listened, overslept, received
+from lvs.pulse.speaking import speak
+from lvs.pulse.state import Pulse, able, alive, deadline, worst
+from lvs.pulse.words import (
+    Beat,
+    BeatReceived,
+    Command,
+    Fault,
+    FaultsChanged,
+    Grade,
+    HoldingChanged,
+    Input,
+    LeaveAsked,
+    Notice,
+    Reannounce,
+    SwitchoverAsked,
+    SwitchoverEnded,
+    TakeRole,
+    Tell,
+    TermsChanged,
+    TimePassed,
+    VitalsChanged,
+)
+
+HANDOVER_S = 10.0  # in which the other must have taken over: the kernel's part takes milliseconds
+GOODBYES = 3
+
+Step = tuple[Pulse, tuple[Command, ...]]
+
+
+def step(pulse: Pulse, what: Input, now: float) -> Step:
+    """The next state, and what to do; the same arguments give the same answer."""
+    new, out = copy.copy(pulse), list[Command]()
+    late_s = now - deadline(pulse)
+    new.at = now
+    if late_s > new.terms.deadtime_s:
+        overslept(new, late_s, now, out)
+    heard: Beat | None = None
+    match what:
+        case BeatReceived():
+            heard = received(new, what, now, out)
+        case FaultsChanged(faults):
+            if worst(pulse.faults) is Grade.CUT and worst(faults) is not Grade.CUT:
+                new.listen_until = max(new.listen_until, now + new.terms.deadtime_s)
+            new.faults = faults
+        case TermsChanged(terms):
+            new.terms = terms
+        case VitalsChanged(vitals):
+            new.vitals = vitals
+        case HoldingChanged(holding):
+            new.holding = holding
+        case SwitchoverAsked():
+            _switchover(new, now, out)
+        case LeaveAsked():
+            new.leaving = True
+        case TimePassed():
+            pass
+    listened(new, now, out)
+    if new.role is Role.ACTIVE:
+        _active(new, heard, now, out)
+    else:
+        _idle(new, now, out)
+    _leave(new, now)
+    speak(pulse, new, now, out)
+    return new, tuple(out)
+
+
+# Who is active
+
+
+def _barred(new: Pulse, other: Beat | None) -> Fault | None:
+    """The fault that forbids to be active."""
+    for fault in new.faults:
+        if fault.grade is Grade.CUT:
+            return fault
+        # Both without a witness: it is the witness that is gone, and the pair goes on.
+        lost = other is None or (other.witness and new.role is not Role.ACTIVE)
+        if fault.grade is Grade.ISOLATED and lost:
+            return fault
+    return None
+
+
+def _active(new: Pulse, heard: Beat | None, now: float, out: list[Command]) -> None:
+    other = alive(new, now)
+    if (fault := _barred(new, other)) is not None:
+        _give_up(new, Role.FAULT, fault.text, out)
+        return
+    if new.woke_at is not None:
+        # What was said before the pause counts for nothing, and the first beats may have waited for its end.
+        slept_off = now >= new.woke_at + new.terms.deadtime_s
+        if heard is None and not slept_off:
+            return
+        if slept_off or now >= new.woke_at + new.terms.keepalive_s:
+            new.woke_at = None
+    if other is not None and other.role is Role.ACTIVE:
+        if _both(new, other, heard, now, out):
+            return
+    elif new.conflict_since is not None:
+        new.conflict_since = None
+        _settled(new, out)
+        out.append(Reannounce())
+    _hand_over(new, other, now, out)
+
+
+def _both(new: Pulse, other: Beat, heard: Beat | None, now: float, out: list[Command]) -> bool:
+    """Two are active: whether this one gives up."""
+    planned = new.handing_until is not None or other.handing
+    if new.conflict_since is None:
+        new.conflict_since = now
+    if not planned and Notice.BOTH_ACTIVE not in new.told:
+        new.told |= {Notice.BOTH_ACTIVE}
+        out.append(Tell(Notice.BOTH_ACTIVE, f"terms {new.term} here and {other.term} there"))
+    mine, theirs = (new.term, new.terms.primary), (other.term, not new.terms.primary)
+    if mine < theirs:
+        if new.handing_until is None:
+            _give_up(new, Role.STANDBY, "the other director has taken over", out)
+            return True
+        if other.holding:
+            ended = new.handing_until is not None and not new.leaving
+            _give_up(new, Role.STANDBY, "handed over to the other director", out)
+            if ended:
+                out.append(SwitchoverEnded())
+            return True
+        return False
+    if other.handing:
+        return False  # it gives up when it hears that we hold the VIPs
+    if heard is not None and now - new.conflict_since >= new.terms.deadtime_s:
+        _give_up(new, Role.STANDBY, "the other director is active and does not hear this one", out)
+        return True
+    return False
+
+
+def _hand_over(new: Pulse, other: Beat | None, now: float, out: list[Command]) -> None:
+    """Ask the other to take over if somebody wants that, or if it can do better."""
+    able = other is not None and other.able
+    if new.handing_until is None:
+        better = bool(new.faults) and other is not None and other.witness
+        if able and other is not None and (other.wants or better or new.leaving):
+            new.handing_until = now + HANDOVER_S
+            new.failback_held = other.wants
+        return
+    refused = ""
+    if other is None:
+        refused = "the other director went silent"
+    elif not able and other.role is not Role.ACTIVE:
+        refused = f"the other director cannot take over: {other.reason}"
+    elif now >= new.handing_until:
+        refused = f"the other director did not take over within {HANDOVER_S:g} s"
+    if refused:
+        new.handing_until = None
+        out.append(SwitchoverEnded(refused))
+        if new.leaving:
+            new.goodbyes = GOODBYES
+
+
+def _idle(new: Pulse, now: float, out: list[Command]) -> None:
+    other = alive(new, now)
+    fault = _barred(new, other)
+    if fault is not None or new.leaving:
+        reason = fault.text if fault is not None else "lvsd stops"
+        role = Role.FAULT if fault is not None else Role.STANDBY
+        if (role, reason) != (new.role, new.reason):
+            _be(new, role, reason, out)
+        new.idle_since = None
+        _want_no_more(new, reason, out)
+        return
+    if new.role is Role.FAULT:
+        _be(new, Role.STANDBY, "what kept it from serving is over", out)
+    if other is None:
+        new.idle_since = None
+        _alone(new, now, out)
+    elif other.role is Role.ACTIVE:
+        new.idle_since = None
+        _settled(new, out)
+        if other.handing:
+            _take(new, "the other director hands over", out)
+        elif new.reason != "the other director is active":
+            new.reason = "the other director is active"
+            out.append(TakeRole(new.role, max(new.term, other.term), new.reason))
+        new.term = max(new.term, other.term)
+    else:
+        _nobody(new, other, now, out)
+    if new.role is not Role.ACTIVE and new.wants_until is not None and now >= new.wants_until:
+        _want_no_more(new, f"the other director did not hand over within {HANDOVER_S:g} s", out)
+
+
+def _alone(new: Pulse, now: float, out: list[Command]) -> None:
+    """The other is silent: take over, if it has been for long enough."""
+    peer = new.peer
+    if peer is not None and peer.beat.leaving:
+        _take(new, "the other director has left", out)
+    elif now >= new.listen_until:
+        heard = "has never been heard" if peer is None else f"is silent for {now - peer.heard_at:.2f} s"
+        _take(new, f"the other director {heard}", out)
+
+
+def _nobody(new: Pulse, other: Beat, now: float, out: list[Command]) -> None:
+    """Both are awake and none is active."""
+    if new.idle_since is None:
+        new.idle_since = now
+    waited_s = now - new.idle_since
+    if not other.able and (able(new) or new.terms.primary):
+        _take(new, f"the other director cannot: {other.reason}", out)
+    elif new.terms.primary:
+        _take(new, "none was active, and this is the primary", out)
+    elif waited_s >= new.terms.deadtime_s:
+        if Notice.NONE_ACTIVE not in new.told:
+            out.append(Tell(Notice.NONE_ACTIVE, f"for {waited_s:.1f} s"))
+        _take(new, "none was active, and the primary did not take over", out)
+
+
+def _be(new: Pulse, role: Role, reason: str, out: list[Command]) -> None:
+    new.role, new.reason = role, reason
+    out.append(TakeRole(role, new.term, reason))
+
+
+def _take(new: Pulse, reason: str, out: list[Command]) -> None:
+    theirs = 0 if new.peer is None else new.peer.beat.term
+    new.term = max(new.term, theirs) + 1
+    if new.wants_until is not None:
+        new.wants_until = None
+        out.append(SwitchoverEnded())
+    new.idle_since, new.conflict_since, new.failback_held = None, None, False
+    _be(new, Role.ACTIVE, reason, out)
+    _settled(new, out)
+
+
+def _give_up(new: Pulse, role: Role, reason: str, out: list[Command]) -> None:
+    new.handing_until, new.woke_at, new.conflict_since = None, None, None
+    new.holding = False  # the VIPs go first
+    _be(new, role, reason, out)
+    _settled(new, out)
+
+
+def _settled(new: Pulse, out: list[Command]) -> None:
+    if new.told & {Notice.BOTH_ACTIVE, Notice.NONE_ACTIVE}:
+        new.told -= {Notice.BOTH_ACTIVE, Notice.NONE_ACTIVE}
+        out.append(Tell(Notice.SETTLED, f"this director is {new.role}"))
+
+
+# Handing over
+
+
+def _switchover(new: Pulse, now: float, out: list[Command]) -> None:
+    """An operator wants the other of the two to be active."""
+    other = alive(new, now)
+    if other is None:
+        out.append(SwitchoverEnded("the other director is not heard"))
+    elif new.role is Role.ACTIVE:
+        if not other.able:
+            out.append(SwitchoverEnded(f"the other director cannot take over: {other.reason}"))
+        elif new.handing_until is None:
+            new.handing_until = now + HANDOVER_S
+            new.failback_held = True
+    elif other.role is not Role.ACTIVE:
+        out.append(SwitchoverEnded("none of the two directors is active; wait until one is"))
+    elif not able(new):
+        out.append(SwitchoverEnded(f"this director cannot take over: {new.reason}"))
+    else:
+        new.wants_until = now + HANDOVER_S
+
+
+def _want_no_more(new: Pulse, why: str, out: list[Command]) -> None:
+    if new.wants_until is not None:
+        new.wants_until = None
+        out.append(SwitchoverEnded(why))
+
+
+def _leave(new: Pulse, now: float) -> None:
+    """Say goodbye when nothing is left to hand over."""
+    if new.leaving and new.goodbyes is None:
+        other = alive(new, now)
+        if new.role is not Role.ACTIVE or other is None or not other.able:
+            new.goodbyes = GOODBYES

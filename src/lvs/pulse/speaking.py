@@ -1,0 +1,70 @@
+"""What a director says, and when: a beat each `keepalive`, a few in a row when something is new."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lvs.model import Failback, Role
+from lvs.pulse.state import BURST, Pulse, able, alive
+from lvs.pulse.words import Beat, Command, Grade, Left, SendBeat
+
+BURST_S = 0.03
+
+
+def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
+    """Send a beat if it is time, and a few in a row if it says something new."""
+    beat = _beat(new, now)
+    if _said(beat) != _said(_beat(before, before.at)):
+        new.burst, new.send_at = BURST, now
+    if new.woke_at is not None or now < new.send_at or new.goodbyes == 0:
+        return
+    if new.goodbyes is not None:
+        new.goodbyes -= 1
+    new.number += 1
+    beat = msgspec.structs.replace(beat, number=new.number)
+    out.append(SendBeat(beat))
+    new.burst = max(0, new.burst - 1)
+    new.send_at = now + (min(BURST_S, new.terms.keepalive_s) if new.burst else new.terms.keepalive_s)
+    if new.goodbyes == 0:
+        out.append(Left())
+
+
+def _said(beat: Beat) -> tuple[object, ...]:
+    """What the other must hear at once."""
+    return (beat.role, beat.term, beat.holding, beat.able, beat.wants, beat.handing, beat.leaving)
+
+
+def _beat(new: Pulse, now: float) -> Beat:
+    other, vitals = alive(new, now), new.vitals
+    heard = other or new.claimed or (None if new.peer is None else new.peer.beat)
+    return Beat(
+        boot=new.boot,
+        number=new.number,
+        heard=0 if heard is None else heard.boot,
+        heard_number=0 if heard is None else heard.number,
+        role=new.role,
+        term=new.term,
+        holding=new.holding and new.role is Role.ACTIVE,
+        able=able(new),
+        wants=_wants(new, other),
+        handing=new.handing_until is not None,
+        leaving=new.goodbyes is not None,
+        witness=not any(fault.grade is Grade.ISOLATED for fault in new.faults),
+        connections=vitals.connections,
+        serial_no=vitals.serial_no,
+        digest=vitals.digest,
+        version=vitals.version,
+        reason=new.reason,
+    )
+
+
+def _wants(new: Pulse, other: Beat | None) -> bool:
+    """Whether this director asks for the service."""
+    if new.role is Role.ACTIVE or other is None or other.role is not Role.ACTIVE or not able(new):
+        return False
+    if new.wants_until is not None:
+        return True
+    if not new.terms.primary or new.failback_held:
+        return False
+    caught_up = new.terms.failback is Failback.SYNCED and new.vitals.caught_up
+    return new.terms.failback is Failback.IMMEDIATE or caught_up

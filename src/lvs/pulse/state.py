@@ -1,0 +1,97 @@
+"""What one director of a pair knows of itself and of the other."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lvs.model import Role
+from lvs.pulse.words import Beat, Fault, Grade, Notice, Terms, Vitals
+
+BURST = 3  # beats in a row when something changed: one may be lost
+TELL_EVERY_S = 60.0  # of what a stranger can cause
+
+
+class Peer(msgspec.Struct, frozen=True, gc=False):
+    """The other director as it was heard last."""
+
+    beat: Beat
+    heard_at: float  # on whichever path
+    paths: dict[str, tuple[float, int]]  # when each path was heard last, and the number then
+
+
+class Pulse(msgspec.Struct):
+    """What a director knows; never changed once it was returned."""
+
+    terms: Terms
+    boot: int
+    at: float  # when it was last stepped
+    role: Role = Role.STANDBY
+    reason: str = "listening for the other director"
+    term: int = 0
+    number: int = 0  # of the newest beat
+    holding: bool = False
+    faults: tuple[Fault, ...] = ()
+    vitals: Vitals = Vitals()
+    peer: Peer | None = None
+    retired: tuple[int, ...] = ()
+    claimed: Beat | None = None  # of a start that is not believed yet
+    listen_until: float = 0.0  # before which silence means nothing
+    woke_at: float | None = None  # active, after a pause: not a word before it has listened
+    handing_until: float | None = None
+    wants_until: float | None = None  # an operator wants this director to be active
+    failback_held: bool = False  # an operator took the service from this primary
+    conflict_since: float | None = None  # both are active
+    idle_since: float | None = None  # none is
+    probe: int = 1  # number of a beat of ours that the other should have heard ...
+    heard_by: float = 0.0  # ... by then
+    told: frozenset[Notice] = frozenset()  # told, and not over
+    silent_paths: frozenset[str] = frozenset()  # told
+    suspect_at: float = -TELL_EVERY_S  # when a beat that is not fresh was last told
+    leaving: bool = False
+    goodbyes: int | None = None  # still to be said; None: not yet leaving for good
+    send_at: float = 0.0
+    burst: int = 0
+
+
+def begin(terms: Terms, boot: int, now: float, *, adopted: bool = False) -> Pulse:
+    """A pulse that starts; `adopted`: this director holds the VIPs already, and was active."""
+    pulse = Pulse(terms, boot, now, listen_until=now + terms.deadtime_s, burst=BURST)
+    pulse.heard_by, pulse.send_at = now + 2 * terms.keepalive_s + terms.deadtime_s, now
+    if adopted:
+        pulse.role, pulse.reason, pulse.holding = Role.ACTIVE, "was active before a restart", True
+    return pulse
+
+
+def deadline(pulse: Pulse) -> float:
+    """When `TimePassed` is due."""
+    terms, now = pulse.terms, pulse.at
+    times = [pulse.listen_until, pulse.handing_until, pulse.wants_until]
+    if pulse.woke_at is not None:
+        times.append(pulse.woke_at + terms.deadtime_s)
+    elif pulse.goodbyes != 0:
+        times.append(pulse.send_at)
+    if pulse.idle_since is not None:
+        times.append(pulse.idle_since + terms.deadtime_s)
+    if pulse.peer is not None:
+        times.append(pulse.peer.heard_at + terms.deadtime_s)
+        times += [at + terms.deadtime_s for at, _ in pulse.peer.paths.values()]
+    return min([time for time in times if time is not None and time > now], default=now + terms.deadtime_s)
+
+
+def alive(pulse: Pulse, now: float) -> Beat | None:
+    """The other director's newest beat, unless it is silent or gone."""
+    peer = pulse.peer
+    if peer is None or peer.beat.leaving or now >= peer.heard_at + pulse.terms.deadtime_s:
+        return None
+    return peer.beat
+
+
+def able(pulse: Pulse) -> bool:
+    """Whether nothing speaks against being active."""
+    return not pulse.faults and not pulse.leaving
+
+
+def worst(faults: tuple[Fault, ...]) -> Grade | None:
+    """The worst grade of all faults."""
+    grades = {fault.grade for fault in faults}
+    return next((grade for grade in Grade if grade in grades), None)

@@ -1,6 +1,7 @@
 """What the two directors say to each other, and what a pulse machine hears and orders.
 
-Values without code. Times are monotonic seconds of the machine that holds them; nothing here is
+Values without code; those with a tag also go between the daemon and its pulse, which is a process of
+its own (`lvs.pulse.line`). Times are monotonic seconds of the machine that holds them; nothing here is
 compared between two machines but what a beat itself says of its sender.
 """
 
@@ -79,31 +80,31 @@ class BeatReceived(msgspec.Struct, frozen=True, gc=False):
     skew_s: float
 
 
-class FaultsChanged(msgspec.Struct, frozen=True, gc=False):
+class FaultsChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
     faults: tuple[Fault, ...]
 
 
-class TermsChanged(msgspec.Struct, frozen=True, gc=False):
+class TermsChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
     terms: Terms
 
 
-class VitalsChanged(msgspec.Struct, frozen=True, gc=False):
+class VitalsChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
     vitals: Vitals
 
 
-class HoldingChanged(msgspec.Struct, frozen=True, gc=False):
+class HoldingChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Whether the kernel holds what an active director holds, and the neighbours were told."""
 
     holding: bool
 
 
-class SwitchoverAsked(msgspec.Struct, frozen=True, gc=False):
+class SwitchoverAsked(msgspec.Struct, frozen=True, gc=False, tag=True):
     """An operator wants the other one of the two to be active."""
 
     by: str
 
 
-class LeaveAsked(msgspec.Struct, frozen=True, gc=False):
+class LeaveAsked(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The daemon is about to stop."""
 
 
@@ -132,7 +133,7 @@ class SendBeat(msgspec.Struct, frozen=True, gc=False):
     beat: Beat
 
 
-class TakeRole(msgspec.Struct, frozen=True, gc=False):
+class TakeRole(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Be this from now on."""
 
     role: Role
@@ -140,17 +141,17 @@ class TakeRole(msgspec.Struct, frozen=True, gc=False):
     reason: str
 
 
-class Reannounce(msgspec.Struct, frozen=True, gc=False):
+class Reannounce(msgspec.Struct, frozen=True, gc=False, tag=True):
     """Tell the neighbours again where the VIPs are: somebody else may have answered for them."""
 
 
-class SwitchoverEnded(msgspec.Struct, frozen=True, gc=False):
+class SwitchoverEnded(msgspec.Struct, frozen=True, gc=False, tag=True):
     """A switchover that was asked for is done, or why it is not (else empty)."""
 
     refused: str = ""
 
 
-class Left(msgspec.Struct, frozen=True, gc=False):
+class Left(msgspec.Struct, frozen=True, gc=False, tag=True):
     """The goodbye is said; the daemon may stop."""
 
 
@@ -171,7 +172,7 @@ class Notice(StrEnum):
     CLOCKS_APART = "clocks_apart"
 
 
-class Tell(msgspec.Struct, frozen=True, gc=False):
+class Tell(msgspec.Struct, frozen=True, gc=False, tag=True):
     notice: Notice
     text: str
 

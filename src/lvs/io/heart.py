@@ -1,0 +1,215 @@
+"""The pulse's own process: beats out and in, and `lvs.pulse.machine` between them.
+
+It is apart from the daemon so that no file that is read, no check and no write to the kernel can delay a
+beat: its own interpreter, nothing imported that it does not need, real-time priority and locked memory where
+it may. It ends when the daemon does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import os
+import secrets
+import select
+import signal
+import socket
+import time
+from typing import assert_never
+
+from lvs.io.heartbeat import Sockets
+from lvs.pulse.line import (
+    LONGEST,
+    FromPulse,
+    Privileges,
+    Seen,
+    Wiring,
+    encode,
+    to_pulse,
+)
+from lvs.pulse.machine import step
+from lvs.pulse.state import Pulse, alive, begin, deadline
+from lvs.pulse.words import (
+    BeatReceived,
+    Command,
+    Input,
+    Left,
+    Reannounce,
+    SendBeat,
+    SwitchoverEnded,
+    TakeRole,
+    Tell,
+    TermsChanged,
+    TimePassed,
+)
+
+PRIORITY = 20  # sched(7), SCHED_FIFO: above what is not real-time, below what the kernel needs
+RETRY_S = 1.0  # ways that cannot be used
+SEEN_S = 1.0
+STRANGERS_S = 10.0
+_MCL_CURRENT, _MCL_FUTURE = 1, 2  # asm-generic/mman-common.h, mlockall(2)
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+class Heart:
+    """Runs until the line to the daemon ends."""
+
+    def __init__(self, line: socket.socket) -> None:
+        self._line = line
+        self._sockets = Sockets()
+        self._epoll = select.epoll()
+        self._epoll.register(line, select.EPOLLIN)
+        self._listened_to = 0  # version of the sockets
+        self._pulse: Pulse | None = None
+        self._waiting: list[Input] = []  # before there is a wiring
+        self._seen_at = self._strangers_at = self._retry_at = 0.0
+        self._gone = False
+
+    def run(self) -> None:
+        while not self._gone:
+            self._turn(self._epoll.poll(self._patience_s(time.monotonic()), 16))
+        self._sockets.close()
+
+    def _patience_s(self, now: float) -> float:
+        if self._pulse is None:
+            return 60.0
+        times = [deadline(self._pulse), self._seen_at + SEEN_S]
+        if not self._sockets.whole:
+            times.append(self._retry_at)
+        return max(0.0, min(times) - now)
+
+    def _turn(self, ready: list[tuple[int, int]]) -> None:
+        """What arrived comes before the time: a beat that waits for us was not late."""
+        if self._pulse is not None:
+            for heard in self._sockets.receive():
+                self._feed(BeatReceived(heard.beat, heard.way, heard.skew_s))
+        if any(descriptor == self._line.fileno() for descriptor, _ in ready):
+            self._ordered()
+        if self._pulse is None:
+            return
+        now = time.monotonic()
+        if now >= deadline(self._pulse):
+            self._feed(TimePassed())
+        if not self._sockets.whole and now >= self._retry_at:
+            self._retry_at = now + RETRY_S
+            self._sockets.retry()
+        self._listen()
+        self._report(now)
+
+    def _listen(self) -> None:
+        """Wait for the sockets that there are now; epoll forgets by itself those that were closed."""
+        if self._sockets.version == self._listened_to:
+            return
+        self._listened_to = self._sockets.version
+        for descriptor in self._sockets.descriptors():
+            with contextlib.suppress(FileExistsError):
+                self._epoll.register(descriptor, select.EPOLLIN)
+
+    def _ordered(self) -> None:
+        """Take what the daemon says."""
+        while True:
+            try:
+                data = self._line.recv(LONGEST)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._gone = True
+                return
+            what = to_pulse.decode(data)
+            if isinstance(what, Wiring):
+                self._wire(what)
+            elif self._pulse is None:
+                self._waiting.append(what)
+            else:
+                self._feed(what)
+
+    def _wire(self, wiring: Wiring) -> None:
+        self._sockets.wire(wiring)
+        if self._pulse is not None:
+            self._feed(TermsChanged(wiring.terms))
+            return
+        boot = secrets.randbits(63) | 1
+        self._pulse = begin(wiring.terms, boot, time.monotonic(), adopted=wiring.active)
+        waiting, self._waiting = self._waiting, []
+        for what in (*waiting, TimePassed()):  # which says the first word
+            self._feed(what)
+
+    def _feed(self, what: Input) -> None:
+        assert self._pulse is not None, "fed before it was wired"
+        before = self._pulse
+        self._pulse, commands = step(before, what, time.monotonic())
+        for command in commands:
+            self._carry_out(command)
+        known = None if before.peer is None else before.peer.beat
+        if _shown(known) != _shown(None if self._pulse.peer is None else self._pulse.peer.beat):
+            self._seen_at = 0.0
+
+    def _carry_out(self, command: Command) -> None:
+        match command:
+            case SendBeat(beat):
+                self._sockets.send(beat)
+            case TakeRole() | Reannounce() | SwitchoverEnded() | Left() | Tell():
+                self._say(command)
+            case _:
+                assert_never(command)
+
+    def _report(self, now: float) -> None:
+        """What the daemon shows, and tells."""
+        assert self._pulse is not None
+        for news in self._sockets.news():
+            self._say(news)
+        if now >= self._seen_at + SEEN_S:
+            self._seen_at = now
+            peer = self._pulse.peer
+            seen = Seen(None)
+            if peer is not None:
+                silent = tuple(sorted(self._pulse.silent_paths))
+                living = alive(self._pulse, now) is not None
+                seen = Seen(peer.beat, now - peer.heard_at, silent, living)
+            self._say(seen)
+        if now >= self._strangers_at + STRANGERS_S and (strangers := self._sockets.strangers()):
+            self._strangers_at = now
+            self._say(strangers)
+
+    def _say(self, what: FromPulse) -> None:
+        """Tell the daemon; one that has not listened for long must not hold up the beats."""
+        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+            self._line.send(encode(what))
+
+
+def _shown(beat: object) -> object:
+    """What of a beat is worth showing at once."""
+    return (
+        None if beat is None else [getattr(beat, name) for name in ("role", "term", "digest", "able", "boot")]
+    )
+
+
+def privileged() -> tuple[str, ...]:
+    """Take real-time priority and lock the memory; what was refused, as sentences."""
+    refused = []
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
+    except OSError as fault:
+        refused.append(f"real-time priority: {(fault.strerror or '').lower()} (CAP_SYS_NICE)")
+    if ctypes.CDLL(None, use_errno=True).mlockall(_MCL_CURRENT | _MCL_FUTURE):
+        reason = os.strerror(ctypes.get_errno()).lower()
+        refused.append(f"locked memory: {reason} (CAP_IPC_LOCK)")
+    return tuple(refused)
+
+
+def main(descriptor: int) -> int:
+    """Be the pulse of the daemon at the other end of a descriptor."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # meant for the daemon, which says goodbye first
+    line = socket.socket(fileno=descriptor)
+    line.setblocking(False)
+    heart = Heart(line)
+    gc.freeze()
+    refused = privileged()
+    line.send(encode(Privileges(refused)))
+    heart.run()
+    return 0

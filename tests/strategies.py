@@ -19,17 +19,19 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from ipaddress import ip_address
 from itertools import chain, combinations, product
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from hypothesis import strategies as st
 
 from lvs.kernel.state import (
+    BACKUP,
     CSUM,
     GRE,
     GUE,
     IPIP,
     MASQ,
+    MASTER,
     NOCSUM,
     ONE_PACKET,
     PERSISTENT,
@@ -54,6 +56,9 @@ from lvs.kernel.state import (
     SetDestination,
     SetService,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TableOp,
     Timeouts,
     Vip,
@@ -200,9 +205,15 @@ def table_ops(draw: st.DrawFn) -> TableOp:
                 SetDestination,
                 RemoveDestination,
                 SetTimeouts,
+                StartDaemon,
+                StopDaemon,
             )
         )
     )
+    if kind is StartDaemon:
+        return StartDaemon(draw(sync_daemons(draw(st.sampled_from((MASTER, BACKUP))))))
+    if kind is StopDaemon:
+        return StopDaemon(draw(st.sampled_from((MASTER, BACKUP))))
     if kind is SetTimeouts:
         return SetTimeouts(draw(timeouts))
     key = draw(service_keys())
@@ -217,6 +228,28 @@ def table_ops(draw: st.DrawFn) -> TableOp:
 
 
 timeouts = st.builds(Timeouts, *(st.just(0) | _seconds for _ in range(3)))
+
+
+GROUPS = tuple(map(packed, ("224.0.0.81", "239.1.2.3", "ff02::81", "ff15::1")))
+
+
+@st.composite
+def sync_daemons(draw: st.DrawFn, state: int, groups: Sequence[bytes] = GROUPS) -> SyncDaemon:
+    """With all that the kernel takes and keeps as it is."""
+    return SyncDaemon(
+        state=state,
+        device=draw(st.sampled_from(("eth0", "eth1", "vlan.0123456789"))),
+        sync_id=draw(st.integers(0, 255)),
+        maxlen=draw(st.integers(1024 if state == BACKUP else 1, 65487)),
+        group=draw(st.sampled_from(groups)),
+        port=draw(st.integers(1, 65535)),
+        ttl=draw(st.integers(1, 255)),
+    )
+
+
+sync_daemon_sets = st.sets(st.sampled_from((MASTER, BACKUP))).flatmap(
+    lambda kinds: st.tuples(*map(sync_daemons, sorted(kinds))).map(frozenset)
+)
 
 
 def _few(family: int) -> st.SearchStrategy[bytes]:
@@ -261,6 +294,7 @@ def states(
         if sysctls
         else {},
         modules=frozenset(draw(st.sets(st.sampled_from(modules), max_size=3))) if modules else frozenset(),
+        daemons=draw(sync_daemon_sets),
     )
 
 
@@ -282,7 +316,7 @@ def neighbours(draw: st.DrawFn, state: KernelState) -> KernelState:
                 changed[key] = Service(changed[key].options, dict(left))
             case _:
                 pass
-    return KernelState(changed, state.vips, state.timeouts, state.sysctls, state.modules)
+    return msgspec.structs.replace(state, services=changed)
 
 
 @st.composite
@@ -312,10 +346,18 @@ _VIPS = (
     Vip("eth1", ADDRESSES[4][0], 24, ""),
     Vip("eth0", ADDRESSES[6][0], 64, ""),
 )
+_SYNCING = (
+    SyncDaemon(MASTER, "eth0", 0, 1472, GROUPS[0], 8848, 1),
+    SyncDaemon(BACKUP, "eth0", 0, 1472, GROUPS[0], 8848, 1),
+    SyncDaemon(BACKUP, "eth0", 7, 1452, GROUPS[2], 8848, 1),
+)
 _SMALL_KEYS = (KEYS[0], KEYS[1], KEYS[6], MARKS[0])
 
 
-def _some(pool: Sequence[str | Vip]) -> st.SearchStrategy[frozenset[str | Vip]]:
+_One = TypeVar("_One")
+
+
+def _some(pool: Sequence[_One]) -> st.SearchStrategy[frozenset[_One]]:
     return st.sampled_from([frozenset(c) for n in range(len(pool) + 1) for c in combinations(pool, n)])
 
 
@@ -326,6 +368,7 @@ small_states: st.SearchStrategy[KernelState] = st.builds(
     timeouts=st.builds(Timeouts, *(st.sampled_from((0, 60, 300)) for _ in range(3))),
     sysctls=st.dictionaries(st.sampled_from(SYSCTLS[:2]), st.sampled_from(("0", "1"))),
     modules=_some(MODULES[:2]),
+    daemons=_some(_SYNCING).filter(lambda some: len({one.state for one in some}) == len(some)),
 )
 
 

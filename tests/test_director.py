@@ -544,23 +544,71 @@ def told(commands: tuple[Command, ...]) -> list[events.Event]:
     return [command.event for command in commands if isinstance(command, Report)]
 
 
-def test_an_announcement_that_fails_five_times_is_told_once() -> None:
-    state = applied()
-    for burst in (0.0, 100.0):
-        if burst:
-            state, _ = step(state, LinksChanged(back="eth0"), burst - director.SETTLE_S)
-            state, _ = step(state, TimePassed(), burst)
-        failed, announced = Announced(("192.0.2.1 not announced: eth0 is down",)), 1
-        state, commands = step(state, failed, burst)
-        heard = told(commands)
-        for second in range(1, 8):
-            state, commands = step(state, TimePassed(), burst + second)
-            if any(isinstance(command, Announce) for command in commands):
-                announced += 1
-                state, commands = step(state, failed, burst + second)
-                heard += told(commands)
-        assert announced == director.ANNOUNCEMENTS
-        assert heard == [events.AnnouncementFailed(failed.failed[0])]
+def announced(
+    state: State, until: float, failed: tuple[str, ...] = ()
+) -> tuple[State, list[float], list[str]]:
+    """Let time pass: when VIPs were announced, and what was told of it."""
+    times, heard = [], []
+    while (due := deadline(state)) is not None and due <= until:
+        state, commands = step(state, TimePassed(), due)
+        for command in commands:
+            if isinstance(command, Announce):
+                assert command.vips == tuple(state.goal.state.vips)
+                times.append(due)
+                state, more = step(state, Announced(failed), due)
+                heard += [event.text() for event in told(more)]
+            elif isinstance(command, Converge):
+                state, _ = step(state, Converged(command, (), state.refused), due)
+    return state, times, heard
+
+
+def test_b35_vips_are_announced_densely_and_then_for_as_long_as_they_are_held() -> None:
+    first = [0.2, 1.0, 2.0, 3.0, 4.0]  # and at 0.0, as what the Converged led to
+    state, times, _ = announced(applied(), 200.0)
+    assert times == [*first, 60.0, 120.0, 180.0]
+    state, _ = step(state, LinksChanged(back="eth0"), 199.95)
+    assert announced(state, 239.0)[1] == [200.0 + after for after in (0.0, *first)]
+
+    assert state.config is not None
+    for every, rest in ((0, []), (90, [60.0, 150.0])):
+        state = applied()
+        assert state.config is not None
+        config = msgspec.structs.replace(state.config, announce_every_s=every)
+        state, commands = step(state, ConfigLoaded(FILE, "", config), 0.0)
+        (begun,) = (command for command in commands if isinstance(command, Converge))
+        state, _ = step(state, Converged(begun, (), (), 0.0), 0.0)
+        assert announced(state, 200.0)[1] == [*first, *rest]
+
+
+def test_a_restart_goes_on_announcing_what_it_finds_held() -> None:
+    vip = strategies.on_device("192.0.2.1", "eth0")
+    config = strategies.config(strategies.virtual_server("web", "192.0.2.1", vip=vip))
+    state, commands = step(State(), ConfigLoaded(FILE, "", config), 0.0)
+    (begun,) = (command for command in commands if isinstance(command, Converge))
+    state, _ = step(state, Converged(begun, (), (), 0.0), 0.5)
+    assert announced(state, 130.0)[1] == [60.5, 120.5]
+
+
+def test_a_vip_that_could_not_be_taken_is_not_announced() -> None:
+    vip = strategies.on_device("192.0.2.1", "eth0")
+    config = strategies.config(strategies.virtual_server("web", "192.0.2.1", vip=vip))
+    state, commands = step(State(), ConfigLoaded(FILE, "", config), 0.0)
+    (begun,) = (command for command in commands if isinstance(command, Converge))
+    (held,) = begun.goal.state.vips
+    refused = ((text.line(TakeVip(held)), "no"),)
+    state, _ = step(state, Converged(begun, (), refused, 0.0), 0.0)
+    assert announced(state, 200.0)[1] == []
+
+
+def test_an_announcement_that_fails_again_and_again_is_told_once() -> None:
+    why = "192.0.2.1 not announced: eth0 is down"
+    state, times, heard = announced(applied(), 200.0, (why,))
+    assert len(times) == 8
+    assert heard == [f"not announced: {why}"]
+    state, _, heard = announced(state, 300.0)
+    assert heard == []
+    state, _, heard = announced(state, 400.0, (why,))
+    assert heard == [f"not announced: {why}"]
 
 
 def test_links_that_cannot_be_heard_are_told_once() -> None:

@@ -128,6 +128,7 @@ TESTED_ELSEWHERE = {
     "lvs.events.base": "the catalog's tests below",
     "lvs.events.table": "the catalog's tests below",
     "lvs.events.health": "the catalog's tests below",
+    "lvs.events.pair": "the catalog's tests below",
     "lvs.errors": "no code but constructors",
     "lvs.checks": "values without code",
     "lvs.commands": "values without code; tests/test_director.py makes them",

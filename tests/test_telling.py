@@ -11,7 +11,10 @@ from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import (
+    BACKUP,
+    MASTER,
     ROUTE,
+    SYNC_GROUP,
     AddDestination,
     AddService,
     Destination,
@@ -27,6 +30,9 @@ from lvs.kernel.state import (
     SetService,
     SetSysctl,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TakeVip,
     Timeouts,
     Vip,
@@ -41,6 +47,7 @@ REAL = DestinationKey(packed("10.0.0.1"), 80)
 OPTIONS = ServiceOptions("wlc", 0, 0, strategies.ALL_IPV4, "")
 ONE = Destination(ROUTE, 1)
 HELD = Vip("eth0", packed("192.0.2.1"), 24, "eth0:1")
+SENDS = SyncDaemon(MASTER, "eth1", 7, 1472, SYNC_GROUP, 8848, 1)
 NAME, PLACE = "TCP  192.0.2.1:80", "10.0.0.1:80"
 
 
@@ -72,6 +79,11 @@ def line(op: Op) -> str:
             TakeVip(Vip("eth1", HELD.address, 32, "")),
             lambda op: events.VipTaken("192.0.2.1/32", "eth1", line(op), "why"),
         ),
+        (
+            StartDaemon(SENDS),
+            lambda op: events.SyncStarted("master", "eth1", line(op), "why"),
+        ),
+        (StopDaemon(BACKUP), lambda op: events.SyncStopped("backup", line(op), "why")),
         (LoadModule("ip_vs"), lambda op: events.SettingChanged(line(op), "why")),
         (SetSysctl("net/ipv4/ip_forward", "1"), lambda op: events.SettingChanged(line(op), "why")),
         (SetTimeouts(Timeouts(1, 2, 3)), lambda op: events.SettingChanged(line(op), "why")),

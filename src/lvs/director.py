@@ -46,8 +46,9 @@ from lvs.model import Config, OnStop, VirtualServer
 
 LOOK_EVERY_S = 3.0  # table and addresses are compared this often; drift is repaired within 5 s
 SETTLE_S = 0.05  # changes of devices and addresses come in bursts
-ANNOUNCEMENTS = 5  # as Piranha's send_arp: five, a second apart (lvs.cf's old promise)
-ANNOUNCE_EVERY_S = 1.0
+# Seconds after a VIP was taken: neighbours believe the first one they hear, which may get lost while a
+# switch learns the port; Piranha's five, a second apart, and one more. Then `announce_every`.
+ANNOUNCE_AFTER_S = (0.0, 0.2, 1.0, 2.0, 3.0, 4.0)
 
 
 class Applying(msgspec.Struct, frozen=True):
@@ -59,11 +60,15 @@ class Applying(msgspec.Struct, frozen=True):
 
 
 class Repeat(msgspec.Struct, frozen=True):
-    """VIPs that are to be announced again."""
+    """VIPs that were just taken, and are to be announced again."""
 
     vips: tuple[Vip, ...]
-    at: float
-    left: int
+    taken_at: float
+    told: int  # times
+
+    @property
+    def at(self) -> float:
+        return self.taken_at + ANNOUNCE_AFTER_S[self.told]
 
 
 class State(msgspec.Struct, frozen=True):
@@ -76,8 +81,9 @@ class State(msgspec.Struct, frozen=True):
     unavailable: str = ""  # told already
     unheard: str = ""  # told already
     not_saved: tuple[str, str] | None = None  # told already
-    unannounced: frozenset[str] = frozenset()  # told already, until nothing is left to announce
+    unannounced: frozenset[str] = frozenset()  # told already, until all is announced
     announcing: tuple[Repeat, ...] = ()
+    announce_at: float | None = None  # all that are held
     look_at: float | None = None
     stopping: str = ""
     health: Health = Health()
@@ -97,8 +103,7 @@ Step = tuple[State, tuple[Command, ...]]
 def deadline(state: State) -> float | None:
     """When `TimePassed` is due, in monotonic seconds."""
     times = [repeat.at for repeat in state.announcing]
-    if state.look_at is not None:
-        times.append(state.look_at)
+    times += [at for at in (state.look_at, state.announce_at) if at is not None]
     if not state.stopping and (at := ward.deadline(state.health)) is not None:
         times.append(at)
     return min(times, default=None)
@@ -143,11 +148,11 @@ def step(state: State, what: Input, now: float) -> Step:
 
 
 def _announced(state: State, failed: tuple[str, ...]) -> Step:
-    """Tell once what could not be announced, though it is tried five times."""
+    """Tell once what could not be announced, though it is tried again and again."""
     fresh = tuple(
         Report(events.AnnouncementFailed(reason)) for reason in failed if reason not in state.unannounced
     )
-    known = state.unannounced.union(failed) if state.announcing else frozenset[str]()
+    known = state.unannounced.union(failed) if failed or state.announcing else frozenset[str]()
     return msgspec.structs.replace(state, unannounced=known), fresh
 
 
@@ -293,7 +298,7 @@ def _links_changed(state: State, back: str, now: float) -> State:
     announcing = state.announcing
     vips = tuple(sorted(vip for vip in state.goal.state.vips if back and vip.device == back))
     if vips:
-        announcing = (*announcing, Repeat(vips, now + SETTLE_S, ANNOUNCEMENTS))
+        announcing = (*announcing, Repeat(vips, now + SETTLE_S, 0))
     look_at = min(state.look_at, now + SETTLE_S)
     return msgspec.structs.replace(state, look_at=look_at, announcing=announcing)
 
@@ -301,8 +306,7 @@ def _links_changed(state: State, back: str, now: float) -> State:
 def changed(before: Desired, after: Desired) -> frozenset[ServiceKey] | None:
     """The services that can differ between two goals; None if more than services does."""
     one, other = before.state, after.state
-    rest = (one.vips, one.timeouts, one.sysctls, one.modules)
-    if rest != (other.vips, other.timeouts, other.sysctls, other.modules):
+    if msgspec.structs.replace(one, services={}) != msgspec.structs.replace(other, services={}):
         return None
     kept = {key for key, service in other.services.items() if one.services.get(key) is service}
     return frozenset((one.services.keys() | other.services.keys()) - kept)
@@ -347,7 +351,7 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     taken = tuple(op.vip for op in result.done if isinstance(op, TakeVip))
     if taken and not state.stopping:
         commands.append(Announce(taken))
-        announcing = (*announcing, Repeat(taken, now + ANNOUNCE_EVERY_S, ANNOUNCEMENTS - 1))
+        announcing = (*announcing, Repeat(taken, now, 1))
     whole = _on_stop(state) is OnStop.KEEP and command.goal is state.goal
     if state.stopping and (cause is Cause.STOP or whole):
         stopped = Report(events.Stopped(state.stopping, _left(state, len(refused))))
@@ -359,6 +363,7 @@ def _converged(state: State, result: Converged, now: float) -> Step:
         unavailable="",
         not_saved=result.not_saved,
         announcing=announcing,
+        announce_at=_next_announcement(state, now),
         look_at=None if state.stopping else _next_look(state, command, now),
     )
     if command.goal is state.goal:
@@ -366,6 +371,20 @@ def _converged(state: State, result: Converged, now: float) -> Step:
             commands.append(Ask(state.later, (), ()))
         new = msgspec.structs.replace(new, moving=frozenset(), all_moving=False, later=())
     return new, tuple(commands)
+
+
+def _next_announcement(state: State, now: float) -> float | None:
+    """What is due stays due, unless nothing is held or `announce_every` is another."""
+    every = 0 if state.config is None else state.config.announce_every_s
+    if state.stopping or not every or not state.goal.state.vips:
+        return None
+    return now + every if state.announce_at is None else min(state.announce_at, now + every)
+
+
+def _held(state: State) -> tuple[Vip, ...]:
+    """The VIPs that this director has: what it should, but for those that could not be taken."""
+    refused = {line for line, _ in state.refused}
+    return tuple(vip for vip in sorted(state.goal.state.vips) if text.line(TakeVip(vip)) not in refused)
 
 
 def _next_look(state: State, command: Converge, now: float) -> float:
@@ -422,9 +441,15 @@ def _time_passed(state: State, now: float) -> Step:
             announcing.append(repeat)
         elif vips:
             commands.append(Announce(vips))
-            if repeat.left > 1:
-                announcing.append(Repeat(vips, now + ANNOUNCE_EVERY_S, repeat.left - 1))
+            told = sum(repeat.taken_at + after <= now for after in ANNOUNCE_AFTER_S)
+            if told < len(ANNOUNCE_AFTER_S):
+                announcing.append(Repeat(vips, repeat.taken_at, told))
     new = msgspec.structs.replace(state, announcing=tuple(announcing))
+    if new.announce_at is not None and new.announce_at <= now:
+        if held := _held(new):
+            commands.append(Announce(held))
+        new = msgspec.structs.replace(new, announce_at=None)
+        new = msgspec.structs.replace(new, announce_at=_next_announcement(new, now))
     if not state.stopping:
         new, turned = _turned(new, ward.passed(new.health, now))
         commands += turned
@@ -443,7 +468,9 @@ def _time_passed(state: State, now: float) -> Step:
 def _stop(state: State, reason: str) -> Step:
     if state.stopping:
         return state, ()
-    new = msgspec.structs.replace(state, stopping=reason, applying=None, announcing=(), look_at=None)
+    new = msgspec.structs.replace(
+        state, stopping=reason, applying=None, announcing=(), announce_at=None, look_at=None
+    )
     if state.config is not None and _on_stop(state) is OnStop.EMPTY:
         return msgspec.structs.replace(new, goal=NOTHING), (Converge(NOTHING, Cause.STOP, state.goal),)
     if state.applying is not None:  # a table is left whole: the stop waits until it stands

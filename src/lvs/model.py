@@ -12,6 +12,7 @@ the name. Words that an operator writes are the values of the enumerations.
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import IPv4Address
 
 import msgspec
 
@@ -253,6 +254,17 @@ class Serving(msgspec.Struct, frozen=True, gc=False):
     marks: tuple[int, ...] = ()  # firewall marks by which each is checked through the VIP; 0: it is not
 
 
+class Role(StrEnum):
+    """What a director is to the other one."""
+
+    ACTIVE = "active"  # holds the VIPs
+    STANDBY = "standby"  # holds the table, and could take them at once
+    FAULT = "fault"  # as standby, and could not
+
+
+SYNC_GROUP = IPv4Address("224.0.0.81")
+
+
 class Pair(msgspec.Struct, frozen=True, gc=False):
     """The two directors, their heartbeat and connection sync."""
 
@@ -270,6 +282,10 @@ class Pair(msgspec.Struct, frozen=True, gc=False):
     syncd_id: int  # 0 to 255
     active_cmd: str | None
     inactive_cmd: str | None
+    syncd_group: Address = SYNC_GROUP  # multicast
+    syncd_port: int = 8848
+    syncd_ttl: int = 1  # 1 to 255
+    syncd_maxlen: int | None = None  # 1 to 65507 bytes; None: what fits a frame of 1500
 
 
 class Kernel(msgspec.Struct, frozen=True, gc=False):
@@ -308,3 +324,4 @@ class Config(msgspec.Struct, frozen=True):
     unused: Unused
     virtual_servers: tuple[VirtualServer, ...]  # in the file's order
     check_user: str | None = None  # whom check programs run as; None: lvs-check, or nobody without it
+    announce_every_s: int = 60  # VIPs are announced again this often while they are held; 0: never

@@ -88,6 +88,7 @@ def _modules() -> str:
     from lvs.config import checks as config_checks
     from lvs.events import base, table
     from lvs.events import health as health_events
+    from lvs.events import pair as pair_events
     from lvs.health import load as dynamic_weight
     from lvs.health import orders, roster, serving, verdict, ward
     from lvs.io import (

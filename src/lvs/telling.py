@@ -22,6 +22,8 @@ from lvs.kernel.state import (
     SetService,
     SetSysctl,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
     TakeVip,
 )
 
@@ -51,6 +53,10 @@ def told(op: Op, before: Desired, after: Desired, reason: str) -> events.Event:
             return events.VipTaken(text.vip(vip), vip.label or vip.device, line, reason)
         case DropVip(vip):
             return events.VipDropped(text.vip(vip), vip.label or vip.device, line, reason)
+        case StartDaemon(daemon):
+            return events.SyncStarted(text.DAEMON_NAME[daemon.state], daemon.device, line, reason)
+        case StopDaemon(state):
+            return events.SyncStopped(text.DAEMON_NAME[state], line, reason)
         case LoadModule() | SetSysctl() | SetTimeouts():
             return events.SettingChanged(line, reason)
         case _:

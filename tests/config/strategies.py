@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Any
 
 import msgspec
@@ -227,7 +227,16 @@ def pairs(draw: Any, *, plain: bool) -> Pair:
         draw(st.integers(0, 255)),
         draw(WORDS),
         draw(WORDS),
+        *(() if plain else draw(sharing)),
     )
+
+
+sharing = st.tuples(
+    st.sampled_from([ip_address("224.0.0.81"), ip_address("239.9.9.9"), ip_address("ff15::9")]),
+    st.integers(1, 65535),
+    st.integers(1, 255),
+    st.none() | st.integers(1, 65487),
+)
 
 
 @st.composite

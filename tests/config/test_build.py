@@ -169,6 +169,30 @@ def test_syncdaemon_and_mixed_families() -> None:
     good("syncdaemon = true\n" + virtual(V4, server(S6), forwarding='"tunnel"', active="false"))
 
 
+def test_how_connections_are_shared() -> None:
+    pair = good("serial_no = 1\n").pair
+    assert (str(pair.syncd_group), pair.syncd_port, pair.syncd_ttl, pair.syncd_maxlen) == (
+        "224.0.0.81",
+        8848,
+        1,
+        None,
+    )
+    asked = "a multicast address in quotes is asked for, such as 224.0.0.81 or ff02::81, got"
+    for wrong in ('"10.0.0.1"', '"2001:db8::1"', '"ff02::81%eth0"', '"all"', "224"):
+        assert told(f"syncd_group = {wrong}\n") == [f"syncd_group: {asked} {wrong}"]
+    assert told("syncd_ttl = 0\n") == ["syncd_ttl: 1 to 255, got 0"]
+    assert told("syncd_maxlen = 65508\n") == ["syncd_maxlen: 1 to 65507, got 65508"]
+    good("syncd_maxlen = 65507\n")
+    assert told('syncd_maxlen = 65488\nsyncd_group = "ff02::81"\n') == [
+        "syncd_maxlen: 1 to 65487 with an IPv6 group, got 65488"
+    ]
+
+
+def test_announcements() -> None:
+    assert good("serial_no = 1\n").announce_every_s == 60
+    assert good("announce_every = 0\n").announce_every_s == 0
+
+
 # --- one of each
 
 

@@ -95,6 +95,7 @@ def _values(option: Option) -> str:
     return {
         Kind.SWITCH: "switch",
         Kind.ADDRESS: "address",
+        Kind.GROUP: "multicast address",
         Kind.DEVICE: "device, device:label",
         Kind.INTERFACE: "device",
         Kind.MASK: "mask",

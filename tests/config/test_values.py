@@ -12,6 +12,7 @@ from config import golden
 from lvs.config.load import load
 from lvs.config.options import GLOBAL, OPTIONS, SERVER, VIRTUAL, Kind
 from lvs.config.values import FROM_TOML, FROM_WORD, Device, Mask, Refused, decoded, shown
+from lvs.model import Format
 
 # Where a statement of fixtures/messages.txt is put; the rest of the file has no problem.
 SETTINGS = {
@@ -47,7 +48,7 @@ def test_every_kind_is_read() -> None:
     for option in OPTIONS:
         if option.kind is not Kind.UNUSED:
             assert option.kind in FROM_TOML
-            assert option.kind in FROM_WORD or option.kind is Kind.FLAGS
+            assert option.kind in FROM_WORD or Format.LVS_CF not in option.formats
 
 
 @given(st.integers(0, 2**32 - 1))

@@ -6,6 +6,7 @@ The fake is held to the truth by tests/netns, on a real kernel.
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,11 @@ from lvs.kernel import text
 from lvs.kernel.decode import Counted
 from lvs.kernel.diff import diff
 from lvs.kernel.state import (
+    BACKUP,
     MASQ,
+    MASTER,
     ROUTE,
+    SYNC_GROUP,
     AddDestination,
     AddService,
     Destination,
@@ -40,6 +44,9 @@ from lvs.kernel.state import (
     ServiceKey,
     ServiceOptions,
     SetSysctl,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TableOp,
     TakeVip,
     Timeouts,
@@ -67,6 +74,7 @@ class Kernel:
         self.reads: list[frozenset[ServiceKey] | None] = []
         self.broken = ""  # the table cannot be read
         self.exchanges = 0  # with the devices
+        self.devices = {"eth0": 2, "eth1": 3}
 
     def do(self, op: Op) -> str:
         """Carry out an operation; why it was refused, or nothing."""
@@ -91,6 +99,9 @@ class Kernel:
     def execute(self, ops: Sequence[TableOp]) -> list[Refusal]:
         return [Refusal(op, 22, why) for op in ops if (why := self.do(op))]
 
+    def daemons(self) -> frozenset[SyncDaemon]:
+        return self.state.daemons
+
     def timeouts(self) -> Timeouts:
         return self.state.timeouts
 
@@ -108,6 +119,11 @@ class Kernel:
     async def change_all(self, ops: Iterable[VipOp]) -> dict[VipOp, KernelError]:
         self.exchanges += 1
         return {op: KernelError(why) for op in ops if (why := self.do(op))}
+
+    def index(self, device: str) -> int:
+        if device not in self.devices:
+            raise OSError(19, "No such device")
+        return self.devices[device]
 
     # As sysctls and modules
 
@@ -148,6 +164,7 @@ class Director:
             return self.converger.table_first(desired, self.converger.table.read())
 
     def pretend(self, patched: pytest.MonkeyPatch) -> None:
+        patched.setattr(socket, "if_nametoindex", self.kernel.index)
         patched.setattr(sysctls, "read", self.kernel.read_settings)
         patched.setattr(sysctls, "write", self.kernel.write_setting)
         patched.setattr(modules, "load", self.kernel.load)
@@ -172,6 +189,7 @@ def test_it_arrives_and_leaves_the_rest_alone(
     path = tmp_path_factory.mktemp("run") / "owned.json"
     director = Director(Kernel(foreign), path)
     ours: set[object] = set()
+    sharing = False
     for desired in (one, other):
         before = director.kernel.state
         outcome = director.to(desired)
@@ -182,6 +200,8 @@ def test_it_arrives_and_leaves_the_rest_alone(
         assert held.vips >= desired.vips
         assert held.sysctls.items() >= desired.sysctls.items()
         assert held.modules >= desired.modules
+        sharing = sharing or bool(desired.daemons)
+        assert held.daemons == (desired if sharing else foreign).daemons
         for key, service in foreign.services.items():
             assert key in ours or held.services[key] == service
         assert foreign.vips - held.vips <= ours
@@ -189,6 +209,79 @@ def test_it_arrives_and_leaves_the_rest_alone(
         director = director.again()
         assert director.to(desired).done == ()
         assert director.kernel.state == held
+
+
+SENDS, RECEIVES = (SyncDaemon(kind, "eth0", 1, 1472, SYNC_GROUP, 8848, 1) for kind in (MASTER, BACKUP))
+ACTIVE = KernelState({KEY: ONE}, frozenset({HELD}), daemons=frozenset({SENDS}))
+STANDBY = KernelState({KEY: ONE}, daemons=frozenset({RECEIVES}))
+
+
+def test_roles_change_and_the_table_stays(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.to(STANDBY)
+    assert director.to(ACTIVE).done == (TakeVip(HELD), StopDaemon(BACKUP), StartDaemon(SENDS))
+    assert director.again().to(ACTIVE).done == ()
+    assert director.to(STANDBY).done == (DropVip(HELD), StopDaemon(MASTER), StartDaemon(RECEIVES))
+
+
+def test_a_sync_daemon_that_drifted_is_put_right(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.to(ACTIVE)
+    kernel = director.kernel
+    kernel.state = apply(StopDaemon(MASTER), kernel.state)
+    assert director.to(ACTIVE).done == (StartDaemon(SENDS),)
+    kernel.state = apply(StartDaemon(RECEIVES), kernel.state)
+    assert director.to(ACTIVE).done == (StopDaemon(BACKUP),)
+    other = msgspec.structs.replace(SENDS, sync_id=9)
+    kernel.state = apply(StartDaemon(other), apply(StopDaemon(MASTER), kernel.state))
+    assert director.to(ACTIVE).done == (StopDaemon(MASTER), StartDaemon(SENDS))
+
+
+def test_a_sync_daemon_is_started_anew_on_a_device_that_came_back(file: Path) -> None:
+    """The kernel says nothing: its daemon goes on with the device that is gone."""
+    director = Director(Kernel(), file)
+    director.to(STANDBY)
+    kernel = director.kernel
+    kernel.devices["eth0"] = 7
+    restarted = director.again()
+    assert restarted.to(STANDBY).done == (StopDaemon(BACKUP), StartDaemon(RECEIVES))
+    assert restarted.to(STANDBY).done == ()
+
+    del kernel.devices["eth0"]
+    kernel.refuse = {text.line(StartDaemon(RECEIVES))}
+    outcome = restarted.to(STANDBY)
+    assert outcome.done == (StopDaemon(BACKUP),)
+    assert outcome.refused == ((text.line(StartDaemon(RECEIVES)), "refused"),)
+    kernel.devices["eth0"], kernel.refuse = 8, set()
+    assert restarted.to(STANDBY).done == (StartDaemon(RECEIVES),)
+    assert restarted.to(STANDBY).done == ()
+
+
+def test_sync_daemons_of_others_are_left_alone_until_ours_is_wanted(file: Path) -> None:
+    kernel = Kernel(KernelState(daemons=frozenset({RECEIVES})))
+    director = Director(kernel, file)
+    director.to(KernelState({KEY: ONE}))
+    assert kernel.state.daemons == {RECEIVES}
+    assert director.to(STANDBY).done == ()  # adopted: what runs as it should is not started anew
+    assert director.to(ACTIVE).done == (TakeVip(HELD), StopDaemon(BACKUP), StartDaemon(SENDS))
+
+
+def test_a_stop_that_empties_stops_our_sync_daemon(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.to(ACTIVE)
+    assert StopDaemon(MASTER) in director.to(director.converger.released()).done
+    kernel = director.kernel
+    kernel.state = apply(StartDaemon(RECEIVES), kernel.state)  # by somebody, afterwards
+    assert director.to(director.converger.released()).done == ()
+
+
+def test_a_change_of_services_leaves_sync_daemons_alone(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.to(STANDBY)
+    director.kernel.devices["eth0"] = 7
+    director.to(msgspec.structs.replace(STANDBY, services={KEY: TWO}), {KEY})
+    assert director.kernel.state.daemons == {RECEIVES}
+    assert director.to(STANDBY).done[-2:] == (StopDaemon(BACKUP), StartDaemon(RECEIVES))
 
 
 def test_what_was_done_is_the_diff(file: Path) -> None:

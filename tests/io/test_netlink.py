@@ -115,6 +115,11 @@ class Kernel:
                 times = (self.state.timeouts.tcp_s, self.state.timeouts.tcpfin_s, self.state.timeouts.udp_s)
                 answer = b"".join(oracle.attribute(4 + n, oracle.u32(time)) for n, time in enumerate(times))
                 self.answers.append(oracle.message(command, answer, sequence))
+            case wire.GET_DAEMON:
+                for daemon in self.state.daemons:
+                    nested = oracle.attribute(wire.CMD_DAEMON | 0x8000, oracle.fill_daemon(daemon))
+                    self.answers.append(oracle.message(wire.NEW_DAEMON, nested, sequence))
+                self.answers.append(oracle.end(0, sequence))
             case wire.GET_SERVICE | wire.GET_DEST:
                 code = self.dump(command, body, sequence, whole=flags & DUMP == DUMP)
             case _:
@@ -191,11 +196,12 @@ def test_the_table_is_the_kernels(one: KernelState, other: KernelState) -> None:
         patched.setattr(netlink, "_BATCH", 2)
         table = Table()
         for goal in (one, other, KernelState()):
-            actual = KernelState(services=table.read(), timeouts=table.timeouts())
+            actual = KernelState(table.read(), timeouts=table.timeouts(), daemons=table.daemons())
             ops = [op for op in diff(actual, goal) if isinstance(op, TableOp)]
             assert table.execute(ops) == []
             assert table.read() == goal.services
             assert table.read(goal.services) == goal.services
+            assert table.daemons() == goal.daemons
         assert not kernel.answers
 
 

@@ -6,6 +6,7 @@ which is worked around where it is met below:
 - IPVS_SVC_ATTR_NETMASK is always an IPv4 address; IPv6's prefix length is a number in host order.
 - IPVS_DEST_ATTR_TUN_PORT is in host order; the kernel's is big-endian (nla_get_be16).
 - the three timeouts are hexadecimal text.
+- a sync daemon is hexadecimal text as a whole; here its attributes are given (ip_vs.h).
 - the answer to IPVS_CMD_GET_INFO is decoded as if its attributes were those of a command.
 """
 
@@ -17,6 +18,7 @@ from ipaddress import IPv4Address, ip_address
 from socket import AF_INET, AF_INET6, htons
 from typing import Any
 
+from pyroute2.netlink import genlmsg, nla
 from pyroute2.netlink.generic.ipvs import ipvsmsg
 
 from lvs.kernel import wire
@@ -32,6 +34,9 @@ from lvs.kernel.state import (
     SetDestination,
     SetService,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TableOp,
     Timeouts,
 )
@@ -89,11 +94,53 @@ def oracle_destination(destination: Any) -> Destination:
     )
 
 
+class DaemonMessage(genlmsg):  # type: ignore[misc]
+    """IPVS_DAEMON_ATTR_*, include/uapi/linux/ip_vs.h, read by pyroute2."""
+
+    nla_map = tuple((name, "daemon" if name.endswith("DAEMON") else "hex") for name, *_ in ipvsmsg.nla_map)
+
+    class daemon(nla):  # type: ignore[misc]  # noqa: N801
+        nla_map = (
+            ("UNSPEC", "none"),
+            ("STATE", "uint32"),
+            ("MCAST_IFN", "asciiz"),
+            ("SYNC_ID", "uint32"),
+            ("SYNC_MAXLEN", "uint16"),
+            ("MCAST_GROUP", "ip4addr"),
+            ("MCAST_GROUP6", "ip6addr"),
+            ("MCAST_PORT", "uint16"),
+            ("MCAST_TTL", "uint8"),
+        )
+
+
+def oracle_daemon_op(encoded: bytes) -> StartDaemon | StopDaemon:
+    message = DaemonMessage(encoded)
+    message.decode()
+    given = message.get_attr("IPVS_CMD_ATTR_DAEMON")
+    if message["cmd"] == 10:
+        assert [name for name, _ in given["attrs"]] == ["STATE"]
+        return StopDaemon(given.get_attr("STATE"))
+    group = given.get_attr("MCAST_GROUP") or given.get_attr("MCAST_GROUP6")
+    return StartDaemon(
+        SyncDaemon(
+            given.get_attr("STATE"),
+            given.get_attr("MCAST_IFN"),
+            given.get_attr("SYNC_ID"),
+            given.get_attr("SYNC_MAXLEN"),
+            ip_address(group).packed,
+            given.get_attr("MCAST_PORT"),
+            given.get_attr("MCAST_TTL"),
+        )
+    )
+
+
 def oracle_op(encoded: bytes) -> TableOp:
     """The operation that pyroute2 sees in a message."""
     message = ipvsmsg(encoded)
     message.decode()
     command, service = message["cmd"], message.get_attr("IPVS_CMD_ATTR_SERVICE")
+    if command in (9, 10):
+        return oracle_daemon_op(encoded)
     if command == 12:
         hexes = [
             message.get_attr(f"IPVS_CMD_ATTR_TIMEOUT_{name}").replace(":", "")
@@ -199,6 +246,14 @@ def fill_dest(
             attribute(12, stats(traffic)),
         )
     )
+
+
+def fill_daemon(daemon: SyncDaemon) -> bytes:
+    """ip_vs_genl_fill_daemon."""
+    body = attribute(1, u32(daemon.state)) + attribute(2, daemon.device.encode() + b"\0")
+    body += attribute(3, u32(daemon.sync_id)) + attribute(4, u16(daemon.maxlen))
+    body += attribute(7, u16(daemon.port)) + attribute(8, bytes((daemon.ttl,)))
+    return body + attribute(5 if len(daemon.group) == 4 else 6, daemon.group)
 
 
 def shuffled(attributes: bytes, order: Any) -> bytes:

@@ -21,6 +21,7 @@ from kernel.oracle import (
     attribute,
     destination_message,
     end,
+    fill_daemon,
     fill_dest,
     fill_service,
     message,
@@ -33,12 +34,15 @@ from kernel.oracle import (
 )
 from lvs.kernel import decode, wire
 from lvs.kernel.state import (
+    BACKUP,
     MASQ,
+    MASTER,
     ROUTE,
     Destination,
     DestinationKey,
     ServiceKey,
     ServiceOptions,
+    SyncDaemon,
     Timeouts,
 )
 
@@ -50,6 +54,12 @@ numbers = st.integers(0, 2**32 - 1)
 def only(data: bytes) -> wire.Message:
     (found,) = wire.messages(data, len(data))
     return found
+
+
+@given(st.sampled_from((MASTER, BACKUP)).flatmap(strategies.sync_daemons), st.randoms())
+def test_a_sync_daemon_in_any_order(daemon: SyncDaemon, order: Any) -> None:
+    data = message(wire.NEW_DAEMON, attribute(wire.CMD_DAEMON | 0x8000, shuffled(fill_daemon(daemon), order)))
+    assert decode.decode_daemon(data, only(data)) == daemon
 
 
 @st.composite

@@ -28,6 +28,7 @@ from lvs.model import (
     Persistence,
     PersistenceEngine,
     Protocol,
+    Role,
     Scheduler,
     SchedulerFlag,
     Serving,
@@ -41,6 +42,20 @@ from strategies import config, on_device, packed, real_server, virtual_server
 
 VIP, VIP6 = "192.0.2.1", "2001:db8::1"
 REAL = real_server("real1", "10.0.0.1")
+
+
+PAIR = msgspec.structs.replace(
+    config().pair,
+    primary=ip_address("10.0.0.8"),
+    primary_private=ip_address("10.9.0.8"),
+    backup=ip_address("10.0.0.9"),
+    backup_private=ip_address("10.9.0.9"),
+    backup_active=True,
+    syncdaemon=True,
+    syncd_iface="eth1",
+    syncd_id=7,
+)
+INACTIVE = (Role.STANDBY, Role.FAULT)
 
 
 def options(**changes: Any) -> ServiceOptions:
@@ -377,3 +392,89 @@ def test_ways_for_checks_through_the_vip() -> None:
     after = desired(config(web), before, {key_of(web): Serving((None, None), marks=(71, 72))})
     for key, one in before.state.services.items():
         assert (after.state.services[key] is one) is bool(key.fwmark)
+
+
+@pytest.mark.parametrize("role", INACTIVE)
+def test_a_director_that_is_not_active_holds_the_table_and_no_addresses(role: Role) -> None:
+    web = virtual_server("web", VIP, REAL, vip=on_device(VIP, "eth0:1"), forwarding=Forwarding.MASQUERADING)
+    both = config(web, pair=PAIR, nat_router=on_device("10.0.0.254", "eth1"))
+    active = desired(both)
+    standby = desired(both, active, role=role)
+    assert len(active.state.vips) == 2
+    assert standby.state.vips == frozenset()
+    [(key, service)] = standby.state.services.items()
+    assert active.state.services[key] is service
+    assert standby.state.sysctls == active.state.sysctls  # a takeover is a matter of addresses
+    assert desired(both, standby).state == active.state
+
+
+@pytest.mark.parametrize(
+    ("director", "forwarding", "alone"),
+    [
+        ("10.0.0.8", Forwarding.DIRECT_ROUTING, True),
+        ("10.9.0.8", Forwarding.TUNNELING, True),
+        ("10.0.0.9", Forwarding.DIRECT_ROUTING, True),
+        ("10.9.0.9", Forwarding.DIRECT_ROUTING, True),
+        ("10.0.0.9", Forwarding.MASQUERADING, False),  # no VIP is left in the packet
+        ("10.0.0.7", Forwarding.DIRECT_ROUTING, False),
+    ],
+)
+def test_who_forwards_to_a_director_is_in_one_table_only(
+    director: str, forwarding: Forwarding, *, alone: bool
+) -> None:
+    """Else the standby would balance again what the active director forwarded to it."""
+    there = virtual_server("there", VIP, REAL, real_server("d", director), forwarding=forwarding)
+    sorry = virtual_server("sorry", "192.0.2.2", sorry_server=ip_address(director), forwarding=forwarding)
+    idle = real_server("d", director, active=False)
+    other = virtual_server("other", "192.0.2.3", REAL, idle, forwarding=forwarding)
+    whole = config(there, sorry, other, pair=PAIR)
+    active = desired(whole)
+    assert len(active.state.services) == 3
+    standby = desired(whole, active, role=Role.STANDBY)
+    expected = {service_key(other)} if alone else set(map(service_key, (there, sorry, other)))
+    assert standby.state.services.keys() == standby.origin.keys() == expected
+    assert desired(whole, standby) == active
+    single = msgspec.structs.replace(whole, pair=msgspec.structs.replace(PAIR, backup_active=False))
+    assert len(desired(single, active, role=Role.STANDBY).state.services) == 3
+
+
+def test_a_shared_mark_is_in_one_table_only_as_a_whole() -> None:
+    one = virtual_server("http", VIP, REAL, fwmark=7)
+    two = virtual_server("https", VIP, real_server("d", "10.0.0.9"), fwmark=7, port=443)
+    assert desired(config(one, two, pair=PAIR), role=Role.STANDBY).state.services == {}
+
+
+def test_a_director_that_moves_is_seen() -> None:
+    """Its address is part of what a virtual server is to the table."""
+    web = virtual_server("web", VIP, real_server("real9", "10.0.0.9"))
+    before = desired(config(web, pair=PAIR), role=Role.STANDBY)
+    assert before.state.services == {}
+    moved = msgspec.structs.replace(PAIR, backup=ip_address("10.0.0.10"))
+    assert desired(config(web, pair=moved), before, role=Role.STANDBY).state.services.keys() == {
+        service_key(web)
+    }
+
+
+@pytest.mark.parametrize("role", Role)
+def test_connections_are_shared(role: Role) -> None:
+    kind = state.MASTER if role is Role.ACTIVE else state.BACKUP
+    web = virtual_server("web", VIP, REAL)
+    held = desired(config(web, pair=PAIR), role=role).state
+    assert held.daemons == {state.SyncDaemon(kind, "eth1", 7, 1472, state.SYNC_GROUP, 8848, 1)}
+    assert held.sysctls["net/ipv4/vs/sync_threshold"] == "0 2"
+
+    six = msgspec.structs.replace(PAIR, syncd_group=ip_address("ff02::81"), syncd_port=9, syncd_ttl=3)
+    held = desired(config(web, pair=six), role=role).state
+    assert held.daemons == {state.SyncDaemon(kind, "eth1", 7, 1452, packed("ff02::81"), 9, 3)}
+
+    small = msgspec.structs.replace(PAIR, syncd_maxlen=500)
+    [daemon] = desired(config(web, pair=small), role=role).state.daemons
+    assert daemon.maxlen == (500 if role is Role.ACTIVE else 1024)
+
+
+@pytest.mark.parametrize("option", ["syncdaemon", "backup_active"])
+def test_connections_are_shared_with_somebody_and_if_asked(option: str) -> None:
+    pair = msgspec.structs.replace(PAIR, **{option: False})
+    held = desired(config(virtual_server("web", VIP, REAL), pair=pair)).state
+    assert held.daemons == frozenset()
+    assert not [name for name in held.sysctls if "sync" in name]

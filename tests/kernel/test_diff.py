@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 import strategies
 from lvs.kernel.diff import diff
 from lvs.kernel.state import (
+    BACKUP,
     IPIP,
     MASQ,
+    MASTER,
     NOCSUM,
+    SYNC_GROUP,
     AddDestination,
     AddService,
     Destination,
@@ -33,6 +36,9 @@ from lvs.kernel.state import (
     SetService,
     SetSysctl,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TakeVip,
     Timeouts,
     Vip,
@@ -63,6 +69,7 @@ def arrival(actual: KernelState, desired: KernelState) -> KernelState:
         timeouts=Timeouts(want.tcp_s or was.tcp_s, want.tcpfin_s or was.tcpfin_s, want.udp_s or was.udp_s),
         sysctls=actual.sysctls | desired.sysctls,
         modules=actual.modules | desired.modules,
+        daemons=desired.daemons,
     )
 
 
@@ -210,6 +217,8 @@ ORDER: tuple[tuple[type[Op], ...], ...] = (
     (SetTimeouts,),
     (AddService, SetService, AddDestination, SetDestination, RemoveDestination),
     (TakeVip, DropVip),  # of VIPs that move
+    (StopDaemon,),
+    (StartDaemon,),
     (RemoveService,),
 )
 
@@ -231,6 +240,8 @@ def twin(actual: KernelState, desired: KernelState) -> set[Op]:
     """The same operations, found by comparing sets and in no order."""
     ops: set[Op] = {DropVip(vip) for vip in actual.vips - desired.vips}
     ops |= {TakeVip(vip) for vip in desired.vips - actual.vips}
+    ops |= {StopDaemon(one.state) for one in actual.daemons - desired.daemons}
+    ops |= {StartDaemon(one) for one in desired.daemons - actual.daemons}
     ops |= {LoadModule(name) for name in desired.modules - actual.modules}
     ops |= {SetSysctl(*item) for item in desired.sysctls.items() - actual.sysctls.items()}
     have, want = actual.timeouts, desired.timeouts
@@ -272,6 +283,26 @@ def test_the_whole_option_space(pair: tuple[KernelState, KernelState]) -> None:
     ops = diff(actual, desired)
     assert set(ops) == twin(actual, desired)
     assert carried_out(ops, actual) == arrival(actual, desired)
+
+
+def test_roles_change_in_a_safe_order() -> None:
+    """Connections are received until the VIPs are here; what gives way drops them before all else."""
+    vip, key = _placed(ADDRESSES[0], 0), strategies.KEYS[0]
+    sends, receives = (SyncDaemon(kind, "eth0", 1, 1472, SYNC_GROUP, 8848, 1) for kind in (MASTER, BACKUP))
+    standby = KernelState({}, daemons=frozenset({receives}))
+    active = KernelState({key: Service(OPTIONS, {})}, frozenset({vip}), daemons=frozenset({sends}))
+    assert diff(standby, active) == (
+        AddService(key, OPTIONS),
+        TakeVip(vip),
+        StopDaemon(BACKUP),
+        StartDaemon(sends),
+    )
+    assert diff(active, standby) == (
+        DropVip(vip),
+        StopDaemon(MASTER),
+        StartDaemon(receives),
+        RemoveService(key),
+    )
 
 
 def test_the_identical_service_is_not_looked_at() -> None:

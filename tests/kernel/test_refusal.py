@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 import strategies
 from lvs.kernel.refusal import reason
 from lvs.kernel.state import (
+    MASTER,
     ROUTE,
+    SYNC_GROUP,
     AddDestination,
     AddService,
     Destination,
@@ -22,6 +24,9 @@ from lvs.kernel.state import (
     SetDestination,
     SetService,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TableOp,
     Timeouts,
 )
@@ -32,6 +37,8 @@ ADD = AddService(KEY, ServiceOptions("mh", 0, 0, strategies.ALL_IPV4, ""))
 SET = SetService(KEY, ServiceOptions("wlc", 0, 60, strategies.ALL_IPV4, "sip"))
 ADD_REAL = AddDestination(KEY, REAL, Destination(ROUTE, 1))
 SET_REAL = SetDestination(KEY, REAL, Destination(ROUTE, 1))
+START = StartDaemon(SyncDaemon(MASTER, "eth9", 1, 1472, SYNC_GROUP, 8848, 1))
+START6 = StartDaemon(SyncDaemon(MASTER, "eth9", 1, 1452, strategies.GROUPS[2], 8848, 1))
 
 
 @pytest.mark.parametrize(
@@ -53,6 +60,19 @@ SET_REAL = SetDestination(KEY, REAL, Destination(ROUTE, 1))
         (SET_REAL, errno.ENOENT, "somebody else removed this real server just now"),
         (RemoveDestination(KEY, REAL), errno.ENOENT, "somebody else removed this real server just now"),
         (SetTimeouts(Timeouts(1, 1, 1)), errno.EINVAL, "the kernel refused (EINVAL)"),
+        (
+            START,
+            errno.ENODEV,
+            "there is no device eth9 to share connections by, or it has no IPv4 address (E",
+        ),
+        (START6, errno.ENODEV, "there is no device eth9 to share connections by, or IPv6 is off on it"),
+        (START, errno.EINVAL, "shares no connections while a service has real servers of another family"),
+        (START, errno.EEXIST, "somebody else started one just now"),
+        (START, errno.EADDRINUSE, "another program uses UDP port 8848 (EADDRINUSE)"),
+        (START6, errno.EAFNOSUPPORT, "this kernel shares no connections over IPv6"),
+        (START, errno.ENETUNREACH, "connections cannot be shared by eth9: Network is unreachable"),
+        (START, errno.EPERM, "not permitted: run lvsd as root"),
+        (StopDaemon(MASTER), errno.ESRCH, "somebody else stopped it just now"),
         (ADD, 5000, "the kernel refused (5000)"),
     ],
 )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 
+import msgspec
 import pytest
 from hypothesis import given
 
 import strategies
 from lvs.kernel.state import (
+    BACKUP,
+    MASTER,
     ROUTE,
+    SYNC_GROUP,
     AddDestination,
     AddService,
     Destination,
@@ -26,6 +30,9 @@ from lvs.kernel.state import (
     SetService,
     SetSysctl,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TakeVip,
     Timeouts,
     Vip,
@@ -77,6 +84,18 @@ def test_timeouts_of_zero_stay() -> None:
     assert apply(SetTimeouts(Timeouts(0, 60, 0)), state).timeouts == Timeouts(900, 60, 300)
 
 
+def test_a_sync_daemon_runs_once_of_each_state() -> None:
+    sends, receives = (SyncDaemon(kind, "eth0", 1, 1472, SYNC_GROUP, 8848, 1) for kind in (MASTER, BACKUP))
+    both = apply(StartDaemon(receives), apply(StartDaemon(sends), KernelState()))
+    assert both.daemons == {sends, receives}
+    with pytest.raises(ValueError, match="runs"):
+        apply(StartDaemon(msgspec.structs.replace(sends, sync_id=2)), both)
+    one = apply(StopDaemon(MASTER), both)
+    assert one.daemons == {receives}
+    with pytest.raises(KeyError):
+        apply(StopDaemon(MASTER), one)
+
+
 def test_what_may_be_done_twice() -> None:
     vip = Vip("eth0", strategies.ADDRESSES[4][0], 24, "")
     for op in (TakeVip(vip), DropVip(vip), LoadModule("ip_vs"), SetSysctl("net/ipv4/ip_forward", "1")):
@@ -95,6 +114,7 @@ def test_the_state_before_is_untouched(state: KernelState, op: Op) -> None:
         state.timeouts,
         dict(state.sysctls),
         state.modules,
+        state.daemons,
     )
     with contextlib.suppress(KeyError, ValueError):
         apply(op, state)

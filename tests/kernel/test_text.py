@@ -14,12 +14,14 @@ from hypothesis import given
 import strategies
 from lvs.kernel import text
 from lvs.kernel.state import (
+    BACKUP,
     CSUM,
     GRE,
     GUE,
     IPIP,
     LOCAL,
     MASQ,
+    MASTER,
     NOCSUM,
     ONE_PACKET,
     PERSISTENT,
@@ -28,6 +30,7 @@ from lvs.kernel.state import (
     SCHED1,
     SCHED2,
     SCTP,
+    SYNC_GROUP,
     TCP,
     TUNNEL,
     UDP,
@@ -46,6 +49,9 @@ from lvs.kernel.state import (
     SetService,
     SetSysctl,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TableOp,
     TakeVip,
     Timeouts,
@@ -146,6 +152,22 @@ PLAIN = ServiceOptions("wlc", 0, 0, ALL, "")
         ),
         (RemoveDestination(MARK6, REAL6), "ipvsadm -d -f 7 -6 -r [2001:db8:1::1]:8080"),
         (SetTimeouts(Timeouts(900, 0, 300)), "ipvsadm --set 900 0 300"),
+        (
+            StartDaemon(SyncDaemon(MASTER, "eth0", 1, 1472, SYNC_GROUP, 8848, 1)),
+            "ipvsadm --start-daemon master --mcast-interface eth0 --syncid 1",
+        ),
+        (
+            StartDaemon(SyncDaemon(BACKUP, "eth1", 0, 1452, V6, 8848, 1)),
+            "ipvsadm --start-daemon backup --mcast-interface eth1 --syncid 0 --mcast-group 2001:db8::1",
+        ),
+        (
+            StartDaemon(SyncDaemon(MASTER, "eth0", 1, 9, V4, 89, 3)),
+            (
+                "ipvsadm --start-daemon master --mcast-interface eth0 --syncid 1 --sync-maxlen 9 "
+                "--mcast-group 192.0.2.1 --mcast-port 89 --mcast-ttl 3"
+            ),
+        ),
+        (StopDaemon(BACKUP), "ipvsadm --stop-daemon backup"),
         (SetSysctl("net/ipv4/ip_forward", "1"), "sysctl -w net/ipv4/ip_forward=1"),
         (LoadModule("ip_vs_wlc"), "modprobe ip_vs_wlc"),
         (TakeVip(Vip("eth0", V4, 24, "eth0:1")), "ip address add 192.0.2.1/24 dev eth0 label eth0:1"),
@@ -189,6 +211,7 @@ SERVER = {
     **dict.fromkeys(("--tun-nocsum", "--tun-csum", "--tun-remcsum"), False),
 }
 TAKES = {"-A": SERVICE, "-E": SERVICE, "-D": {}, "-a": SERVER, "-e": SERVER, "-d": {"-r": True}}
+SYNCING = {"--mcast-interface", "--syncid", "--sync-maxlen", "--mcast-group", "--mcast-port", "--mcast-ttl"}
 PLACE = re.compile(r"\d+\.\d+\.\d+\.\d+:\d+|\[[0-9a-f:]+\]:\d+")
 
 
@@ -200,6 +223,12 @@ def test_every_line_is_ipvsadms(op: TableOp) -> None:
     command = next(words)
     if command == "--set":
         assert all(word.isdigit() for word in words)
+        return
+    if command in ("--start-daemon", "--stop-daemon"):
+        assert next(words) in ("master", "backup")
+        given = dict(zip(words, words, strict=True))
+        assert given.keys() <= SYNCING
+        assert ("--mcast-interface" in given) == (command == "--start-daemon")
         return
     kind, place = next(words), next(words)
     assert place.isdigit() if kind == "-f" else kind in ("-t", "-u", "--sctp-service")

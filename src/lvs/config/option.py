@@ -26,6 +26,7 @@ class Kind(StrEnum):
     SWITCH = "switch"
     PORT = "port"  # number, or name of a TCP service
     ADDRESS = "address"
+    GROUP = "multicast address"
     DEVICE = "device"  # with or without a label
     INTERFACE = "interface"  # without one
     MASK = "mask"

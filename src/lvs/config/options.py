@@ -10,11 +10,12 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from lvs.config.option import SECONDS_MAX, option_of
 from lvs.config.option import Kind as Kind  # noqa: PLC0414  everything imports it from here
 from lvs.config.option import Option as Option  # noqa: PLC0414
 from lvs.config.option import Scope as Scope  # noqa: PLC0414
-from lvs.config.option import option_of
 from lvs.model import (
+    SYNC_GROUP,
     CheckPath,
     Drain,
     Format,
@@ -77,6 +78,42 @@ OPTIONS: tuple[Option, ...] = (
     _global("syncdaemon", Kind.SWITCH, "share connections with the other director", False),
     _global("syncd_iface", Kind.INTERFACE, "interface for sharing them", "eth0"),
     _global("syncd_id", Kind.INTEGER, "number of the pair on that interface", 0, high=255),
+    _global(
+        "syncd_group",
+        Kind.GROUP,
+        "multicast address they are shared at, IPv4 or IPv6",
+        SYNC_GROUP,
+        formats=_TOML,
+    ),
+    _global("syncd_port", Kind.PORT, "UDP port they are shared at", 8848, formats=_TOML),
+    _global(
+        "syncd_ttl",
+        Kind.INTEGER,
+        "networks they may cross, their own included",
+        1,
+        low=1,
+        high=255,
+        formats=_TOML,
+    ),
+    _global(
+        "syncd_maxlen",
+        Kind.INTEGER,
+        "size of a message at most; not set: what fits 1500 with its headers",
+        None,
+        low=1,
+        high=65507,
+        unit="bytes",
+        formats=_TOML,
+    ),
+    _global(
+        "announce_every",
+        Kind.INTEGER,
+        "VIPs are announced again this often while they are held; 0: never",
+        60,
+        high=SECONDS_MAX,
+        unit="s",
+        formats=_TOML,
+    ),
     _global("active_cmd", Kind.WORD, "command run when this director becomes active"),
     _global("inactive_cmd", Kind.WORD, "command run when it becomes standby"),
     # Forwarding

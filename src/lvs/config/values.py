@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -263,6 +263,17 @@ def _ipv6(option: Option, word: str) -> IPv6Address | None:
     return address
 
 
+def _group(_: Option, value: object) -> Address:
+    asked = "a multicast address in quotes is asked for, such as 224.0.0.81 or ff02::81"
+    try:
+        address = ip_address(value) if isinstance(value, str) else None
+    except ValueError:
+        address = None
+    if address is None or not address.is_multicast or getattr(address, "scope_id", None) is not None:
+        raise Refused(f"{asked}, got {shown(value)}")
+    return address
+
+
 _PREFIXES = {(2**32 - 1) >> (32 - prefix) << (32 - prefix): prefix for prefix in range(33)}
 
 
@@ -409,6 +420,7 @@ FROM_TOML: dict[Kind, Callable[[Option, object], Any]] = {
     Kind.SWITCH: _toml_switch,
     Kind.PORT: _toml_port,
     Kind.ADDRESS: _toml_address,
+    Kind.GROUP: _group,
     Kind.DEVICE: lambda _, value: _device(_string(value)),
     Kind.INTERFACE: lambda _, value: _interface(_string(value)),
     Kind.MASK: _toml_mask,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 from lvs.config.judge import DEFAULTS, Judge, family, held
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from lvs.config.across import Facts
     from lvs.config.located import Note
     from lvs.config.values import Device
+
+MAXLEN6 = (
+    65535 - 40 - 8
+)  # a datagram without its headers (start_sync_thread, net/netfilter/ipvs/ip_vs_sync.c)
 
 
 def config(
@@ -57,6 +62,7 @@ def config(
         Unused(**{name: values[name] for name in Unused.__struct_fields__}),
         virtual_servers,  # type: ignore[arg-type]  # None is there beside errors only
         get("check_user"),
+        get("announce_every"),
     )
 
 
@@ -102,6 +108,9 @@ def _pair(judge: Judge, values: dict[str, Any], given: dict[str, Any]) -> Pair:
         else:
             asked = f"more than keepalive is asked for ({keepalive:g}, its default)"
             judge.refuse("deadtime", f"{asked}, got {deadtime:g}")
+    maxlen: int | None = get("syncd_maxlen")
+    if maxlen is not None and maxlen > MAXLEN6 and type(get("syncd_group")) is IPv6Address:
+        judge.refuse("syncd_maxlen", f"1 to {MAXLEN6} with an IPv6 group, got {maxlen}")
     return Pair(
         primary,
         primary_private,
@@ -117,4 +126,8 @@ def _pair(judge: Judge, values: dict[str, Any], given: dict[str, Any]) -> Pair:
         get("syncd_id"),
         get("active_cmd"),
         get("inactive_cmd"),
+        get("syncd_group"),
+        get("syncd_port"),
+        get("syncd_ttl"),
+        maxlen,
     )

@@ -6,6 +6,7 @@ what differs, and goes on past what the kernel refuses.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
@@ -30,6 +31,8 @@ from lvs.kernel.state import (
     Service,
     ServiceKey,
     SetSysctl,
+    StopDaemon,
+    SyncDaemon,
     SystemOp,
     TableOp,
     TakeVip,
@@ -71,7 +74,7 @@ class Converger:
         Shape: `actual` is the table as it was read a moment ago.
         """
         started = time.perf_counter()
-        not_saved = self._own(desired, frozenset())
+        not_saved = self._own(desired, frozenset(), self._ledger.daemons)
         modules.load(sorted(desired.modules))  # what fails is told by the first full converge
         ops = tuple(changes({k: v for k, v in actual.items() if k in desired.services}, desired.services))
         done, refused = self._execute(ops)
@@ -91,7 +94,10 @@ class Converger:
             wanted = KernelState(
                 services={key: desired.services[key] for key in keys & desired.services.keys()}
             )
-        not_saved = self._own(desired, desired.vips - actual.vips if only is None else frozenset())
+        if only is None:
+            not_saved = self._own(desired, desired.vips - actual.vips, self._started(desired, actual))
+        else:
+            not_saved = self._own(desired, frozenset(), self._ledger.daemons)
         done: list[Op] = []
         refused: list[tuple[str, str]] = []
         stuck: set[bytes] = set()  # VIPs that could not be dropped: they keep their services
@@ -123,7 +129,26 @@ class Converger:
             timeouts=self.table.timeouts(),
             sysctls=sysctls.read(desired.sysctls),
             modules=self._loaded(desired.modules),
+            daemons=self._daemons(desired),
         )
+
+    def _daemons(self, desired: KernelState) -> frozenset[SyncDaemon]:
+        """The sync daemons: all while one is wanted, else those that we started.
+
+        One whose device went away hears nothing when a device of that name comes back.
+        """
+        started = self._ledger.daemons
+        if not (desired.daemons or started):
+            return frozenset()
+        running = [one for one in self.table.daemons() if desired.daemons or one.state in started]
+        deaf = [one for one in running if started.get(one.state, 0) not in (0, _index(one.device))]
+        return frozenset(msgspec.structs.replace(one, device="") if one in deaf else one for one in running)
+
+    def _started(self, desired: KernelState, actual: KernelState) -> dict[int, int]:
+        """On which devices sync daemons will have been started; what runs as it should stays noted."""
+        noted = self._ledger.daemons
+        kept = {one.state for one in desired.daemons & actual.daemons if one.state in noted}
+        return noted | {one.state: _index(one.device) for one in desired.daemons if one.state not in kept}
 
     def _loaded(self, names: frozenset[str]) -> frozenset[str]:
         self._modules |= {name for name in names - self._modules if modules.loaded(name)}
@@ -190,7 +215,7 @@ class Converger:
             [(text.line(refusal.op), refusal.reason) for refusal in refusals],
         )
 
-    def _own(self, desired: KernelState, taken: frozenset[Vip]) -> str:
+    def _own(self, desired: KernelState, taken: frozenset[Vip], daemons: dict[int, int]) -> str:
         """Note before the first change what will be ours; what it said before stays noted.
 
         A VIP that stands on its device already is not: the system put the director's own address there.
@@ -206,6 +231,7 @@ class Converger:
                 vips=self._ledger.vips | taken,
                 sysctls={**before, **self._ledger.sysctls},
                 timeouts=timeouts,
+                daemons=daemons,
             )
         )
 
@@ -215,6 +241,14 @@ class Converger:
         dropped = {op.vip for op in done if isinstance(op, DropVip)}
         services = self._ledger.services if actual is None else actual.services.keys()
         vips = self._ledger.vips if actual is None else self._ledger.vips & (actual.vips | desired.vips)
+        stopped = {op.state for op in done if isinstance(op, StopDaemon)}
+        gone = (
+            stopped
+            if actual is None
+            else self._ledger.daemons.keys()
+            - {one.state for one in actual.daemons if one.state not in stopped}
+        )
+        wanted = {one.state for one in desired.daemons}
         original = self._ledger.sysctls.items()
         put_back = desired.timeouts == self._ledger.timeouts
         return self._save(
@@ -223,6 +257,7 @@ class Converger:
                 vips=vips - dropped,
                 sysctls={name: value for name, value in original if desired.sysctls.get(name) != value},
                 timeouts=UNSET if put_back else self._ledger.timeouts,
+                daemons={s: i for s, i in self._ledger.daemons.items() if s in wanted or s not in gone},
             )
         )
 
@@ -238,6 +273,14 @@ class Converger:
             return str(fault)
         self._saved = ledger
         return ""
+
+
+def _index(device: str) -> int:
+    """The number of a device, which it has for its life; 0 if there is none."""
+    try:
+        return socket.if_nametoindex(device)
+    except OSError:
+        return 0
 
 
 def _unserved(desired: KernelState, actual: KernelState, done: Sequence[Op]) -> set[bytes]:

@@ -27,6 +27,7 @@ class Ledger(msgspec.Struct, frozen=True):
     vips: frozenset[Vip] = frozenset()
     sysctls: dict[str, str] = {}  # by name; only those that we changed
     timeouts: Timeouts = UNSET  # 0: not changed by us
+    daemons: dict[int, int] = {}  # sync daemons by state: index of the device each was started on
 
 
 class _Page(msgspec.Struct, frozen=True):

@@ -29,6 +29,7 @@ from lvs.kernel.state import (
     Service,
     ServiceKey,
     ServiceOptions,
+    SyncDaemon,
     TableOp,
     Timeouts,
 )
@@ -142,6 +143,10 @@ class Table:
         """IPVS's connection timeouts in seconds."""
         data, found = self._ask(wire.GET_CONFIG, b"")
         return decode.decode_timeouts(data, found)
+
+    def daemons(self) -> frozenset[SyncDaemon]:
+        """The sync daemons that run."""
+        return frozenset(decode.decode_daemon(*one) for one in list(self._dump(wire.GET_DAEMON, b"")))
 
     def info(self) -> tuple[str, int]:
         """IPVS version, and size of the connection table."""

@@ -13,14 +13,23 @@ from functools import lru_cache
 from struct import Struct, error
 from typing import NamedTuple
 
-from lvs.kernel.state import Destination, DestinationKey, ServiceKey, ServiceOptions, Timeouts
+from lvs.kernel.state import Destination, DestinationKey, ServiceKey, ServiceOptions, SyncDaemon, Timeouts
 from lvs.kernel.wire import (
     BE16,
     BE32,
+    CMD_DAEMON,
     CMD_DEST,
     CMD_TCP,
     CMD_TCP_FIN,
     CMD_UDP,
+    DAEMON_GROUP,
+    DAEMON_GROUP6,
+    DAEMON_IFN,
+    DAEMON_MAXLEN,
+    DAEMON_PORT,
+    DAEMON_STATE,
+    DAEMON_SYNC_ID,
+    DAEMON_TTL,
     DEST_ACTIVE,
     DEST_ADDR,
     DEST_FAMILY,
@@ -340,6 +349,21 @@ def _decode_destination(buffer: bytes, found: Message) -> tuple[DestinationKey, 
         tunnel_type=U8.unpack(values[DEST_TUN_TYPE])[0] if DEST_TUN_TYPE in values else 0,
         tunnel_port=BE16.unpack(values[DEST_TUN_PORT])[0] if DEST_TUN_PORT in values else 0,
         tunnel_flags=U16.unpack(values[DEST_TUN_FLAGS])[0] if DEST_TUN_FLAGS in values else 0,
+    )
+
+
+def decode_daemon(buffer: bytes, found: Message) -> SyncDaemon:
+    """A sync daemon of a dump (ip_vs_genl_fill_daemon)."""
+    outer = attributes(buffer, found.start, found.end)[CMD_DAEMON]
+    values = attributes(outer, 0, len(outer))
+    return SyncDaemon(
+        state=U32.unpack(values[DAEMON_STATE])[0],
+        device=values[DAEMON_IFN].rstrip(b"\0").decode(errors="replace"),
+        sync_id=U32.unpack(values[DAEMON_SYNC_ID])[0],
+        maxlen=U16.unpack(values[DAEMON_MAXLEN])[0],
+        group=values[DAEMON_GROUP6] if DAEMON_GROUP6 in values else values[DAEMON_GROUP],
+        port=U16.unpack(values[DAEMON_PORT])[0],
+        ttl=values[DAEMON_TTL][0],
     )
 
 

@@ -2,11 +2,17 @@
 
 Virtual servers that are the identical object as before give the identical `Service` object,
 so that what changed is seen by `is`, without looking at 10,000 real servers.
+
+The director that is not active holds no VIP and no NAT router, but the whole table: a takeover is a
+matter of addresses, and connections that are shared with it find their real servers. What it leaves out
+is a virtual server that forwards to one of the directors as they are, VIP and all (direct routing,
+tunnelling): it would balance again what the active one had forwarded to it, and part of that back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Address
 from itertools import chain
 from operator import is_
 
@@ -20,18 +26,22 @@ from lvs.kernel.state import (
     Service,
     ServiceKey,
     ServiceOptions,
+    SyncDaemon,
     Timeouts,
     Vip,
 )
 from lvs.model import (
+    Address,
     CheckPath,
     Config,
     DeviceAddress,
     Drain,
     Forwarding,
     Kernel,
+    Pair,
     Protocol,
     RealServer,
+    Role,
     SchedulerFlag,
     Serving,
     Tunnel,
@@ -72,6 +82,7 @@ class Part(msgspec.Struct, frozen=True):
     vip: Vip | None
     modules: tuple[str, ...]
     masqueraded: int | None  # the family whose packets are, 0 if a firewall mark does not tell
+    alone: bool = False  # only the active director has it: a director is among its real servers
 
 
 class Desired(msgspec.Struct, frozen=True):
@@ -81,20 +92,36 @@ class Desired(msgspec.Struct, frozen=True):
     origin: dict[ServiceKey, tuple[VirtualServer, ...]]  # several for a shared firewall mark
     parts: tuple[Part, ...] = ()  # in the configuration's order
     serving: Mapping[VirtualKey, Serving] = {}  # who serves; without an entry: all as configured
+    own: frozenset[int] = frozenset()  # the directors' own addresses that `parts` was made with
 
 
 NOTHING = Desired(KernelState(), {})
 
+# How connections are shared (ip_vs_sync_conn_needed, ip_vs_sync.c); docs/kernel.md gives the reasons.
+SHARING = {
+    "net/ipv4/vs/sync_version": "1",
+    "net/ipv4/vs/sync_threshold": "0 2",
+    "net/ipv4/vs/sync_refresh_period": "10",
+    "net/ipv4/vs/backup_only": "0",
+}
+
 
 def desired(
-    config: Config, before: Desired = NOTHING, serving: Mapping[VirtualKey, Serving] | None = None
+    config: Config,
+    before: Desired = NOTHING,
+    serving: Mapping[VirtualKey, Serving] | None = None,
+    role: Role = Role.ACTIVE,
 ) -> Desired:
     """What the kernel should hold; `before` is the last answer, reused where nothing changed."""
     serving = {} if serving is None else serving
-    parts = _parts(config, before)
+    own = _own(config.pair)
+    parts = _parts(config, own, before)
+    active = role is Role.ACTIVE
     grouped: dict[ServiceKey, list[Part]] = {}
     for part in parts:
         grouped.setdefault(part.key, []).append(part)
+    if not active:  # those of one firewall mark stay or go together
+        grouped = {key: group for key, group in grouped.items() if not any(part.alone for part in group)}
     origin: dict[ServiceKey, tuple[VirtualServer, ...]] = {}
     services = {}
     for key, group in grouped.items():
@@ -108,28 +135,40 @@ def desired(
     held_vips = tuple(_vips(config, parts))
     held = KernelState(
         services=services,
-        vips=frozenset(held_vips),
+        vips=frozenset(held_vips if active else ()),
         timeouts=Timeouts(
             config.kernel.tcp_timeout_s, config.kernel.tcpfin_timeout_s, config.kernel.udp_timeout_s
         ),
         sysctls=_sysctls(config, parts, held_vips, serving),
         modules=frozenset(_modules(parts)),
+        daemons=frozenset(_daemons(config.pair, role)),
     )
-    return Desired(held, origin, parts, serving)
+    return Desired(held, origin, parts, serving, own)
 
 
-def _parts(config: Config, before: Desired = NOTHING) -> tuple[Part, ...]:
-    known = {id(part.virtual_server): part for part in before.parts}
+def _own(pair: Pair) -> frozenset[int]:
+    """The addresses of two directors as numbers; none of one that runs alone."""
+    addresses = (pair.primary, pair.primary_private, pair.backup, pair.backup_private)
+    return frozenset(_number(one) for one in addresses if one is not None and pair.backup_active)
+
+
+def _number(address: Address) -> int:
+    """An address as a number that no address of the other family shares; hashed faster than itself."""
+    return int(address) if type(address) is IPv4Address else int(address) + (1 << 128)
+
+
+def _parts(config: Config, own: frozenset[int] = frozenset(), before: Desired = NOTHING) -> tuple[Part, ...]:
+    known = {id(part.virtual_server): part for part in before.parts} if own == before.own else {}
     return tuple(
         [
-            known.get(id(virtual_server)) or _part(virtual_server)
+            known.get(id(virtual_server)) or _part(virtual_server, own)
             for virtual_server in config.virtual_servers
             if virtual_server.active
         ]
     )
 
 
-def _part(virtual_server: VirtualServer) -> Part:
+def _part(virtual_server: VirtualServer, own: frozenset[int]) -> Part:
     names = ["ip_vs", f"ip_vs_{virtual_server.scheduler.value}"]
     if virtual_server.persistence is not None and virtual_server.persistence.engine is not None:
         names.append(f"ip_vs_pe_{virtual_server.persistence.engine.value}")
@@ -138,7 +177,23 @@ def _part(virtual_server: VirtualServer) -> Part:
     if virtual_server.forwarding is Forwarding.MASQUERADING:
         masqueraded = 0 if virtual_server.address is None else virtual_server.address.version
     return Part(
-        virtual_server, key_of(virtual_server), service_key(virtual_server), vip, tuple(names), masqueraded
+        virtual_server,
+        key_of(virtual_server),
+        service_key(virtual_server),
+        vip,
+        tuple(names),
+        masqueraded,
+        bool(own) and _forwards_to(virtual_server, own),
+    )
+
+
+def _forwards_to(virtual_server: VirtualServer, own: frozenset[int]) -> bool:
+    """Whether one of these addresses gets its packets as they are; masquerading changes the VIP."""
+    if virtual_server.forwarding is Forwarding.MASQUERADING:
+        return False
+    sorry = virtual_server.sorry_server
+    return (sorry is not None and _number(sorry) in own) or any(
+        [one.active and _number(one.address) in own for one in virtual_server.real_servers]  # noqa: C419
     )
 
 
@@ -281,6 +336,18 @@ def _vip(held: DeviceAddress) -> Vip:
     return Vip(held.device, held.address.packed, prefix, held.label or "")
 
 
+def _daemons(pair: Pair, role: Role) -> Iterator[SyncDaemon]:
+    """The active director tells the other one of its connections."""
+    if not (pair.syncdaemon and pair.backup_active):
+        return
+    kind = state.MASTER if role is Role.ACTIVE else state.BACKUP
+    group = pair.syncd_group.packed
+    maxlen = state.SYNC_MAXLEN[len(group)] if pair.syncd_maxlen is None else pair.syncd_maxlen
+    if kind == state.BACKUP:
+        maxlen = max(maxlen, 1024)  # the kernel takes no smaller buffer to receive (start_sync_thread)
+    yield SyncDaemon(kind, pair.syncd_iface, pair.syncd_id, maxlen, group, pair.syncd_port, pair.syncd_ttl)
+
+
 def sysctls(config: Config) -> dict[str, str]:
     """Kernel settings that the configuration needs, by sysctl(8) name; docs/kernel.md says why."""
     parts = _parts(config)
@@ -311,6 +378,8 @@ def _sysctls(
         "net/ipv4/vs/conn_reuse_mode": str(kernel.conn_reuse_mode),
         "net/ipv4/vs/conntrack": str(int(kernel.conntrack)),
     }
+    if config.pair.syncdaemon and config.pair.backup_active:
+        names |= SHARING
     masqueraded = {part.masqueraded for part in parts}
     if 4 in masqueraded:
         names["net/ipv4/ip_forward"] = "1"

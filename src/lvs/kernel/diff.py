@@ -1,13 +1,16 @@
 """From what the kernel holds to what it should hold, in an order that never stops service.
 
-Order: give up VIPs, load modules, set sysctls and timeouts, add and change services, take VIPs, remove
-services. A held VIP always has its services, and a run that stopped halfway can be started
-again. Within a service, destinations are added and changed before others are removed, so
-that it is never empty on the way.
+Order: give up VIPs, load modules, set sysctls and timeouts, add and change services, take VIPs, stop
+and start sync daemons, remove services. A held VIP always has its services, and a run that stopped
+halfway can be started again. Within a service, destinations are added and changed before others are
+removed, so that it is never empty on the way.
 
 A VIP that only moves (to another device, prefix or label) stays where it is during the work on
 the table. It is taken at its new place before it is dropped at the old one, and so held throughout,
 except where the kernel sees one place in both; then the drop stands right before its take.
+
+Connections are received from the other director until the VIPs are here, and sent to it while it takes
+them: a sync daemon changes when the VIPs have.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ from lvs.kernel.state import (
     SetService,
     SetSysctl,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     SystemOp,
     TableOp,
     TakeVip,
@@ -50,6 +56,7 @@ def diff(actual: KernelState, desired: KernelState) -> tuple[Op, ...]:
         *settings(actual, desired),
         *changes(actual.services, desired.services),
         *_moves([vip for vip in drops if vip.address in staying], takes),
+        *daemons(actual.daemons, desired.daemons),
         *removals(actual.services, desired.services),
     )
 
@@ -117,6 +124,12 @@ def _destination_changes(key: ServiceKey, have: Service, want: Service) -> Itera
     for destination_key in have.destinations:
         if destination_key not in want.destinations:
             yield RemoveDestination(key, destination_key)
+
+
+def daemons(actual: Collection[SyncDaemon], desired: Collection[SyncDaemon]) -> Iterator[TableOp]:
+    """Sync daemons to stop and to start; one that is to run otherwise is started anew."""
+    yield from (StopDaemon(one.state) for one in sorted(actual) if one not in desired)
+    yield from (StartDaemon(one) for one in sorted(desired) if one not in actual)
 
 
 def removals(actual: Collection[ServiceKey], desired: Collection[ServiceKey]) -> Iterator[TableOp]:

@@ -16,6 +16,7 @@ from typing import assert_never
 from lvs.kernel.state import (
     AddDestination,
     AddService,
+    DaemonOp,
     Destination,
     DestinationOp,
     RemoveDestination,
@@ -26,6 +27,9 @@ from lvs.kernel.state import (
     SetDestination,
     SetService,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TableOp,
     Timeouts,
 )
@@ -33,6 +37,7 @@ from lvs.kernel.wire import (
     AF,
     BE16,
     BE32,
+    CMD_DAEMON,
     CMD_DEST,
     CMD_SERVICE,
     CMD_TCP,
@@ -40,6 +45,15 @@ from lvs.kernel.wire import (
     CMD_UDP,
     CTRL_ATTR_FAMILY_NAME,
     CTRL_CMD_GETFAMILY,
+    DAEMON_GROUP,
+    DAEMON_GROUP6,
+    DAEMON_IFN,
+    DAEMON_MAXLEN,
+    DAEMON_PORT,
+    DAEMON_STATE,
+    DAEMON_SYNC_ID,
+    DAEMON_TTL,
+    DEL_DAEMON,
     DEL_DEST,
     DEL_SERVICE,
     DEST_ADDR,
@@ -56,6 +70,7 @@ from lvs.kernel.wire import (
     FLAG_MASK,
     GENL_ID_CTRL,
     IPVS_VERSION,
+    NEW_DAEMON,
     NEW_DEST,
     NEW_SERVICE,
     NLATTR,
@@ -233,7 +248,7 @@ class Encoder:
         )
         return _START(28 + len(head) + len(tail), self.family_id, NLM_F_REQUEST), head, tail
 
-    def _other(self, op: ServiceOp | SetTimeouts, sequence: int) -> bytes:
+    def _other(self, op: ServiceOp | SetTimeouts | DaemonOp, sequence: int) -> bytes:
         match op:
             case AddService():
                 return self._with_options(NEW_SERVICE, op.key, op.options, sequence)
@@ -243,6 +258,11 @@ class Encoder:
                 return message(self.family_id, DEL_SERVICE, service_body(service), sequence)
             case SetTimeouts(timeouts):
                 return message(self.family_id, SET_CONFIG, _timeouts_body(timeouts), sequence)
+            case StartDaemon(daemon):
+                return message(self.family_id, NEW_DAEMON, _daemon_body(daemon), sequence)
+            case StopDaemon(state):
+                body = attribute(CMD_DAEMON | 0x8000, attribute(DAEMON_STATE, U32.pack(state)))
+                return message(self.family_id, DEL_DAEMON, body, sequence)
             case _:
                 assert_never(op)
 
@@ -275,6 +295,21 @@ _COMMANDS: dict[type[DestinationOp], int] = {
 _SERVICE_HEAD = Struct("=IHHI4x BBxx HH").pack
 _START, _DESTINATION_HEAD = Struct("=IHH").pack, Struct("=4x BBxx HH").pack
 _DEST_HEAD = Struct("=HHHH").pack
+
+
+def _daemon_body(daemon: SyncDaemon) -> bytes:
+    """Everything that ip_vs_genl_new_daemon reads; the port is in host order, unlike others."""
+    group = DAEMON_GROUP if len(daemon.group) == 4 else DAEMON_GROUP6
+    nested = (
+        attribute(DAEMON_STATE, U32.pack(daemon.state))
+        + attribute(DAEMON_IFN, daemon.device.encode() + b"\0")
+        + attribute(DAEMON_SYNC_ID, U32.pack(daemon.sync_id))
+        + attribute(DAEMON_MAXLEN, U16.pack(daemon.maxlen))
+        + attribute(group, daemon.group)
+        + attribute(DAEMON_PORT, U16.pack(daemon.port))
+        + attribute(DAEMON_TTL, bytes((daemon.ttl,)))
+    )
+    return attribute(CMD_DAEMON | 0x8000, nested)
 
 
 def _timeouts_body(timeouts: Timeouts) -> bytes:

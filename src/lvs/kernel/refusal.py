@@ -5,7 +5,20 @@ Source: the return codes of net/netfilter/ipvs/ip_vs_ctl.c.
 
 from __future__ import annotations
 
-from errno import EAFNOSUPPORT, EEXIST, EINVAL, ENOENT, ENOMEM, EOPNOTSUPP, EPERM, ESRCH, errorcode
+from errno import (
+    EADDRINUSE,
+    EAFNOSUPPORT,
+    EEXIST,
+    EINVAL,
+    ENODEV,
+    ENOENT,
+    ENOMEM,
+    EOPNOTSUPP,
+    EPERM,
+    ESRCH,
+    errorcode,
+)
+from os import strerror
 
 from lvs.kernel.state import (
     AddDestination,
@@ -13,6 +26,9 @@ from lvs.kernel.state import (
     RemoveDestination,
     SetDestination,
     SetService,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TableOp,
 )
 
@@ -27,6 +43,10 @@ def _sentence(op: TableOp, errno: int) -> str:
     match errno, op:
         case _, _ if errno == EPERM:
             return "not permitted: run lvsd as root or give it CAP_NET_ADMIN"
+        case _, StartDaemon(daemon):
+            return _not_started(daemon, errno)
+        case _, StopDaemon() if errno == ESRCH:
+            return "somebody else stopped it just now; it is put right at the next look"
         case _, AddService(_, options) | SetService(_, options) if errno == ENOENT:
             engine = f" or persistence engine ip_vs_pe_{options.engine}" if options.engine else ""
             return f"this kernel has no scheduler ip_vs_{options.scheduler}{engine}: install the module"
@@ -48,3 +68,24 @@ def _sentence(op: TableOp, errno: int) -> str:
         case _, _ if errno in (EAFNOSUPPORT, EOPNOTSUPP):
             return "this kernel's IPVS was built without this address family or option"
     return "the kernel refused"
+
+
+def _not_started(daemon: SyncDaemon, errno: int) -> str:
+    """Why a sync daemon does not run (start_sync_thread, ip_vs_sync.c)."""
+    ipv6 = len(daemon.group) == 16
+    match errno:
+        case _ if errno == ENODEV:
+            address = "IPv6 is off on it" if ipv6 else "it has no IPv4 address"
+            return f"there is no device {daemon.device} to share connections by, or {address}"
+        case _ if errno == EINVAL:
+            return (
+                "the kernel shares no connections while a service has real servers of another family; "
+                "somebody else's count, too"
+            )
+        case _ if errno == EEXIST:
+            return "somebody else started one just now; it is put right at the next look"
+        case _ if errno == EADDRINUSE:
+            return f"another program uses UDP port {daemon.port}"
+        case _ if errno in (EAFNOSUPPORT, EOPNOTSUPP):
+            return f"this kernel shares no connections over {'IPv6' if ipv6 else 'IPv4'}"
+    return f"connections cannot be shared by {daemon.device}: {strerror(errno)}"

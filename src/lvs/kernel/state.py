@@ -28,6 +28,13 @@ MASQ, LOCAL, TUNNEL, ROUTE = 0, 1, 2, 3
 IPIP, GUE, GRE = 0, 1, 2
 NOCSUM, CSUM, REMCSUM = 0, 1, 2
 
+# IP_VS_STATE_*, include/uapi/linux/ip_vs.h: a sync daemon that sends connections, one that receives them.
+MASTER, BACKUP = 1, 2
+
+# What start_sync_thread (ip_vs_sync.c) takes if it is not told: 224.0.0.81, and what fits 1500 bytes.
+SYNC_GROUP, SYNC_PORT = bytes((224, 0, 0, 81)), 8848
+SYNC_MAXLEN = {4: 1472, 16: 1452}  # by the length of the group's address
+
 
 class ServiceKey(msgspec.Struct, frozen=True, gc=False, order=True):
     """A service: protocol, address and port, or a firewall mark and a family."""
@@ -86,12 +93,25 @@ class Timeouts(msgspec.Struct, frozen=True, gc=False):
     udp_s: int
 
 
+class SyncDaemon(msgspec.Struct, frozen=True, gc=False, order=True):
+    """A thread of the kernel that shares connections; it runs at most one of each state."""
+
+    state: int  # MASTER, BACKUP
+    device: str  # "": started on one that is gone, and deaf since
+    sync_id: int  # 0 to 255
+    maxlen: int  # bytes of a message
+    group: bytes  # multicast address, 4 or 16 bytes
+    port: int
+    ttl: int
+
+
 class KernelState(msgspec.Struct, frozen=True):
     services: dict[ServiceKey, Service] = {}
     vips: frozenset[Vip] = frozenset()
     timeouts: Timeouts = Timeouts(0, 0, 0)
     sysctls: dict[str, str] = {}  # by sysctl(8) name with slashes
     modules: frozenset[str] = frozenset()
+    daemons: frozenset[SyncDaemon] = frozenset()  # of each state one
 
 
 class AddService(msgspec.Struct, frozen=True, gc=False):
@@ -129,6 +149,14 @@ class SetTimeouts(msgspec.Struct, frozen=True, gc=False):
     timeouts: Timeouts
 
 
+class StartDaemon(msgspec.Struct, frozen=True, gc=False):
+    daemon: SyncDaemon
+
+
+class StopDaemon(msgspec.Struct, frozen=True, gc=False):
+    state: int
+
+
 class SetSysctl(msgspec.Struct, frozen=True, gc=False):
     name: str
     value: str
@@ -150,7 +178,8 @@ class DropVip(msgspec.Struct, frozen=True, gc=False):
 
 ServiceOp = AddService | SetService | RemoveService
 DestinationOp = AddDestination | SetDestination | RemoveDestination
-TableOp = ServiceOp | DestinationOp | SetTimeouts
+DaemonOp = StartDaemon | StopDaemon
+TableOp = ServiceOp | DestinationOp | SetTimeouts | DaemonOp
 SystemOp = LoadModule | SetSysctl | TakeVip | DropVip
 Op = TableOp | SystemOp
 
@@ -190,6 +219,15 @@ def apply(op: Op, state: KernelState) -> KernelState:
             old = state.timeouts
             merged = Timeouts(new.tcp_s or old.tcp_s, new.tcpfin_s or old.tcpfin_s, new.udp_s or old.udp_s)
             return _with(state, timeouts=merged)
+        case StartDaemon(daemon):
+            if any(daemon.state == one.state for one in state.daemons):
+                raise ValueError(f"sync daemon runs: {daemon.state}")
+            return _with(state, daemons=state.daemons | {daemon})
+        case StopDaemon(which):
+            left_running = frozenset(one for one in state.daemons if one.state != which)
+            if left_running == state.daemons:
+                raise KeyError(which)
+            return _with(state, daemons=left_running)
         case SetSysctl(name, value):
             return _with(state, sysctls={**state.sysctls, name: value})
         case LoadModule(name):
@@ -218,6 +256,7 @@ def _with(
     timeouts: Timeouts | None = None,
     sysctls: dict[str, str] | None = None,
     modules: frozenset[str] | None = None,
+    daemons: frozenset[SyncDaemon] | None = None,
 ) -> KernelState:
     return KernelState(
         services=state.services if services is None else dict(services),
@@ -225,4 +264,5 @@ def _with(
         timeouts=state.timeouts if timeouts is None else timeouts,
         sysctls=state.sysctls if sysctls is None else sysctls,
         modules=state.modules if modules is None else modules,
+        daemons=state.daemons if daemons is None else daemons,
     )

@@ -9,11 +9,13 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
 
 from lvs.kernel.state import (
+    BACKUP,
     CSUM,
     GRE,
     GUE,
     LOCAL,
     MASQ,
+    MASTER,
     ONE_PACKET,
     PERSISTENT,
     REMCSUM,
@@ -21,6 +23,9 @@ from lvs.kernel.state import (
     SCHED1,
     SCHED2,
     SCTP,
+    SYNC_GROUP,
+    SYNC_MAXLEN,
+    SYNC_PORT,
     TCP,
     TUNNEL,
     UDP,
@@ -39,6 +44,9 @@ from lvs.kernel.state import (
     SetService,
     SetSysctl,
     SetTimeouts,
+    StartDaemon,
+    StopDaemon,
+    SyncDaemon,
     TakeVip,
     Vip,
 )
@@ -47,6 +55,7 @@ PROTOCOL_OPTION = {TCP: "-t", UDP: "-u", SCTP: "--sctp-service"}
 PROTOCOL_NAME = {TCP: "TCP", UDP: "UDP", SCTP: "SCTP"}
 FORWARDING_OPTION = {MASQ: "-m", ROUTE: "-g", TUNNEL: "-i", LOCAL: "-g"}
 FORWARDING_NAME = {MASQ: "Masq", LOCAL: "Local", TUNNEL: "Tunnel", ROUTE: "Route"}
+DAEMON_NAME = {MASTER: "master", BACKUP: "backup"}
 TUNNEL_NAME = {GUE: "gue", GRE: "gre"}
 ALL_IPV4 = 0xFFFFFFFF
 ALL_IPV6 = 128
@@ -73,6 +82,10 @@ def line(op: Op) -> str:
             return f"ipvsadm -d {service(of)} -r {endpoint(key.address, key.port)}"
         case SetTimeouts(timeouts):
             return f"ipvsadm --set {timeouts.tcp_s} {timeouts.tcpfin_s} {timeouts.udp_s}"
+        case StartDaemon(started):
+            return f"ipvsadm --start-daemon {daemon(started)}"
+        case StopDaemon(state):
+            return f"ipvsadm --stop-daemon {DAEMON_NAME[state]}"
         case SetSysctl(name, value):
             return f"sysctl -w {name}={value}"
         case LoadModule(name):
@@ -98,6 +111,20 @@ def endpoint(packed: bytes, port: int) -> str:
 
 def vip(held: Vip) -> str:
     return f"{address(held.address)}/{held.prefix}"
+
+
+def daemon(one: SyncDaemon) -> str:
+    """`master --mcast-interface eth0 --syncid 1`, and what is not as the kernel has it by itself."""
+    words = [f"{DAEMON_NAME[one.state]} --mcast-interface {one.device} --syncid {one.sync_id}"]
+    if one.maxlen != SYNC_MAXLEN[len(one.group)]:
+        words.append(f"--sync-maxlen {one.maxlen}")
+    if one.group != SYNC_GROUP:
+        words.append(f"--mcast-group {address(one.group)}")
+    if one.port != SYNC_PORT:
+        words.append(f"--mcast-port {one.port}")
+    if one.ttl != 1:
+        words.append(f"--mcast-ttl {one.ttl}")
+    return " ".join(words)
 
 
 def service(key: ServiceKey) -> str:

@@ -98,14 +98,6 @@ class OnStop(StrEnum):
     EMPTY = "empty"  # our services and VIPs are removed, sysctls put back
 
 
-class Role(StrEnum):
-    """What a director is to its pair; a lone one is active."""
-
-    ACTIVE = "active"  # holds the VIPs
-    STANDBY = "standby"  # could take them over
-    FAULT = "fault"  # could not: no link, no gateway, no table
-
-
 class Failback(StrEnum):
     """When the primary takes the service back from a backup that serves."""
 

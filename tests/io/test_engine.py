@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from io_fakes import FakeAsker, FakeLoop
 from lvs.checks import Answer, File, Http, Icmp, Load, Pace, Reason, Target, Unchecked
 from lvs.io import engine as module
-from lvs.io.engine import TICK_S, Engine, Finished, Last
+from lvs.io.engine import TICK_S, Engine
+from lvs.io.findings import Finished, Last
 from lvs.probes.talk import down, up
 
 PACE = Pace(interval_s=6.0, step_s=2.0, limit_s=4.0)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from lvs.checks import Answer, Check, Ipp, Ldap, Lpd, Mysql, Pace, Postgresql, Radius, Reason, Target, Tls
-from lvs.io.streams import failure
+from lvs.io.failure import failure
 from lvs.probes.talks import talk_for
 from probes.authority import Authority
 from probes.drive import drive

@@ -17,7 +17,8 @@ from lvs.health.ward import Hook
 from lvs.io import hooks, secrets
 from lvs.io.askers import Files
 from lvs.io.echo import Echo
-from lvs.io.engine import Asker, Engine, Finished, Last
+from lvs.io.engine import Engine
+from lvs.io.findings import Asker, Finished, Last
 from lvs.io.neighbour import Neighbours
 from lvs.io.processes import Processes
 from lvs.io.programs import Programs

@@ -16,7 +16,8 @@ from pathlib import Path
 import msgspec
 
 from lvs.checks import Connect, Http, Pace, Target
-from lvs.io.engine import Engine, Finished
+from lvs.io.engine import Engine
+from lvs.io.findings import Finished
 from lvs.probes.talks import talk_for
 
 

@@ -116,6 +116,7 @@ def _modules() -> str:
         rtnetlink,
         runnable,
         secrets,
+        stalls,
         streams,
         sysctls,
         systemd,

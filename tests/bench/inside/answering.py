@@ -1,6 +1,6 @@
-"""Real servers for checks: every address of this machine, port 80; and when each was asked.
+"""Real servers for checks: every address of this machine; and when each was asked.
 
-Usage: answering KIND INTERVAL, KIND being tcp or http. It says "ready", and at a line of two
+Usage: answering KIND INTERVAL PORT, KIND being tcp or http. It says "ready", and at a line of two
 times (monotonic) what was asked between them, as JSON: checks, late_s (by how much the worst start
 missed the interval since the one before, of each real server), late_99_s (99 of 100 are better).
 """
@@ -19,9 +19,9 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nOK\n
 
 
 def main() -> None:
-    kind, interval_s = sys.argv[1], float(sys.argv[2])
+    kind, interval_s, port = sys.argv[1], float(sys.argv[2]), int(sys.argv[3])
     asked: list[tuple[float, str]] = []
-    with socket.create_server(("0.0.0.0", 80), backlog=4096) as listener, select.epoll() as epoll:
+    with socket.create_server(("0.0.0.0", port), backlog=4096) as listener, select.epoll() as epoll:
         listener.setblocking(False)
         epoll.register(listener, select.EPOLLIN)
         epoll.register(sys.stdin, select.EPOLLIN)

@@ -31,8 +31,9 @@ from lvs.inputs import (
     OrderGiven,
 )
 from lvs.io import files
+from lvs.kernel.desired import Desired
 from lvs.kernel.diff import diff
-from lvs.kernel.state import ServiceKey
+from lvs.kernel.state import KernelState, ServiceKey
 from lvs.protocol import (
     DisableRequest,
     DrainRequest,
@@ -130,7 +131,7 @@ class Desk:
                 held = await asyncio.to_thread(director.converger.held)
         except LvsError as fault:
             return Reply(fault.exit_code, err=(f"{file}: {fault}",))
-        lines = operators.plan(diff(actual, goal.state), held, director.state.goal, goal)
+        lines = await asyncio.to_thread(_drawn, actual, held, director.state.goal, goal)
         warnings = operators.serial_warning(director.state, file, loaded.config)
         return Reply(out=lines, err=(*map(str, loaded.problems), *warnings))
 
@@ -241,6 +242,12 @@ class Desk:
             if one.address == address
         )
         return Reply(sessions=left)
+
+
+def _drawn(
+    actual: KernelState, held: dict[ServiceKey, Held], before: Desired, goal: Desired
+) -> tuple[str, ...]:
+    return operators.plan(diff(actual, goal.state), held, before, goal)
 
 
 def _shown(state: State, file: str, held: dict[ServiceKey, Held], vitals: CheckVitals) -> Reply:

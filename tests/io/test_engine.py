@@ -237,6 +237,18 @@ def test_a_fault_of_ours_is_no_news(world: World) -> None:
     assert world.engine.health(world.loop.now).overdue == 0
 
 
+def test_who_waits_for_a_first_answer_hears_of_the_fault(world: World) -> None:
+    """Each of them, or its virtual server would wait for it for ever."""
+    many = [target(number) for number in range(1, 51)]
+    world.asker.reply = lambda _: down(Reason.LOCAL_FAULT, "no descriptors")
+    world.engine.follow(many)
+    world.loop.run_for(0.5)
+    assert {told.target for told in world.told} == set(many)
+    world.told.clear()
+    world.loop.run_for(10)
+    assert 3 <= len(world.told) <= 11
+
+
 def test_at_most_so_many_at_once() -> None:
     world = World(at_once=10)
     many = [target(number) for number in range(1, 31)]

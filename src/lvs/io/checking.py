@@ -12,7 +12,6 @@ from collections.abc import Callable
 from lvs import events
 from lvs.checks import Answer, File, Icmp, Load, Neighbour, Program, Target
 from lvs.commands import Ask
-from lvs.errors import LvsError
 from lvs.health.ward import Hook
 from lvs.io import hooks, secrets
 from lvs.io.askers import Files
@@ -127,13 +126,12 @@ class Checking:
         self._answered(tuple([(one.target, one.answer) for one in finished]))
 
     def _talk(self, target: Target) -> Talk | None:
-        """The protocol of a target with its credentials; they were there when the file was read."""
-        try:
-            found = {name: secrets.read(name) for name in credentials(target.check)}
-            return talk_for(target, found, time.time)
-        except (LvsError, LookupError, OSError, ValueError) as fault:
-            self._told(events.CheckFault(str(target.address), str(fault)))
-            return None
+        """The protocol of a target with its credentials, which were there when the file was read.
+
+        Errors: LvsError, LookupError, OSError, ValueError if it can no longer be had.
+        """
+        found = {name: secrets.read(name) for name in credentials(target.check)}
+        return talk_for(target, found, time.time)
 
     def _hook_failed(self, sentence: str) -> None:
         what, _, why = sentence.partition(": ")

@@ -27,6 +27,7 @@ from random import Random
 import msgspec
 
 from lvs.checks import Answer, Connect, Load, Reason, Target, Unchecked
+from lvs.errors import LvsError
 from lvs.io.failure import ExhaustedError
 from lvs.io.findings import Asker, Finished, Last, Vitals
 from lvs.io.probe import (
@@ -337,7 +338,8 @@ class Engine:
             try:
                 probe.talk = self._talk_for(target)
             except Exception as fault:  # noqa: BLE001  one target's fault is not all targets'
-                text = f"this director cannot check {kind.__name__.lower()}: {type(fault).__name__}: {fault}"
+                said = str(fault) if isinstance(fault, LvsError) else f"{type(fault).__name__}: {fault}"
+                text = f"this director cannot check {kind.__name__.lower()}: {said}"
                 self._finish(probe, down(Reason.LOCAL_FAULT, text))
                 return
             if probe.talk is None and not needs_no_talk(target):
@@ -380,7 +382,11 @@ class Engine:
         self._in_flight -= 1
         probe.phase = IDLE
         if answer.reason is LOCAL_FAULT:
-            self._complain(probe, answer, now)
+            if probe.answer is None and not probe.faulty:
+                probe.faulty = True  # who waits for a first answer is told that there is none
+                self._results.append(Finished(target, answer, now, now - probe.started))
+            else:
+                self._complain(probe, answer, now)
             probe.due = now + min(RETRY_S, target.pace.interval_s)
             probe.slot = self._wheel.put(probe, probe.due)
             return

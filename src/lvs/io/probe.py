@@ -45,6 +45,7 @@ class Probe:
         "datagrams",
         "deadline",
         "due",
+        "faulty",
         "heard",
         "kind",
         "latest",
@@ -87,6 +88,7 @@ class Probe:
         self.taken = 0  # bytes received
         # Of the last one that ended
         self.answer: Answer | None = None
+        self.faulty = False  # that it could not be asked was told, before there was any answer
         self.at = now
         self.took_s = 0.0
         self.streak = 0

@@ -7,13 +7,16 @@ connection is charged to who checks, ours and the peer's alike. Ours is all of t
 from __future__ import annotations
 
 import json
+import subprocess
 from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 import big
 from bench.emulated import KEEPALIVED_CONF, SERVERS, guest
 from bench.guest import PYTHON, TREE_IN_GUEST
 from bench.measured import Figure, Measured
+from lab.paths import CHECKOUT
 
 REAL_SERVERS = 10_000
 INTERVAL_S = 6.0  # big.py's
@@ -57,20 +60,31 @@ def keepalived_conf(kind: str) -> str:
 
 
 @cache
+def answering() -> bytes:
+    """The real servers, as a program that needs nothing."""
+    built = CHECKOUT / "build" / "answering"
+    source = Path(__file__).with_name("answering.c")
+    subprocess.run(("gcc", "-O2", "-static", "-o", built, source), check=True)
+    return built.read_bytes()
+
+
+@cache
 def run(who: str, kind: str) -> Any:
     machine = guest().machine()
+    machine.write("/tmp/answering", answering(), mode=0o755)
     machine.run("sh", "-c", "ip link set lo up; ip route add local 172.16.0.0/12 dev lo")
     spec: dict[str, Any] = {
+        "answering": "/tmp/answering",
         "kind": kind,
         "port": PORT,
         "interval_s": INTERVAL_S,
-        "measured_s": 4 * INTERVAL_S,
+        "measured_s": 2 * INTERVAL_S,
     }
     if who == "lvsd":
         file, text = (CF, lvs_cf()) if kind == "tcp" else (TOML, lvs_toml())
         machine.write(file, text)
         argv = [PYTHON, "-m", "lvs.cli", "run", "--config", file, "--log", "stderr"]
-        spec |= {"argv": argv, "root": "", "calm_s": 20}
+        spec |= {"argv": argv, "root": "", "calm_s": 15}
         if kind == "tcp":
             machine.write("/tmp/edited", lvs_cf(weight=2))
             spec |= {"file": file, "edited": "/tmp/edited", "socket": SOCKET}

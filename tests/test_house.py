@@ -138,6 +138,7 @@ TESTED_ELSEWHERE = {
     "lvs.config.option": "values without code; tests/config/test_options.py",
     "lvs.model": "values without code; every test of config makes them",
     "lvs.protocol": "values without code; tests/io/test_control.py sends them",
+    "lvs.io.findings": "values without code; tests/io/test_engine.py is told them",
     "lvs.begin": "tests/netns, as what every daemon begins with",
     "lvs.desk": "tests/netns, asked by lvsd's commands",
     "lvs.daemon": "tests/netns, as a process on a real kernel",

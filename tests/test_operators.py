@@ -13,7 +13,7 @@ from lvs.kernel.desired import NOTHING, desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import Destination, LoadModule, ServiceKey, SetDestination
 from lvs.model import Scheduler
-from lvs.status import Connections, Held
+from lvs.status import CheckVitals, Connections, Held
 from strategies import config, on_device, real_server, virtual_server
 
 ONE = config(
@@ -59,12 +59,13 @@ def test_summary(state: State, said: str) -> None:
 
 def test_status() -> None:
     state = State(config=ONE, digest="abc", goal=GOAL, refused=(("ipvsadm -A", "no"),))
-    shown = operators.status(state, "lvs.toml", held(), 0.0)
+    shown = operators.status(state, "lvs.toml", held(), 0.0, CheckVitals(followed=4))
     assert (shown.file, shown.serial_no, shown.digest) == ("lvs.toml", 7, "abc")
     assert shown.vips == ("192.0.2.1/24 eth0:1",)
     assert shown.refused == ("ipvsadm -A: no",)
+    assert shown.checks.followed == 4
     assert [server.name for server in shown.virtual_servers] == ["web", "mail"]
-    assert operators.status(State(), "lvs.toml", {}, 0.0).serial_no is None
+    assert operators.status(State(), "lvs.toml", {}, 0.0, CheckVitals()).serial_no is None
 
 
 def test_plan_of_nothing() -> None:

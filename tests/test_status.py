@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 import strategies
 from lvs.health import ward
+from lvs.health.orders import Order, Verb
 from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, Desired, desired
 from lvs.kernel.state import (
@@ -23,12 +26,16 @@ from lvs.kernel.state import (
     ServiceKey,
     ServiceOptions,
 )
+from lvs.model import Protocol, VirtualKey, key_of
 from lvs.status import (
+    CheckVitals,
     Connections,
     Held,
+    OrderStatus,
     RealServerStatus,
     Status,
     VirtualServerStatus,
+    left_over,
     table,
     virtual_servers,
 )
@@ -199,6 +206,34 @@ def test_nothing_to_show() -> None:
         "Prot LocalAddress:Port Scheduler Flags",
         "  -> RemoteAddress:Port          Forward Weight ActiveConn InActConn  Why",
     ]
+
+
+def test_how_the_checks_are_doing() -> None:
+    calm = Status("1.0", "f", 1, "", "", (), (), (), CheckVitals(followed=12, late_s=0.0123))
+    assert "Checks: 12, none overdue, at most 12 ms late in the last minute" in list(table(calm))
+    late = Status("1.0", "f", 1, "", "", (), (), (), CheckVitals(followed=12, overdue=3))
+    assert "Checks: 12, 3 OVERDUE, at most 0 ms late in the last minute" in list(table(late))
+
+
+def test_orders_outlive_the_configuration() -> None:
+    """Where a real server has gone, its order is still to be seen, and how to take it back."""
+    here, there = IPv4Address("10.0.0.1"), IPv4Address("10.9.9.9")
+    other = VirtualKey(packed("192.0.2.77"), Protocol.TCP, 80, 0)
+    orders = (
+        Order(Verb.DRAIN, here, None, "carla", 0.0),
+        Order(Verb.DRAIN, here, key_of(WEB), "carla", 0.0),
+        Order(Verb.DISABLE, here, other, "carla", 0.0),
+        Order(Verb.DRAIN, there, None, "root", 1.0),
+    )
+    health = ward.configured(ward.Health(orders=orders), config(WEB), 0.0)[0]
+    left = left_over(health)
+    assert left == (
+        OrderStatus("10.0.0.1", "disable", "carla", 0.0),
+        OrderStatus("10.9.9.9", "drain", "root", 1.0),
+    )
+    shown = list(table(Status("1.0", "f", 1, "", "", (), (), (), orders=left)))
+    assert shown[2].startswith("Order: 10.9.9.9, not configured: drain by root, 19")
+    assert shown[2].endswith("; `lvsd enable 10.9.9.9` takes it back")
 
 
 @st.composite

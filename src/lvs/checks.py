@@ -140,13 +140,15 @@ class Step(msgspec.Struct, frozen=True, gc=False):
 
 
 class Dialogue(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="dialogue"):
-    """A line protocol: SMTP, FTP, POP3, IMAP, NNTP, Redis, or steps of one's own."""
+    """A line protocol: SMTP, LMTP, FTP, POP3, IMAP, NNTP, Redis, or steps of one's own."""
 
     name: str  # the protocol's, for sentences; "dialogue" for own steps
     steps: tuple[Step, ...]
     tls: Tls | None = None
     starttls: int | None = None  # TLS begins after this many steps; None: at once, if there is `tls`
     port: int | None = None
+    user: str | None = None  # Redis: who logs in first; None: the default user
+    password: str | None = None  # credential; None: nobody logs in
 
 
 class Ldap(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="ldap"):
@@ -193,6 +195,7 @@ class Mysql(msgspec.Struct, frozen=True, gc=False, tag_field="kind", tag="mysql"
 
     user: str | None = None
     password: str | None = None  # credential
+    tls: Tls | None = None  # once the server has greeted
     port: int | None = None
 
 

@@ -14,6 +14,8 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any, assert_never
 
+import msgspec
+
 from lvs import __version__, events
 from lvs.begin import LEDGER_NAME, Begun
 from lvs.checks import Answer, Target
@@ -41,10 +43,11 @@ from lvs.io.announce import Announcer
 from lvs.io.checking import Checking
 from lvs.io.journal import Journal
 from lvs.io.links import DeviceChanged, Links
+from lvs.io.stalls import TimedSelector
 from lvs.kernel.state import Vip
 from lvs.operators import summary
 from lvs.protocol import SOCKET_NAME
-from lvs.status import ended
+from lvs.status import CheckVitals, ended
 
 _MEASURE_S = 1.0
 _COUNT_S = 1.0
@@ -53,13 +56,16 @@ _BURST_S = 0.05  # a file that was just loaded is not read again sooner
 
 def run(begun: Begun) -> int:
     """Serve until told to stop; the exit code."""
-    return asyncio.run(Daemon(begun).serve())
+    selector = TimedSelector()
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
+        return runner.run(Daemon(begun, selector).serve())
 
 
 class Daemon:
     """Holds the state, and carries out commands."""
 
-    def __init__(self, begun: Begun) -> None:
+    def __init__(self, begun: Begun, selector: TimedSelector) -> None:
+        self._selector = selector
         options = self._options = begun.options
         self.converger = begun.converger
         self.file = begun.file
@@ -229,6 +235,13 @@ class Daemon:
 
     def _stop_asked(self, name: str) -> None:
         self.feed(StopAsked(name))
+
+    def vitals(self) -> CheckVitals:
+        """How the checks are doing, and the event loop with them."""
+        now = time.monotonic()
+        vitals = self.checking.vitals(now)
+        stall_s = max(vitals.stall_s, self._selector.turns.now(now))
+        return msgspec.structs.replace(vitals, stall_s=stall_s)
 
     async def up_to_date(self) -> None:
         """Wait until no file is being read: what is known then is what counts."""

@@ -31,8 +31,9 @@ from lvs.inputs import (
     OrderGiven,
 )
 from lvs.io import files
+from lvs.kernel.desired import Desired
 from lvs.kernel.diff import diff
-from lvs.kernel.state import ServiceKey
+from lvs.kernel.state import KernelState, ServiceKey
 from lvs.protocol import (
     DisableRequest,
     DrainRequest,
@@ -45,7 +46,7 @@ from lvs.protocol import (
     SessionsRequest,
     StatusRequest,
 )
-from lvs.status import Held, sessions, table
+from lvs.status import CheckVitals, Held, sessions, table
 
 if TYPE_CHECKING:
     from lvs.io.checking import Checking
@@ -66,6 +67,7 @@ class Director(Protocol):
     kernel: asyncio.Lock  # one conversation with the kernel at a time
 
     def feed(self, what: Input) -> None: ...
+    def vitals(self) -> CheckVitals: ...
     async def up_to_date(self) -> None: ...
     async def load(self) -> Input: ...
     def applied(self) -> asyncio.Future[Converged | ConvergeFailed]: ...
@@ -109,7 +111,9 @@ class Desk:
         except KernelError as fault:
             return Reply(fault.exit_code, err=(str(fault),))
         director = self._director
-        return await asyncio.to_thread(_shown, director.state, str(director.file.path), held)
+        return await asyncio.to_thread(
+            _shown, director.state, str(director.file.path), held, director.vitals()
+        )
 
     async def _plan(self, file: str, content: bytes | None) -> Reply:
         director = self._director
@@ -127,7 +131,7 @@ class Desk:
                 held = await asyncio.to_thread(director.converger.held)
         except LvsError as fault:
             return Reply(fault.exit_code, err=(f"{file}: {fault}",))
-        lines = operators.plan(diff(actual, goal.state), held, director.state.goal, goal)
+        lines = await asyncio.to_thread(_drawn, actual, held, director.state.goal, goal)
         warnings = operators.serial_warning(director.state, file, loaded.config)
         return Reply(out=lines, err=(*map(str, loaded.problems), *warnings))
 
@@ -206,7 +210,8 @@ class Desk:
     def _enable(self, request: EnableRequest, by: str) -> Reply:
         found = self._found(request.server, request.virtual)
         if isinstance(found, Reply):
-            if request.server not in {str(one.address) for one in self._director.state.health.orders}:
+            ordered = {str(one.address) for one in self._director.state.health.orders}
+            if request.virtual is not None or request.server not in ordered:
                 return found
             found = ip_address(request.server), None  # it has left the configuration, its order has not
         address, virtual = found
@@ -239,6 +244,12 @@ class Desk:
         return Reply(sessions=left)
 
 
-def _shown(state: State, file: str, held: dict[ServiceKey, Held]) -> Reply:
-    shown = operators.status(state, file, held, time.monotonic())
+def _drawn(
+    actual: KernelState, held: dict[ServiceKey, Held], before: Desired, goal: Desired
+) -> tuple[str, ...]:
+    return operators.plan(diff(actual, goal.state), held, before, goal)
+
+
+def _shown(state: State, file: str, held: dict[ServiceKey, Held], vitals: CheckVitals) -> Reply:
+    shown = operators.status(state, file, held, time.monotonic(), vitals)
     return Reply(out=tuple(table(shown)), status=shown)

@@ -49,6 +49,7 @@ SETTLE_S = 0.05  # changes of devices and addresses come in bursts
 # Seconds after a VIP was taken: neighbours believe the first one they hear, which may get lost while a
 # switch learns the port; Piranha's five, a second apart, and one more. Then `announce_every`.
 ANNOUNCE_AFTER_S = (0.0, 0.2, 1.0, 2.0, 3.0, 4.0)
+FAULT_OVER_S = 60.0  # a fault of ours that was not heard of for so long is news when it comes again
 
 
 class Applying(msgspec.Struct, frozen=True):
@@ -94,7 +95,7 @@ class State(msgspec.Struct, frozen=True):
     all_moving: bool = False  # everything is
     later: tuple[Target, ...] = ()  # to be asked when the kernel knows the way to them
     checks_late: bool = False  # told already
-    fault_told: str = ""  # why checks could not be made
+    faults: Mapping[str, float] = {}  # why checks could not be made: told already, and when last heard of
 
 
 Step = tuple[State, tuple[Command, ...]]
@@ -274,13 +275,15 @@ def _turned(state: State, turn: tuple[Health, Change]) -> Step:
 
 
 def _answered(state: State, answers: tuple[tuple[Target, Answer], ...], now: float) -> Step:
-    """What checks found; that one could not be made for a fault of our own is told once."""
+    """What checks found; why one could not be made, for a fault of ours, is told once as long as it lasts."""
     new, commands = _turned(state, ward.answered(state.health, answers, now))
-    faults = [(target, one) for target, one in answers if one.reason is Reason.LOCAL_FAULT]
-    told = faults[0][1].text if faults else new.fault_told
-    if faults and told != state.fault_told:
-        commands = (*commands, Report(events.CheckFault(str(faults[0][0].address), told)))
-    return msgspec.structs.replace(new, fault_told=told), commands
+    faults = {one.text: str(target.address) for target, one in answers if one.reason is Reason.LOCAL_FAULT}
+    if not faults:
+        return new, commands
+    known = {text: at for text, at in state.faults.items() if now - at < FAULT_OVER_S}
+    fresh = tuple([Report(events.CheckFault(who, text)) for text, who in faults.items() if text not in known])
+    known |= dict.fromkeys(faults, now)
+    return msgspec.structs.replace(new, faults=known), (*commands, *fresh)
 
 
 def _measured(state: State, what: ChecksMeasured) -> Step:
@@ -288,7 +291,7 @@ def _measured(state: State, what: ChecksMeasured) -> Step:
     if late == state.checks_late or state.stopping:
         return state, ()
     told = events.ChecksLate(what.overdue, what.reason) if late else events.ChecksInTime()
-    return msgspec.structs.replace(state, checks_late=late, fault_told=""), (Report(told),)
+    return msgspec.structs.replace(state, checks_late=late, faults={}), (Report(told),)
 
 
 def _links_changed(state: State, back: str, now: float) -> State:

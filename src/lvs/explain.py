@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Protocol
 
 import msgspec
@@ -18,7 +17,7 @@ from lvs.kernel import text
 from lvs.kernel.desired import destination_of, service_key
 from lvs.kernel.state import ServiceKey
 from lvs.model import Need
-from lvs.status import Held, duration, rule, said
+from lvs.status import Held, clock, duration, rule, said
 
 
 class Asked(Protocol):
@@ -65,7 +64,7 @@ def _one(scene: Scene, roster: Roster, index: int) -> Iterator[str]:
     yield f"{real_server.name} {ward.address_of(real_server)} in {where}"
     why = rule(state.health, virtual_server, index, now)
     since_s = None if why.since is None else max(0.0, now - why.since)
-    since = "" if since_s is None else f", since {_clock(scene.wall - since_s)}"
+    since = "" if since_s is None else f", since {clock(scene.wall - since_s)}"
     yield f"  state    {said(why, since_s)} [{why.reason}]{since}"
     found = scene.held.get(key)
     row = found.destinations.get(destination_of(virtual_server, real_server)) if found else None
@@ -124,11 +123,7 @@ def _order(order: Order, scene: Scene) -> str:
     if order.drained:
         more.append("no session is left")
     elif order.deadline is not None:
-        more.append(f"connections are ended at {_clock(order.deadline + shift)}")
+        more.append(f"connections are ended at {clock(order.deadline + shift)}")
     if order.until is not None:
-        more.append(f"expires {_clock(order.until + shift)}")
-    return "; ".join([f"{order.verb} by {order.by}, {_clock(order.at)}", *more])
-
-
-def _clock(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        more.append(f"expires {clock(order.until + shift)}")
+    return "; ".join([f"{order.verb} by {order.by}, {clock(order.at)}", *more])

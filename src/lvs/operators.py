@@ -23,7 +23,7 @@ from lvs.kernel.state import (
 )
 from lvs.model import Config
 from lvs.protocol import Reply
-from lvs.status import Held, Status, virtual_servers
+from lvs.status import CheckVitals, Held, Status, left_over, virtual_servers
 
 
 def summary(state: State) -> str:
@@ -36,7 +36,9 @@ def summary(state: State) -> str:
     return f"serving {counted(len(state.goal.origin), 'virtual server')}{refused}"
 
 
-def status(state: State, file: str, held: Mapping[ServiceKey, Held], now: float) -> Status:
+def status(
+    state: State, file: str, held: Mapping[ServiceKey, Held], now: float, checks: CheckVitals
+) -> Status:
     """What `lvsd status` shows."""
     refusals = {line for line, _ in state.refused}
     return Status(
@@ -48,6 +50,8 @@ def status(state: State, file: str, held: Mapping[ServiceKey, Held], now: float)
         vips=tuple(_vip(vip, refusals) for vip in sorted(state.goal.state.vips)),
         refused=tuple(f"{line}: {reason}" for line, reason in state.refused),
         virtual_servers=tuple(virtual_servers(state.goal, held, state.health, now)),
+        checks=checks,
+        orders=left_over(state.health),
     )
 
 

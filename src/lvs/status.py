@@ -8,6 +8,7 @@ docs/cli.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -68,6 +69,27 @@ class VirtualServerStatus(msgspec.Struct, frozen=True):
     real_servers: tuple[RealServerStatus, ...]
 
 
+class CheckVitals(msgspec.Struct, frozen=True):
+    """How the checks themselves are doing; maxima of the last minute."""
+
+    followed: int = 0  # targets: each is asked again and again
+    in_flight: int = 0
+    waiting: int = 0  # due, but too many are in flight
+    started: int = 0  # probes since the daemon started
+    overdue: int = 0  # targets without any result for far too long
+    late_s: float = 0.0  # the latest start of a probe
+    stall_s: float = 0.0  # the event loop's longest stall
+
+
+class OrderStatus(msgspec.Struct, frozen=True):
+    """An operator's order for a real server that the configuration no longer has."""
+
+    address: str
+    verb: str
+    by: str
+    at: float  # seconds since the epoch
+
+
 class Status(msgspec.Struct, frozen=True):
     version: str
     file: str
@@ -77,6 +99,8 @@ class Status(msgspec.Struct, frozen=True):
     vips: tuple[str, ...]
     refused: tuple[str, ...]
     virtual_servers: tuple[VirtualServerStatus, ...]
+    checks: CheckVitals = CheckVitals()
+    orders: tuple[OrderStatus, ...] = ()  # of real servers that are in no table below
 
 
 def virtual_servers(
@@ -189,6 +213,21 @@ def ended(health: Health, held: Mapping[ServiceKey, Held]) -> tuple[Order, ...]:
     return tuple(order for order, number in left.items() if not number)
 
 
+def left_over(health: Health) -> tuple[OrderStatus, ...]:
+    """Orders for real servers that are not, or no longer, where they were given for."""
+    there = {
+        (one.address, virtual)
+        for key, roster in health.rosters.items()
+        for one in roster.virtual_server.real_servers
+        for virtual in (None, key)
+    }
+    return tuple(
+        OrderStatus(str(order.address), str(order.verb), order.by, order.at)
+        for order in health.orders
+        if (order.address, order.virtual) not in there
+    )
+
+
 def rule(health: Health, virtual_server: VirtualServer, index: int, now: float) -> Effect:
     """What is done with a real server, and why."""
     roster = health.rosters.get(key_of(virtual_server))
@@ -212,6 +251,11 @@ def duration(seconds: float) -> str:
         if seconds >= 2 * unit:
             return f"{int(seconds // unit)} {name}"
     return f"{int(seconds)} s"
+
+
+def clock(seconds: float) -> str:
+    """A time since the epoch, as a clock on the wall shows it."""
+    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _row(name: str, key: DestinationKey, held: Connections, why: str) -> RealServerStatus:
@@ -252,6 +296,10 @@ def table(status: Status) -> Iterator[str]:
         yield f"refused: {line}"
     if status.vips:
         yield f"VIPs: {', '.join(status.vips)}"
+    yield from _vitals(status.checks)
+    for order in status.orders:
+        given = f"{order.verb} by {order.by}, {clock(order.at)}"
+        yield f"Order: {order.address}, not configured: {given}; `lvsd enable {order.address}` takes it back"
     rows = [row for virtual_server in status.virtual_servers for row in virtual_server.real_servers]
     name = max((len(row.name) for row in rows), default=0)
     address = max([27, *(len(row.address) for row in rows)])
@@ -265,3 +313,10 @@ def table(status: Status) -> Iterator[str]:
             counts = f"{row.active_connections:<10} {row.inactive_connections:<10}"
             kernel = f"  -> {row.address:<{address}} {row.forwarding:<7} {row.weight:<6} {counts}"
             yield f"{kernel} {row.name:<{name}}  {row.reason}".rstrip()
+
+
+def _vitals(checks: CheckVitals) -> Iterator[str]:
+    if checks.followed:
+        overdue = f"{checks.overdue} OVERDUE" if checks.overdue else "none overdue"
+        late = f"at most {checks.late_s * 1000:.0f} ms late in the last minute"
+        yield f"Checks: {checks.followed}, {overdue}, {late}"

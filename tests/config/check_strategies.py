@@ -106,7 +106,16 @@ def dialogues(draw: Any) -> Dialogue:
 @st.composite
 def mysqls(draw: Any) -> Mysql:
     user = draw(MAYBE)
-    return Mysql(user, None if user is None else draw(st.none() | SECRETS), draw(PORTS))
+    return Mysql(
+        user, None if user is None else draw(st.none() | SECRETS), draw(st.none() | TLS), draw(PORTS)
+    )
+
+
+@st.composite
+def redises(draw: Any) -> Dialogue:
+    password = draw(st.none() | SECRETS)
+    user = None if password is None else draw(MAYBE)
+    return dialogue.redis(draw(st.none() | TLS), draw(PORTS), user=user, password=password)
 
 
 @st.composite
@@ -137,7 +146,9 @@ CHECKS: st.SearchStrategy[Check] = st.one_of(
     dialogues(),
     preset(dialogue.smtp),
     preset(dialogue.imap, starttls=True),
+    preset(dialogue.lmtp),
     preset(dialogue.clamd),
+    redises(),
     ldaps(),
     st.builds(Ipp, PATHS, HOSTS, st.none() | TLS, PORTS),
     st.builds(Lpd, WORD, PORTS),

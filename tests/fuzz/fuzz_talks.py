@@ -88,6 +88,8 @@ CHECKS: tuple[tuple[Check, bool, bytes], ...] = (
     (dialogue.pop3(), False, b"+OK\r\n+OK\r\n"),
     (dialogue.imap(), False, b"* OK\r\n* BYE\r\na2 OK\r\n"),
     (dialogue.redis(), False, b"+PONG\r\n+OK\r\n"),
+    (dialogue.redis(password="password"), False, b"+OK\r\n+PONG\r\n+OK\r\n"),
+    (dialogue.lmtp(), False, b"220 a\r\n250 b\r\n221 c\r\n"),
     (dialogue.memcached(), False, b"VERSION 1\r\n"),
     (checks.Dialogue(dialogue.OWN, (Step("a|b", b"c"), Step("[[:alpha:]]{3}"))), False, b"1\na\n2\nabc\n"),
     (checks.Ldap(), False, BOUND),

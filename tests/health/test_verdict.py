@@ -55,6 +55,17 @@ def test_what_changes_nothing_is_the_identical_object() -> None:
     assert fold(up, OURS, pace(2, 1), 9.0) is up
 
 
+def test_a_fault_of_ours_is_known_where_nothing_is() -> None:
+    """Down for that reason, and the next answer still counts at once."""
+    new = guess(3.0, Reason.NOT_CHECKED_YET, "not checked yet", up=False)
+    faulty = fold(new, OURS, pace(2, 2), 4.0)
+    assert faulty == Verdict(False, 3.0, Reason.LOCAL_FAULT, "too many open files", fresh=True)
+    assert fold(faulty, OURS, pace(2, 2), 5.0) is faulty
+    assert fold(faulty, GOOD, pace(2, 2), 6.0) == Verdict(True, 6.0, Reason.ANSWERED, "connected")
+    for known in (guess(3.0, Reason.NOT_CHECKED_YET, "", up=True), guess(3.0, Reason.ADOPTED, "", up=False)):
+        assert fold(known, OURS, pace(2, 2), 4.0) is known
+
+
 def test_a_fault_of_ours_interrupts_no_row() -> None:
     up = Verdict(True, 1.0, Reason.ANSWERED, "connected")
     once = fold(up, BAD, pace(1, 2), 2.0)

@@ -140,8 +140,33 @@ def test_marks_are_kept_and_are_nobodys() -> None:
     health, _ = ward.configured(health, config(fewer), 1.0)
     assert health.serving[key_of(fewer)].marks == marks[1:]
     rival = msgspec.structs.replace(servers(4, 0), fwmark=marks[1])
-    health, _ = ward.configured(Health(), config(both, rival), 2.0)
-    assert health.serving[key_of(both)].marks == (marks[0], marks[1] + 1)
+    fresh, _ = ward.configured(Health(), config(both, rival), 2.0)
+    assert fresh.serving[key_of(both)].marks == (marks[0], marks[1] + 1)
+
+
+def test_a_mark_that_the_configuration_comes_to_use_is_given_up() -> None:
+    """The virtual server that is checked by it is not edited at all."""
+    through = servers(2, 0, 1, checking=msgspec.structs.replace(PLAIN, path=CheckPath.VIP))
+    health, change = ward.configured(Health(), config(through), 0.0)
+    health, _ = ward.answered(health, [(change.follow[1], Answer(True, Reason.ANSWERED, "connected"))], 1.0)
+    first, second = health.serving[key_of(through)].marks
+    rival = msgspec.structs.replace(servers(4, 0), fwmark=second)
+    health, edit = ward.configured(health, config(through, rival), 2.0)
+    assert health.serving[key_of(through)].marks == (first, second + 1)
+    assert change.follow[1] in edit.forget
+    assert second + 1 in [target.path.mark for target in edit.follow if target.path]
+    assert health.serving[key_of(through)].weights == (None, 4)  # it is still up
+
+
+def test_a_fault_of_ours_is_a_first_answer_to_the_quorum() -> None:
+    """Else a virtual server whose checks cannot be made would wait for its sorry server for ever."""
+    odd = servers(3, 0, 1)
+    health, change = ward.configured(Health(), config(odd), 0.0)
+    assert not health.serving[key_of(odd)].sorry
+    fault = Answer(False, Reason.LOCAL_FAULT, "this director could not ask: too many open files")
+    health, told = ward.answered(health, [(target, fault) for target in change.follow], 1.0)
+    assert health.serving[key_of(odd)].sorry
+    assert [type(event).__name__ for event in told.told] == ["QuorumLost"]
 
 
 def test_a_small_step_of_the_load_is_none() -> None:

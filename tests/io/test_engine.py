@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from io_fakes import FakeAsker, FakeLoop
 from lvs.checks import Answer, File, Http, Icmp, Load, Pace, Reason, Target, Unchecked
 from lvs.io import engine as module
-from lvs.io.engine import TICK_S, Engine, Finished, Last
+from lvs.io.engine import TICK_S, Engine
+from lvs.io.findings import Finished, Last
 from lvs.probes.talk import down, up
 
 PACE = Pace(interval_s=6.0, step_s=2.0, limit_s=4.0)
@@ -234,6 +235,18 @@ def test_a_fault_of_ours_is_no_news(world: World) -> None:
     world.asker.reply = lambda _: GOOD
     world.loop.run_for(7)
     assert world.engine.health(world.loop.now).overdue == 0
+
+
+def test_who_waits_for_a_first_answer_hears_of_the_fault(world: World) -> None:
+    """Each of them, or its virtual server would wait for it for ever."""
+    many = [target(number) for number in range(1, 51)]
+    world.asker.reply = lambda _: down(Reason.LOCAL_FAULT, "no descriptors")
+    world.engine.follow(many)
+    world.loop.run_for(0.5)
+    assert {told.target for told in world.told} == set(many)
+    world.told.clear()
+    world.loop.run_for(10)
+    assert 3 <= len(world.told) <= 11
 
 
 def test_at_most_so_many_at_once() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import resource
 import socket
@@ -26,14 +25,12 @@ from lvs.checks import (
     Http,
     Pace,
     Path,
-    Radius,
     Reason,
-    Sip,
     Target,
 )
-from lvs.io import streams
-from lvs.io.engine import Engine, Finished
-from lvs.io.streams import asks_by_datagram, failure, source_towards
+from lvs.io import probe as record
+from lvs.io.engine import Engine
+from lvs.io.findings import Finished
 from lvs.probes.talk import LONGEST, down, up
 
 HOME = IPv4Address("127.0.0.1")
@@ -309,7 +306,7 @@ def answering(server: socket.socket, *said: bytes) -> Callable[[], Awaitable[Any
         _, client = await loop.sock_recvfrom(server, 100)
         for data in said:
             await loop.sock_sendto(server, data, client)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.03 if len(data) > 1000 else 0)  # as much as its buffer holds is heard
 
     return serve
 
@@ -406,45 +403,7 @@ def test_forgotten_in_the_middle() -> None:
 
 def test_by_vip(monkeypatch: pytest.MonkeyPatch) -> None:
     """The mark needs a right: here it is another option of the socket; netns tests the real one."""
-    monkeypatch.setattr(streams, "SO_MARK", socket.SO_KEEPALIVE)
+    monkeypatch.setattr(record, "SO_MARK", socket.SO_KEEPALIVE)
     with listening() as (_, port):
         found = ask(port, address=IPv4Address("127.0.0.9"), path=Path(HOME, 5))
     assert found.answer == up("connection accepted (by VIP 127.0.0.1, mark 5, of 127.0.0.9)")
-
-
-def test_source_towards() -> None:
-    assert source_towards(HOME) == "127.0.0.1"
-    assert source_towards(IPv6Address("::1")) == "::1"
-
-
-@pytest.mark.parametrize(
-    ("check", "datagram"),
-    [
-        (Connect(), False),
-        (Exchange(), False),
-        (Exchange(udp=True), True),
-        (Dns(), True),
-        (Dns(tcp=True), False),
-        (Radius(secret="s"), True),
-        (Sip(), True),
-        (Sip(udp=False), False),
-        (Http(), False),
-    ],
-)
-def test_what_asks_by_datagram(check: Check, datagram: bool) -> None:
-    assert asks_by_datagram(Target(HOME, 1, check, PACE)) is datagram
-
-
-@pytest.mark.parametrize(
-    ("code", "reason", "text"),
-    [
-        (errno.EHOSTUNREACH, Reason.UNREACHABLE, "no route to host"),
-        (errno.ENETUNREACH, Reason.UNREACHABLE, "network is unreachable"),
-        (errno.ETIMEDOUT, Reason.TIMED_OUT, "connection timed out in the kernel"),
-        (errno.EPIPE, Reason.RESET, "connection reset"),
-        (errno.ENOBUFS, Reason.LOCAL_FAULT, "this director could not ask: no buffer space available"),
-        (errno.EPERM, Reason.LOCAL_FAULT, "this director could not ask: operation not permitted"),
-    ],
-)
-def test_what_an_errno_means(code: int, reason: Reason, text: str) -> None:
-    assert failure(code) == down(reason, text)

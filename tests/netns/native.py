@@ -23,9 +23,10 @@ from pathlib import Path
 PLACE = Path(__file__).resolve().parents[2] / "build" / "services"
 PATIENCE_S = 30.0
 
-# With their dependencies; without: what of CUPS is not the scheduler, for its filters are 80 MB
-WHOLE = ("slapd", "cups-daemon", "postgresql", "mariadb-server-core", "freeradius")
-ALONE = ("cups",)
+# With their dependencies; without: what of CUPS is not the scheduler, for its filters are 80 MB, and a
+# news server, whose mail server nobody needs to be greeted
+WHOLE = ("slapd", "cups-daemon", "postgresql", "mariadb-server-core", "freeradius", "kamailio")
+ALONE = ("cups", "sn")
 
 
 def programs() -> Path:

@@ -15,7 +15,8 @@ import pytest
 
 from lvs.checks import Icmp, Neighbour, Pace, Target
 from lvs.io.echo import Echo
-from lvs.io.engine import Engine, Finished
+from lvs.io.engine import Engine
+from lvs.io.findings import Finished
 from lvs.io.neighbour import Neighbours
 
 pytestmark = [

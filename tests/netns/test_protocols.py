@@ -37,9 +37,12 @@ LEASH = (
 Start = Callable[..., Path]
 
 
+SECRETS = {"good": b"secret", "wrong": b"eraser"}
+
+
 def ask(address: str, port: int, check: Check, chunk: int = 1 << 16) -> Answer:
     """What the check finds, read in pieces of at most `chunk` bytes."""
-    made = talk_for(Target(ip_address(address), port, check, Pace(6, 5, 5)), {}, time.time)
+    made = talk_for(Target(ip_address(address), port, check, Pace(6, 5, 5)), SECRETS, time.time)
     assert made is not None
     udp = (isinstance(check, Dns) and not check.tcp) or (isinstance(check, Exchange) and check.udp)
     return drive(made, address, port, udp=udp, chunk=chunk)
@@ -320,7 +323,7 @@ DOVECOT = """
 base_dir = {place}/boxes
 state_dir = {place}/boxes-state
 log_path = {place}/dovecot.said
-protocols = imap pop3
+protocols = imap pop3 lmtp
 listen = {BOXES}
 ssl = yes
 ssl_cert = <{chain}
@@ -340,6 +343,11 @@ service imap-login {{
   }}
   inet_listener imaps {{
     port = 1993
+  }}
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    port = 1024
   }}
 }}
 service pop3-login {{
@@ -371,6 +379,8 @@ def test_mail_boxes(boxes: None, authority: Authority) -> None:
         (dialogue.pop3(), 1110),
         (dialogue.pop3(tls, starttls=True), 1110),
         (dialogue.pop3(tls), 1995),
+        (dialogue.lmtp(), 1024),
+        (dialogue.lmtp(tls, starttls=True), 1024),
     ):
         answer = both_ways(BOXES, port, check)
         assert answer.ok, (check, answer)
@@ -384,6 +394,12 @@ def test_caches(start: Start, place: Path, authority: Authority) -> None:
     for port in (6379, 6380):
         answer = both_ways(CACHE, port, dialogue.redis())
         assert answer.ok, answer
+    inside = both_ways(CACHE, 6380, dialogue.redis(password="good"))
+    assert inside.ok, inside
+    for denied in (dialogue.redis(password="wrong"), dialogue.redis(user="nobody", password="good")):
+        outside = both_ways(CACHE, 6380, denied)
+        assert outside.reason is Reason.DENIED, outside
+        assert "WRONGPASS" in outside.text
     start(MEMORY, 11211, "memcached", "-u", "root", "-l", MEMORY, "-U", "0")
     answer = both_ways(MEMORY, 11211, dialogue.memcached())
     assert answer.ok, answer

@@ -1,4 +1,4 @@
-"""LDAP, IPP, LPD, PostgreSQL, MySQL and RADIUS, against Debian's own servers on this host."""
+"""LDAP, IPP, LPD, PostgreSQL, MySQL, RADIUS, SIP and NNTP, against Debian's own servers on this host."""
 
 from __future__ import annotations
 
@@ -15,8 +15,23 @@ from pathlib import Path
 
 import pytest
 
-from lvs.checks import Answer, Check, Ipp, Ldap, Lpd, Mysql, Pace, Postgresql, Radius, Reason, Target, Tls
-from lvs.io.streams import failure
+from lvs.checks import (
+    Answer,
+    Check,
+    Ipp,
+    Ldap,
+    Lpd,
+    Mysql,
+    Pace,
+    Postgresql,
+    Radius,
+    Reason,
+    Sip,
+    Target,
+    Tls,
+)
+from lvs.io.failure import failure
+from lvs.probes import dialogue
 from lvs.probes.talks import talk_for
 from probes.authority import Authority
 from probes.drive import drive
@@ -40,17 +55,21 @@ def ask(check: Check, port: int, *, chunk: int = 1 << 16, timeout_s: float = 10.
     target = Target(address=ip_address(HERE), port=port, check=check, pace=Pace(6, 10, 10))
     talk = talk_for(target, SECRETS, time.time)
     assert talk is not None
-    udp = isinstance(check, Radius)
+    udp = by_datagram(check)
     try:
         return drive(talk, HERE, port, udp=udp, chunk=chunk, timeout_s=timeout_s)
     except OSError as error:
         return failure(error.errno or 0, datagram=udp)
 
 
+def by_datagram(check: Check) -> bool:
+    return isinstance(check, Radius) or (isinstance(check, Sip) and check.udp)
+
+
 def both(check: Check, port: int) -> Answer:
     """The same in one piece and a byte at a time."""
     answer = ask(check, port)
-    if not isinstance(check, Radius):
+    if not by_datagram(check):
         assert ask(check, port, chunk=1) == answer
     return answer
 
@@ -414,7 +433,7 @@ create user bare@'%';
 
 
 @pytest.fixture(scope="module")
-def mariadb(root: Path, place: Path) -> Iterator[Server]:
+def mariadb(root: Path, place: Path, certified: Path) -> Iterator[Server]:
     directory = place / "mariadb"
     directory.mkdir()
     data, port, share = directory / "data", free_port(), find(root, "usr/share/mysql")
@@ -438,6 +457,8 @@ def mariadb(root: Path, place: Path) -> Iterator[Server]:
         f"--pid-file={directory}/pid",
         "--max-connect-errors=3",
         "--max-connections=10",
+        f"--ssl-cert={certified}",
+        f"--ssl-key={certified}",
     )
     server = Server(port, (*common, *options), directory, environment(root))
     server.start()
@@ -454,6 +475,15 @@ def test_mysql(mariadb: Server) -> None:
     expect(Mysql(user=USER, password="wrong"), port, DENIED, denied)
     expect(Mysql(user="nobody"), port, DENIED, '"Access denied .*')
     stops(mariadb, Mysql(user=USER, password="good"))
+
+
+def test_mysql_within_tls(mariadb: Server, authority: Authority) -> None:
+    port, tls = mariadb.port, Tls(authorities=str(authority.pem))
+    expect(Mysql(tls=tls), port, UP, r'greets, version "1[0-9]\..*-MariaDB.*"')
+    expect(Mysql(user=USER, password="good", tls=tls), port, UP, "logged in as monitor, .*")
+    expect(Mysql(user=USER, password="wrong", tls=tls), port, DENIED, '"Access denied .*')
+    expect(Mysql(user=USER, password="good", tls=Tls()), port, Reason.CERTIFICATE, "certificate: .*")
+    stops(mariadb, Mysql(user=USER, password="good", tls=tls))
 
 
 def test_mysql_blocks_nobody_who_only_checks(mariadb: Server) -> None:
@@ -556,3 +586,71 @@ def test_radius(freeradius: Server) -> None:
     assert silent.reason is Reason.TIMED_OUT
     assert silent.text == "waiting for an answer to Status-Server; to a wrong secret there is none"
     stops(freeradius, login)
+
+
+# Kamailio
+
+KAMAILIO_CFG = """\
+debug=0
+log_stderror=yes
+children=1
+tcp_children=1
+disable_core_dump=yes
+listen=udp:127.0.0.1:{port}
+listen=tcp:127.0.0.1:{port}
+mpath="{modules}"
+loadmodule "sl.so"
+loadmodule "pv.so"
+request_route {{
+  if ($rU == "nobody") {{
+    sl_send_reply("404", "Not Found");
+    exit;
+  }}
+  sl_send_reply("200", "OK");
+}}
+"""
+
+
+@pytest.fixture(scope="module")
+def kamailio(root: Path, place: Path) -> Iterator[Server]:
+    directory = place / "sip"
+    directory.mkdir()
+    port = free_port()
+    modules = find(root, "usr/lib/*/kamailio/modules")
+    settings = directory / "kamailio.cfg"
+    settings.write_text(KAMAILIO_CFG.format(port=port, modules=modules))
+    program = find(root, "usr/sbin/kamailio")
+    command = (program, "-f", settings, "-L", modules, "-Y", directory, "-DD", "-E", "-m", "16", "-M", "4")
+    server = Server(port, command, directory, environment(root), lambda: ask(Sip(), port, timeout_s=0.5).ok)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_sip(kamailio: Server) -> None:
+    port = kamailio.port
+    for udp in (True, False):
+        expect(Sip(udp=udp), port, UP, "status 200")
+        unknown = Sip(uri="sip:nobody@lab.example", udp=udp)
+        expect(unknown, port, WRONG, "status 404.*, 200 to 299 expected")
+        expect(Sip(uri=unknown.uri, status=((404, 404),), udp=udp), port, UP, "status 404.*")
+        stops(kamailio, Sip(udp=udp))
+
+
+# sn, a small news server
+
+
+def test_news(root: Path, place: Path) -> None:
+    directory = place / "news"
+    (directory / ".outgoing").mkdir(parents=True)
+    (directory / ".serial").touch()
+    program = find(root, "usr/sbin/snntpd.bin")
+    env = environment(root) | {"SNROOT": str(directory), "TCPREMOTEIP": HERE}
+    server = Inetd(free_port(), (program,), env)
+    server.start()
+    try:
+        expect(dialogue.nntp(), server.port, UP, 'nntp: answered "205 bye"')
+        expect(dialogue.smtp(), server.port, WRONG, "smtp: answered .201 Hi.*")
+        stops(server, dialogue.nntp())
+    finally:
+        server.stop()

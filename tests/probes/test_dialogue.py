@@ -20,6 +20,10 @@ GOOD = {
         dialogue.smtp(),
         [b"220 mx ESMTP\r\n", b"250-mx\r\n250-8BITMIME\r\n250 SIZE\r\n", b"221 Bye\r\n"],
     ),
+    "lmtp": (
+        dialogue.lmtp(),
+        [b"220 store LMTP\r\n", b"250-store\r\n250 PIPELINING\r\n", b"221 2.0.0 OK\r\n"],
+    ),
     "ftp": (dialogue.ftp(), [b"220-Welcome\r\n 220 is a number\r\nto all\r\n220 ready\r\n", b"221 Bye\r\n"]),
     "pop3": (dialogue.pop3(), [b"+OK ready <1.2@mx>\r\n", b"+OK\r\n"]),
     "imap": (dialogue.imap(), [b"* OK [CAPABILITY IMAP4rev2] ready\r\n", b"* BYE out\r\na2 OK done\r\n"]),
@@ -69,7 +73,45 @@ def test_wrong_at_once(name: str) -> None:
             assert sound(found)
 
 
+LOGS_IN = dialogue.redis(user="monitor", password="redis.password")
+
+
+def test_redis_lets_us_in() -> None:
+    """A password holds what it likes: it goes with its length."""
+    secret = b"two words\r\n"
+    sent = play(DialogueTalk(LOGS_IN, secret), [b"+OK\r\n", b"+PONG\r\n"], ends=False)
+    assert sent == [
+        b"*3\r\n$4\r\nAUTH\r\n$7\r\nmonitor\r\n$11\r\ntwo words\r\n\r\n",
+        b"PING\r\n",
+        b"QUIT\r\n",
+    ]
+    alone = DialogueTalk(dialogue.redis(password="redis.password"), secret)
+    assert alone.begin() == b"*2\r\n$4\r\nAUTH\r\n$11\r\ntwo words\r\n\r\n"
+    assert verdicts(alone, [b"+OK\r\n", b"+PONG\r\n", b"+OK\r\n"]).ok
+    assert not verdicts(alone, [b"+OK\r\n", b"-NOAUTH\r\n"]).ok
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+        b"-ERR unknown command 'AUTH', with args beginning with: 'pencil' \r\n",
+    ],
+)
+def test_redis_keeps_us_out(said: bytes) -> None:
+    """What is down for its password does not show it, though the server does."""
+    talk = DialogueTalk(LOGS_IN, b"pencil")
+    for answers in ([said], [said[:-2]], [b"+OK\r\n", said]):
+        found = verdicts(talk, answers)
+        assert found.reason is (Reason.DENIED if len(answers) == 1 else WRONG)
+        assert "pencil" not in found.text
+    talk.begin()
+    talk.received(said[:-2])
+    assert "pencil" not in talk.silent()
+
+
 def test_what_is_sent() -> None:
+    assert play(DialogueTalk(dialogue.lmtp()), [b"220 x\r\n"], ends=False)[1:] == [b"LHLO lvsd.invalid\r\n"]  # type: ignore[index]
     talk = DialogueTalk(dialogue.smtp())
     assert play(talk, [b"220 mx\r\n", b"250 mx\r\n"], ends=False) == [
         b"",

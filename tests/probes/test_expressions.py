@@ -26,7 +26,16 @@ from lvs.probes.expressions import posix
         (b"b$", b"b", b"b\n"),
         (b"a|b", b"b", b"c"),
         (b"caf\xc3\xa9", b"caf\xc3\xa9", b"cafe"),
-        (b"\\d\\b", b"a1 ", b"a"),
+        # beyond POSIX: what GNU or Perl make of a backslash
+        (b"\\d\\b", b"a1 ", b"d "),
+        (b"^\\w+\\s\\S$", b"ab c", b"ab  "),
+        (b"\\r\\n\\x41", b"\r\nA", b"rnx41"),
+        # what looks like a lazy repetition, and is none
+        (b"[*+?]?x", b"x", b"y"),
+        (b"^a\\+?b", b"ab", b"aab"),
+        (b"[[:alpha:]+]?=", b"=", b"+"),
+        (b"[]+?]", b"?", b"a"),
+        (b"a{2}b?", b"aa", b"ab"),
         (b"A", b"A", b"a"),
         (b"(a|b)*c", b"ababc", b"abab"),
     ],
@@ -42,6 +51,12 @@ def test_means_what_posix_says(expression: bytes, good: bytes, bad: bytes) -> No
 )
 def test_refused_with_a_sentence(expression: bytes) -> None:
     with pytest.raises(ValueError, match=r"^not a POSIX extended regular expression: \S"):
+        posix(expression)
+
+
+@pytest.mark.parametrize("expression", [b"a+?", b"a*?b", b"(ab)??", b"[a]{2,}?", b"[]?]+?", b"\\d{3}?$"])
+def test_lazy_repetitions_mean_two_things(expression: bytes) -> None:
+    with pytest.raises(ValueError, match=r"`.*\?` is two repetitions; which counts\?$"):
         posix(expression)
 
 

@@ -21,7 +21,9 @@ def of(check: Mysql) -> MysqlTalk:
     return mysql.talk(check, target(check, 3306), SECRETS)
 
 
-def greeting(method: bytes = NATIVE, version: bytes = b"5.5.5-10.11.18-MariaDB") -> bytes:
+def greeting(
+    method: bytes = NATIVE, version: bytes = b"5.5.5-10.11.18-MariaDB", low: bytes = b"\xfe\xf7"
+) -> bytes:
     """Protocol::HandshakeV10, as MariaDB 10.11 says it."""
     return packet(
         0,
@@ -29,7 +31,9 @@ def greeting(method: bytes = NATIVE, version: bytes = b"5.5.5-10.11.18-MariaDB")
         + version
         + b"\0\x54\0\0\0"
         + SALT[:8]
-        + b"\0\xfe\xf7\x08\x02\0\xff\x81\x15\0\0\0\0\0\0\x1d\0\0\0"
+        + b"\0"
+        + low
+        + b"\x08\x02\0\xff\x81\x15\0\0\0\0\0\0\x1d\0\0\0"
         + SALT[8:]
         + b"\0"
         + method
@@ -151,6 +155,38 @@ def test_nobody_leaves_without_being_denied() -> None:
     assert sent == [b"", packet(1, mysql.log_in("lvsd", b"", CACHING)), packet(3, b"")]
 
 
+SECURE = MysqlTalk("check", b"secret", tls=True)
+WITH_TLS = greeting(CACHING, low=b"\xfe\xff")
+
+
+def test_tls_is_asked_for_before_anybody_logs_in() -> None:
+    SECURE.begin()
+    said = SECURE.received(WITH_TLS)
+    capabilities = (mysql.OURS | mysql.TLS).to_bytes(4, "little")
+    assert SECURE.secure
+    assert SECURE.prelude == packet(1, capabilities + b"\0\0\0\1\x21" + bytes(23))
+    proof = mysql.caching(b"secret", SALT)
+    assert said == packet(2, mysql.log_in("check", proof, CACHING, mysql.OURS | mysql.TLS))
+    # within TLS, the password may go as it is
+    assert SECURE.received(FULL) == packet(5, b"secret\0")
+    answer = SECURE.received(packet(6, b"\0\0\0\2\0\0\0"))
+    assert isinstance(answer, Answer)
+    assert answer.text == IN
+
+
+def test_a_server_without_tls() -> None:
+    assert verdicts(SECURE, [greeting()]) == Answer(False, Reason.TLS, "the server does not speak TLS")
+    assert not SECURE.secure
+
+
+def test_what_is_said_where_tls_begins_is_nobodys() -> None:
+    SECURE.begin()
+    found = SECURE.received(WITH_TLS + OK)
+    assert isinstance(found, Answer)
+    assert found.reason is GARBLED
+    assert not SECURE.secure
+
+
 def test_leave_is_taken_of_a_session() -> None:
     talk = of(LOGIN)
     play(talk, [greeting(), OK])
@@ -161,6 +197,7 @@ def test_leave_is_taken_of_a_session() -> None:
 
 @given(JUNK)
 def test_junk(junk: list[bytes]) -> None:
+    endures(SECURE, junk, [WITH_TLS])
     for check in (LOGIN, GREETED):
         endures(of(check), junk)
         endures(of(check), junk, [greeting(CACHING)])

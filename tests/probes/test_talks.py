@@ -40,6 +40,8 @@ KINDS: list[tuple[Check, str | None]] = [
     (checks.Postgresql(password="password"), "PostgresqlTalk"),
     (checks.Postgresql(tls=Tls()), "TlsTalk"),
     (checks.Mysql(user="u", password="password"), "MysqlTalk"),
+    (checks.Mysql(tls=checks.Tls()), "TlsTalk"),
+    (dialogue.redis(password="password"), "DialogueTalk"),
     (checks.Radius(secret="secret"), "RadiusTalk"),
     (checks.Sip(), "SipTalk"),
     (checks.Icmp(), None),

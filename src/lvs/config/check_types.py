@@ -185,11 +185,17 @@ TYPES: dict[str, Type] = {
             _option("tcp", Kind.SWITCH, "over TCP"),
         ),
         _preset(dialogue.smtp, "a mail server greets and takes EHLO", _STARTTLS),
+        _preset(dialogue.lmtp, "a mail store greets and takes LHLO", _STARTTLS),
         _preset(dialogue.ftp, "the server greets"),
         _preset(dialogue.pop3, "the server greets", _STARTTLS),
         _preset(dialogue.imap, "the server greets", _STARTTLS),
         _preset(dialogue.nntp, "the server greets"),
-        _preset(dialogue.redis, "PING is answered, if only by asking for a password"),
+        _preset(
+            dialogue.redis,
+            "PING is answered, if only by asking for a password; with one it lets us in",
+            _option("user", Kind.TEXT, "user; not set: the default user"),
+            _PASSWORD,
+        ),
         _preset(dialogue.memcached, "version is answered"),
         _preset(dialogue.clamd, "PING is answered"),
         _type(
@@ -249,6 +255,8 @@ TYPES: dict[str, Type] = {
             "the database greets, and with a user lets us in",
             _option("user", Kind.TEXT, "user; not set: no log-in"),
             _PASSWORD,
+            _TLS,
+            wraps=Wraps.MAY,
         ),
         _type(
             "radius",

@@ -53,6 +53,9 @@ def _check(judge: Judge, number: int, table: CheckTable, protocol: Protocol) -> 
     if check.preset is not None:
         tls = _tls(judge, number, check, values, table)
         more = {"starttls": True} if values.get("starttls") else {}
+        for name, option in check.options.items():
+            if (option.field or name) in {"user", "password"}:
+                more[option.field or name] = values[name]
         return check.preset(tls, values["port"], **more)
     fields = {
         option.field or name: values[name]
@@ -140,6 +143,11 @@ def _mysql(judge: Judge, number: int, values: dict[str, Any], _: dict[str, Any])
         judge.refuse("user", "missing beside password_from", check=number)
 
 
+def _redis(judge: Judge, number: int, values: dict[str, Any], _: dict[str, Any]) -> None:
+    if values["user"] is not None and values["password_from"] is None:
+        judge.refuse("password_from", "missing beside user", check=number)
+
+
 def _radius(judge: Judge, number: int, values: dict[str, Any], given: dict[str, Any]) -> None:
     _mysql(judge, number, values, given)
     if values["user"] is not None and values["password_from"] is None:
@@ -180,6 +188,7 @@ _RULES: dict[str, Callable[[Judge, int, dict[str, Any], dict[str, Any]], None]] 
     "ldaps": _ldap,
     "mysql": _mysql,
     "radius": _radius,
+    "redis": _redis,
 }
 
 

@@ -31,9 +31,12 @@ def guess(now: float, reason: Reason, text: str, *, up: bool) -> Verdict:
 def fold(before: Verdict, answer: Answer, pace: Pace, now: float) -> Verdict:
     """Fold one answer into a verdict; the identical object if nothing changes.
 
-    A fault of this director is no news of the real server.
+    A fault of this director is no news of the real server. But one that nothing is known of, and that was
+    not to be taken as up, stays down for that reason: nobody waits for a first answer any more.
     """
     if answer.reason is Reason.LOCAL_FAULT:
+        if before.reason is Reason.NOT_CHECKED_YET and not before.up:
+            return Verdict(up=False, since=before.since, reason=answer.reason, text=answer.text, fresh=True)
         return before
     if before.fresh:
         since = before.since if before.up == answer.ok and before.reason is Reason.ADOPTED else now

@@ -95,7 +95,7 @@ def configured(
         if not virtual_server.active:
             continue
         roster = by_identity.get(id(virtual_server))
-        if roster is None:
+        if roster is None or marks.taken_from(roster):
             roster = enrolled(
                 virtual_server,
                 health.rosters.get(key_of(virtual_server)),
@@ -137,6 +137,12 @@ class _Marks:
     def __init__(self, known: dict[Way, int], config: Config) -> None:
         self.known = known
         self._used = {virtual_server.fwmark for virtual_server in config.virtual_servers}
+
+    def taken_from(self, roster: Roster) -> bool:
+        """Whether the configuration has come to use a mark by which some real server is checked."""
+        if roster.virtual_server.checking.path is not CheckPath.VIP:
+            return False
+        return any(member.mark in self._used for member in roster.members if member.mark)
 
     def of(self, virtual_server: VirtualServer, real_server: RealServer) -> int:
         if virtual_server.checking.path is not CheckPath.VIP or virtual_server.address is None:

@@ -12,17 +12,19 @@ from collections.abc import Callable
 from lvs import events
 from lvs.checks import Answer, File, Icmp, Load, Neighbour, Program, Target
 from lvs.commands import Ask
-from lvs.errors import LvsError
 from lvs.health.ward import Hook
 from lvs.io import hooks, secrets
 from lvs.io.askers import Files
 from lvs.io.echo import Echo
-from lvs.io.engine import Asker, Engine, Finished, Last
+from lvs.io.engine import Engine
+from lvs.io.findings import Asker, Finished, Last, Vitals
 from lvs.io.neighbour import Neighbours
 from lvs.io.processes import Processes
 from lvs.io.programs import Programs
+from lvs.io.stalls import Worst
 from lvs.probes.talk import Talk
 from lvs.probes.talks import credentials, talk_for
+from lvs.status import CheckVitals
 
 
 class Checking:
@@ -48,6 +50,8 @@ class Checking:
             File: files,
         }
         self._engine = Engine(self._finished, self._talk, askers)
+        self._late, self._stalled = Worst(), Worst()
+        self._vitals: Vitals | None = None
         self._open = False
         self._owed: list[Ask] = []
 
@@ -98,20 +102,36 @@ class Checking:
 
     def overdue(self, now: float) -> tuple[int, str]:
         """How many checks have had no answer for far too long, and what is known of why."""
-        vitals = self._engine.health(now)
+        vitals = self._vitals = self._engine.health(now)
+        self._late.note(vitals.lateness_s, now)
+        self._stalled.note(vitals.stall_s, now)
         return vitals.overdue, f"{vitals.in_flight} in flight, started up to {vitals.lateness_s:.1f} s late"
+
+    def vitals(self, now: float) -> CheckVitals:
+        """How the engine was doing when `overdue` was last asked; the loop's stall as its timer saw it."""
+        vitals = self._vitals
+        if vitals is None:
+            return CheckVitals()
+        return CheckVitals(
+            followed=vitals.followed,
+            in_flight=vitals.in_flight,
+            waiting=vitals.waiting,
+            started=vitals.started,
+            overdue=vitals.overdue,
+            late_s=self._late.now(now),
+            stall_s=self._stalled.now(now),
+        )
 
     def _finished(self, finished: list[Finished]) -> None:
         self._answered(tuple([(one.target, one.answer) for one in finished]))
 
     def _talk(self, target: Target) -> Talk | None:
-        """The protocol of a target with its credentials; they were there when the file was read."""
-        try:
-            found = {name: secrets.read(name) for name in credentials(target.check)}
-            return talk_for(target, found, time.time)
-        except (LvsError, LookupError, OSError, ValueError) as fault:
-            self._told(events.CheckFault(str(target.address), str(fault)))
-            return None
+        """The protocol of a target with its credentials, which were there when the file was read.
+
+        Errors: LvsError, LookupError, OSError, ValueError if it can no longer be had.
+        """
+        found = {name: secrets.read(name) for name in credentials(target.check)}
+        return talk_for(target, found, time.time)
 
     def _hook_failed(self, sentence: str) -> None:
         what, _, why = sentence.partition(": ")

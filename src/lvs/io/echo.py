@@ -18,7 +18,7 @@ from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address
 
 from lvs.checks import Answer, Reason, Target
-from lvs.io.streams import failure
+from lvs.io.failure import failure
 from lvs.probes.talk import down, up
 
 HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence number (RFC 792)

@@ -23,12 +23,14 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from random import Random
-from typing import Protocol
 
 import msgspec
 
 from lvs.checks import Answer, Connect, Load, Reason, Target, Unchecked
-from lvs.io.streams import (
+from lvs.errors import LvsError
+from lvs.io.failure import ExhaustedError
+from lvs.io.findings import Asker, Finished, Last, Vitals
+from lvs.io.probe import (
     ASKED,
     CONNECTING,
     FRESH,
@@ -36,11 +38,10 @@ from lvs.io.streams import (
     IDLE,
     READY,
     TALKING,
-    ExhaustedError,
     Probe,
-    Sockets,
     needs_no_talk,
 )
+from lvs.io.streams import Sockets
 from lvs.io.wheel import Wheel
 from lvs.probes.talk import Talk, down
 
@@ -53,51 +54,6 @@ HOLD_S = 0.25  # without starts once no socket could be had
 STALLED_S = 0.5  # a tick this late means that real servers could not be heard
 LOCAL_FAULT = Reason.LOCAL_FAULT  # looked up for each result
 OVERDUE = 3  # intervals, and the limit, without any result
-
-
-class Finished(msgspec.Struct, frozen=True, gc=False):
-    """What a probe found."""
-
-    target: Target
-    answer: Answer
-    at: float  # monotonic; its end
-    took_s: float
-
-
-class Last(msgspec.Struct, frozen=True, gc=False):
-    """What is known of a target; faults of this director aside."""
-
-    answer: Answer | None = None
-    at: float | None = None  # monotonic; end of the last probe
-    took_s: float = 0.0
-    next_at: float | None = None  # monotonic; None: under way, or not followed
-    streak: int = 0  # equal results in a row
-
-
-class Vitals(msgspec.Struct, frozen=True, gc=False):
-    """How the engine itself is doing."""
-
-    followed: int
-    in_flight: int
-    waiting: int  # due, but not started: too many in flight
-    started: int  # probes since it was opened
-    lateness_s: float  # the latest start since this was last asked
-    stall_s: float  # the latest tick since this was last asked
-    overdue: int  # targets without any result for `OVERDUE` intervals and their limit
-
-
-class Asker(Protocol):
-    """Something that asks a target otherwise than by a socket of the engine.
-
-    It keeps the deadline itself; `grace_s` beyond it (`GRACE_S`, if the asker has no such attribute)
-    the engine abandons it.
-    """
-
-    def ask(self, target: Target, deadline: float, done: Callable[[Answer], None]) -> None:
-        """Begin; `done` is called once, at once or later. A target is asked once at a time."""
-
-    def abandon(self, target: Target) -> Answer | None:
-        """No answer is waited for any more; what to say if that is for the deadline, if anything."""
 
 
 class Engine:
@@ -142,7 +98,7 @@ class Engine:
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to probe what is followed. Errors: OSError if there is no descriptor for an epoll."""
         now = self._clock()
-        self._sockets = Sockets(self._finish, self._clock)
+        self._sockets = Sockets(self._finish, self._slow, self._clock)
         self._wheel = Wheel(TICK_S, now)
         self._released = now
         self._loop = loop
@@ -253,9 +209,9 @@ class Engine:
     def _arm(self, now: float) -> None:
         """Have the timer ring when there is something to do, and not before."""
         room = self._in_flight < self._at_once and self._held_until <= now
-        if self._orders or (self._ready and room):
+        if self._orders or (self._ready and room) or self._sockets.behind:
             at: float | None = now  # a slice of time was over; others have their turn, then it goes on
-        elif self._fresh or self._ready or self._results or self._sockets.parting:
+        elif self._fresh or self._ready or self._results or self._sockets.pending:
             at = now + TICK_S
         else:
             at = self._wheel.next_at()
@@ -285,7 +241,7 @@ class Engine:
             self._sockets.read()  # what came in time, though we look at it late
         if late_s > STALLED_S:
             self._forgive(late_s)
-        self._sockets.sweep()
+        self._sockets.sweep(now)
         self._wake(now)
         self._carry_out(now + SLICE_S)
         self._release(now)
@@ -382,7 +338,8 @@ class Engine:
             try:
                 probe.talk = self._talk_for(target)
             except Exception as fault:  # noqa: BLE001  one target's fault is not all targets'
-                text = f"this director cannot check {kind.__name__.lower()}: {type(fault).__name__}: {fault}"
+                said = str(fault) if isinstance(fault, LvsError) else f"{type(fault).__name__}: {fault}"
+                text = f"this director cannot check {kind.__name__.lower()}: {said}"
                 self._finish(probe, down(Reason.LOCAL_FAULT, text))
                 return
             if probe.talk is None and not needs_no_talk(target):
@@ -398,10 +355,12 @@ class Engine:
             self._held_until = now + HOLD_S
             self._complain(probe, fault.answer, now)
             return
-        if answer is None:
-            probe.slot = self._wheel.put(probe, probe.deadline)
-        else:
+        if answer is not None:
             self._finish(probe, answer)
+
+    def _slow(self, probe: Probe) -> None:
+        """Its deadline is one to keep an eye on."""
+        probe.slot = self._wheel.put(probe, probe.deadline)
 
     def _told(self, probe: Probe, serial: int, answer: Answer) -> None:
         """An asker has answered."""
@@ -423,7 +382,11 @@ class Engine:
         self._in_flight -= 1
         probe.phase = IDLE
         if answer.reason is LOCAL_FAULT:
-            self._complain(probe, answer, now)
+            if probe.answer is None and not probe.faulty:
+                probe.faulty = True  # who waits for a first answer is told that there is none
+                self._results.append(Finished(target, answer, now, now - probe.started))
+            else:
+                self._complain(probe, answer, now)
             probe.due = now + min(RETRY_S, target.pace.interval_s)
             probe.slot = self._wheel.put(probe, probe.due)
             return

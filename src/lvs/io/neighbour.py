@@ -17,7 +17,7 @@ from contextlib import suppress
 
 from lvs.checks import Address, Answer, Reason, Target
 from lvs.io.echo import ICMP6_FILTER, icmp6_filter
-from lvs.io.streams import failure
+from lvs.io.failure import failure
 from lvs.io.ways import Way, way_to
 from lvs.kernel.frames import (
     ARP_ETHERNET,

@@ -1,177 +1,95 @@
-"""Asks real servers over sockets: connections and datagrams, all of them on one epoll.
+"""Asks real servers over sockets: connections and datagrams.
 
-What a check costs is system calls, so there are few. A connection that only has to be accepted is
-created, connected, waited for once (EPOLLONESHOT), and shut down. It is closed a tick later, when
-what the server said first has been read away: closing with unread bytes, or before the server has
-closed its end, would answer it with a reset, and fill its log. A conversation is edge-triggered,
-so that it is registered once; hence every event is read to the end.
+What a check costs is system calls, so there are few. A socket that was just made is left alone for
+a tick; one poll(2) then tells of all of that tick. On a network that works they are all connected, or have
+been answered, by then, and have cost no more than a share of that call. Only what takes longer is
+registered with the epoll, edge-triggered and once; hence every event is read to the end.
 
-Nothing is a task, a timer or a future: the engine calls `read` when the epoll has something, `expire`
-when a deadline passes, and `sweep` once a tick.
+A connection that only has to be accepted is shut down then. It is closed a tick later, when what the
+server said first has been read away: closing with unread bytes, or before the server has closed its
+end, would answer it with a reset, and fill its log.
+
+Nothing is a task, a timer or a future: the engine calls `sweep` once a tick, `read` when the epoll has
+something, and `expire` when a deadline passes.
 """
 
 from __future__ import annotations
 
 import errno
-import os
 import select
 import socket
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
 from socket import SocketType
 
-from lvs.checks import Address, Answer, Connect, Dns, Exchange, Radius, Reason, Sip, Target
-from lvs.probes.talk import LONGEST, Talk, down, quoted, up
-
-# Phases of a probe
-FRESH = 0  # followed, and never asked
-IDLE = 1  # waits for its time
-READY = 2  # its time has come, and it stands in the queue
-CONNECTING = 3
-TALKING = 4
-ASKED = 5  # something else than a socket asks
-GONE = 6  # nobody follows it
+from lvs.checks import Answer, Reason
+from lvs.io.failure import EXHAUSTED, ExhaustedError, broken, endless, failure
+from lvs.io.probe import CONNECTING, TALKING, Probe, go_through_vip, prepare, silence_is_consent
+from lvs.probes.talk import LONGEST, Talk, down, up
 
 CHUNK = 8192  # bytes of one read
 EVENTS = 8  # taken from the epoll at once; a TLS handshake in each is not yet too long
-SLICE_S = 0.008  # after which `read` lets the loop do something else
+SLICE_S = 0.008  # after which `read` and `sweep` let the loop do something else
+LULL_S = 0.015  # a young socket is left alone at least so long, usually
 QUIET_S = 1.0  # longest wait for the refusal of a datagram that asks for no answer
 
-SO_MARK = 36  # include/uapi/asm-generic/socket.h; not in Python's socket before 3.13
-IP_BIND_ADDRESS_NO_PORT = 24  # include/uapi/linux/in.h
-
+# poll(2) and epoll(7) share the bits.
 FAILED = select.EPOLLERR | select.EPOLLHUP
 ACCEPTED_ONLY = select.EPOLLOUT | select.EPOLLONESHOT
 CONVERSATION = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+ANSWERED = int(select.POLLIN | select.POLLRDHUP)
+CONNECTED = int(select.POLLOUT)
+CONNECTED_OR_ANSWERED = CONNECTED | ANSWERED
 
 ACCEPTED = up("connection accepted")
 SENT = up("connection accepted, text sent")
 NOT_REFUSED = up("datagram sent and not refused")
 
-STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
-STREAM_4 = (int(socket.AF_INET), int(STREAM), int(socket.IPPROTO_TCP))
-# (IPv6, datagrams, SCTP) -> family, type, protocol; shared, for there are thousands of probes
-_KINDS = {
-    (False, False, False): STREAM_4,
-    (False, False, True): (int(socket.AF_INET), int(STREAM), int(socket.IPPROTO_SCTP)),
-    (False, True, False): (int(socket.AF_INET), int(DATAGRAM), 0),
-    (True, False, False): (int(socket.AF_INET6), int(STREAM), int(socket.IPPROTO_TCP)),
-    (True, False, True): (int(socket.AF_INET6), int(STREAM), int(socket.IPPROTO_SCTP)),
-    (True, True, False): (int(socket.AF_INET6), int(DATAGRAM), 0),
-}
-
-# Whatever the real server does, these are said by this host of itself.
-EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-OURS = EXHAUSTED | {
-    errno.EPERM,  # the packet filter's OUTPUT, or no right to set a mark
-    errno.EACCES,  # a prohibiting route, or a security module
-    errno.EADDRNOTAVAIL,  # no ephemeral port is left
-    errno.EAGAIN,  # the same, or a full queue
-    errno.EAFNOSUPPORT,  # IPv6 is switched off
-    errno.EPROTONOSUPPORT,  # no SCTP in this kernel
-    errno.ESOCKTNOSUPPORT,
-}
-
-
-class ExhaustedError(Exception):
-    """No socket could be had, for whatever target; it holds the answer."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__(answer.text)
-        self.answer = answer
-
-
-class Probe:
-    """What is known of one target for as long as it is followed; one object, so it is made of slots."""
-
-    __slots__ = (
-        "again_s",
-        "answer",
-        "at",
-        "base",
-        "datagrams",
-        "deadline",
-        "due",
-        "kind",
-        "latest",
-        "loud",
-        "most",
-        "patience_s",
-        "phase",
-        "serial",
-        "slot",
-        "sockaddr",
-        "socket",
-        "started",
-        "streak",
-        "taken",
-        "talk",
-        "target",
-        "took_s",
-        "unsent",
-        "users",
-    )
-
-    def __init__(self, target: Target, now: float) -> None:
-        self.target = target
-        self.users = 1
-        self.phase = FRESH
-        self.slot = 0  # of the engine's wheel; the one that counts
-        self.due = now
-        self.base = now  # start of the current period
-        self.again_s = 0.0  # until the next try, after a fault of ours; 0: as scheduled
-        self.started = now
-        self.deadline = now  # of the current step
-        self.latest = now  # of the whole
-        self.serial = 0  # of the current probe, for answers that come too late
-        self.socket: SocketType | None = None
-        self.kind = STREAM_4  # family, type and protocol of the socket
-        self.sockaddr: tuple[str, int] | None = None  # None: not looked at yet, and no more is `kind`
-        self.talk: Talk | None = None
-        self.datagrams = False
-        self.unsent = b""
-        self.taken = 0  # bytes received
-        # Of the last one that ended
-        self.answer: Answer | None = None
-        self.at = now
-        self.took_s = 0.0
-        self.streak = 0
-        self.most = max(target.pace.rise, target.pace.fall)
-        self.patience_s = min(target.pace.step_s, target.pace.limit_s)  # with connecting
-        self.loud = 0  # results that are told even if nothing changed
-
 
 class Sockets:
-    """All sockets of the probes. `done` is called with what a probe found, never from within `start`."""
+    """All sockets of the probes.
 
-    def __init__(self, done: Callable[[Probe, Answer], None], clock: Callable[[], float]) -> None:
+    `done` is called with what a probe found, never from within `start`; `slow` once for a probe
+    that takes long enough for its deadline to matter.
+    """
+
+    def __init__(
+        self,
+        done: Callable[[Probe, Answer], None],
+        slow: Callable[[Probe], None],
+        clock: Callable[[], float],
+    ) -> None:
         self._done = done
+        self._slow = slow
         self._clock = clock
         self._epoll = select.epoll()  # close-on-exec by default
-        self._asking: dict[int, Probe] = {}  # by descriptor
+        self._asking: dict[int, Probe] = {}  # what the epoll listens to, by descriptor
+        self._young: dict[int, Probe] = {}  # what the next sweep looks at
+        self._poll = select.poll()  # the same descriptors
+        self._swept = 0.0
         self._bin = bytearray(CHUNK)
         self._parting: list[SocketType] = []  # shut down in this tick
         self._parted: list[SocketType] = []  # and in the one before
+        self.behind = False  # the last sweep was ended by its slice
 
     def fileno(self) -> int:
         return self._epoll.fileno()
 
     def close(self) -> None:
-        for probe in list(self._asking.values()):
+        for probe in self.asking():
             self.cut(probe)
-        self.sweep()
-        self.sweep()
+        for sock in (*self._parted, *self._parting):
+            self._let_go(sock)
+        self._parted, self._parting = [], []
         self._epoll.close()
 
     def asking(self) -> list[Probe]:
-        return list(self._asking.values())
+        return [*self._asking.values(), *self._young.values()]
 
     @property
-    def parting(self) -> bool:
+    def pending(self) -> bool:
         """Whether `sweep` has something to do."""
-        return bool(self._parting or self._parted)
+        return bool(self._young or self._parting or self._parted)
 
     def start(self, probe: Probe, now: float) -> Answer | None:
         """Begin; an answer if there is one already, None if it is under way.
@@ -181,10 +99,10 @@ class Sockets:
         target = probe.target
         sock = None
         try:
-            sockaddr = probe.sockaddr or _prepare(probe)
+            sockaddr = probe.sockaddr or prepare(probe)
             sock = SocketType(*probe.kind)
             if target.path is not None:
-                _through(sock, target)
+                go_through_vip(sock, target)
             code = sock.connect_ex(sockaddr)
         except OSError as error:
             code = error.errno or errno.EIO
@@ -197,18 +115,51 @@ class Sockets:
         probe.deadline = now + probe.patience_s
         probe.phase = CONNECTING
         probe.socket = sock
+        probe.heard = False
         number = sock.fileno()
-        self._asking[number] = probe
         if probe.talk is None and not probe.datagrams:
-            self._epoll.register(number, ACCEPTED_ONLY)
+            self._young[number] = probe
+            self._poll.register(number, CONNECTED)
             return None
         probe.latest = now + target.pace.limit_s
         probe.unsent = b""
         probe.taken = 0
-        self._epoll.register(number, CONVERSATION)
         if probe.datagrams:
-            return self._ask_by_datagram(probe, sock, now)
+            answer = self._ask_by_datagram(probe, sock, now)
+            if answer is not None:
+                return answer
+        self._again(number, probe)
         return None
+
+    def sweep(self, now: float) -> None:
+        """See what became of the young, and close what was shut down a tick ago."""
+        if now - self._swept < LULL_S and not self.behind:
+            return
+        self._swept, self.behind = now, False
+        for sock in self._parted:
+            self._let_go(sock)
+        self._parted, self._parting = self._parting, []
+        young, poll = self._young, self._poll
+        if not young:
+            return
+        self._young, self._poll = {}, select.poll()
+        until = self._clock() + SLICE_S
+        events = poll.poll(0)
+        for index, (number, what) in enumerate(events):
+            probe = young.pop(number)
+            if probe.talk is None and not probe.datagrams and not what & FAILED:
+                self._accepted(probe)
+                continue
+            self._happened(probe, what)
+            if probe.socket is not None and not probe.heard and number not in self._young:
+                self._listen(number, probe)
+            if self._clock() > until:
+                self.behind = True
+                for other, _ in events[index + 1 :]:
+                    self._again(other, young.pop(other))
+                break
+        for number, probe in young.items():
+            self._listen(number, probe)
 
     def read(self) -> None:
         """Take what happened on the sockets, for `SLICE_S` at most: what is left is still readable."""
@@ -218,28 +169,8 @@ class Sockets:
             events = poll(0, EVENTS)
             for number, what in events:
                 probe = asking.get(number)
-                if probe is None:
-                    continue
-                sock = probe.socket
-                assert sock is not None
-                if probe.phase == CONNECTING:
-                    if what & FAILED:
-                        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-                        if code:
-                            self._end(probe, failure(code), closing=True)
-                            continue
-                    if probe.talk is None:
-                        del asking[number]
-                        self._part(sock)
-                        probe.socket = None
-                        self._done(probe, ACCEPTED)
-                        continue
-                    if not self._connected(probe, probe.talk, sock):
-                        continue
-                if probe.datagrams:
-                    self._datagrams(probe, sock)
-                else:
-                    self._conversation(probe, sock, what)
+                if probe is not None:
+                    self._happened(probe, what)
             if len(events) < EVENTS or clock() > until:
                 return
 
@@ -249,7 +180,7 @@ class Sockets:
         self.cut(probe)
         if phase == CONNECTING:
             return down(Reason.TIMED_OUT, f"not connected within {probe.patience_s:g} s")
-        if _silence_is_consent(probe):
+        if silence_is_consent(probe):
             return NOT_REFUSED
         assert talk is not None
         seconds = round(probe.deadline - probe.started, 1)
@@ -263,22 +194,68 @@ class Sockets:
         """Drop a probe's socket without more words."""
         sock = probe.socket
         if sock is not None:
-            probe.socket = None
-            del self._asking[sock.fileno()]
+            self._forget(probe, sock.fileno())
             sock.close()
-
-    def sweep(self) -> None:
-        """Close what was shut down a tick ago, once what came meanwhile is read away."""
-        for sock in self._parted:
-            try:  # noqa: SIM105  a context manager costs as much as the system call
-                sock.recv_into(self._bin)
-            except OSError:
-                pass
-            sock.close()
-        self._parted = self._parting
-        self._parting = []
 
     # One probe
+
+    def _happened(self, probe: Probe, what: int) -> None:
+        """There is news of a socket."""
+        sock = probe.socket
+        assert sock is not None
+        if probe.phase == CONNECTING:
+            if what & FAILED:
+                code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if code:
+                    self._end(probe, failure(code), closing=True)
+                    return
+            if probe.talk is None:
+                self._accepted(probe)
+                return
+            if not self._connected(probe, probe.talk, sock):
+                return
+            if not probe.heard and not what & ANSWERED:
+                if not probe.unsent:
+                    self._again(sock.fileno(), probe)
+                return
+        if probe.datagrams:
+            self._datagrams(probe, sock)
+        else:
+            self._conversation(probe, sock, what)
+
+    def _again(self, number: int, probe: Probe) -> None:
+        """Have the next sweep look at it."""
+        self._young[number] = probe
+        self._poll.register(number, CONNECTED_OR_ANSWERED if probe.phase == CONNECTING else ANSWERED)
+
+    def _listen(self, number: int, probe: Probe) -> None:
+        """Have the epoll listen to it: it takes long; or it has taken too long already."""
+        if probe.deadline <= self._clock():
+            self._done(probe, self.expire(probe))
+            return
+        probe.heard = True
+        self._asking[number] = probe
+        only = probe.talk is None and not probe.datagrams
+        self._epoll.register(number, ACCEPTED_ONLY if only else CONVERSATION)
+        self._slow(probe)
+
+    def _forget(self, probe: Probe, number: int) -> None:
+        """Its socket is no probe's any more."""
+        probe.socket = None
+        if probe.heard:
+            del self._asking[number]
+        elif self._young.pop(number, None) is not None:
+            self._poll.unregister(number)
+
+    def _accepted(self, probe: Probe) -> None:
+        """It was connected, and that is enough."""
+        sock = probe.socket
+        assert sock is not None
+        if probe.heard:
+            del self._asking[sock.fileno()]
+        probe.socket = None
+        self._part(sock)
+        self._done(probe, ACCEPTED)
 
     def _connected(self, probe: Probe, talk: Talk, sock: SocketType) -> bool:
         """Begin to talk; whether the talk goes on."""
@@ -287,7 +264,7 @@ class Sockets:
         try:
             first = talk.begin()
         except Exception as fault:  # noqa: BLE001
-            self._end(probe, _broken(fault))
+            self._end(probe, broken(fault))
             return False
         return self._say(probe, sock, first)
 
@@ -316,6 +293,7 @@ class Sockets:
             return
         if not what & ~select.EPOLLOUT:
             return
+        ended = what & (select.EPOLLRDHUP | FAILED)
         while True:
             try:
                 data = sock.recv(CHUNK)
@@ -327,18 +305,19 @@ class Sockets:
             try:
                 reply = talk.received(data) if data else talk.ended()
             except Exception as fault:  # noqa: BLE001
-                reply = _broken(fault)
+                reply = broken(fault)
+            # A short read has emptied the queue (epoll(7), Q9); with an end behind it that was all.
+            emptied = len(data) < CHUNK
             if isinstance(reply, Answer):
-                self._end(probe, reply, closing=not data)
+                self._end(probe, reply, closing=not data or bool(emptied and ended))
                 return
             probe.taken += len(data)
             if probe.taken > LONGEST:
-                self._end(probe, _endless())
+                self._end(probe, endless())
                 return
             if reply and not self._say(probe, sock, reply):
                 return
-            # A short read has emptied the queue (epoll(7), Q9), but says nothing of an end behind it.
-            if len(data) < CHUNK and not what & (select.EPOLLRDHUP | FAILED):
+            if emptied and not ended:
                 return
 
     def _ask_by_datagram(self, probe: Probe, sock: SocketType, now: float) -> Answer | None:
@@ -351,8 +330,8 @@ class Sockets:
             return failure(error.errno or errno.EIO, datagram=True)
         except Exception as fault:  # noqa: BLE001
             self.cut(probe)
-            return _broken(fault)
-        if _silence_is_consent(probe):
+            return broken(fault)
+        if silence_is_consent(probe):
             probe.deadline = min(probe.deadline, now + QUIET_S)
         return None
 
@@ -371,13 +350,13 @@ class Sockets:
             try:
                 reply = probe.talk.received(data)
             except Exception as fault:  # noqa: BLE001
-                reply = _broken(fault)
+                reply = broken(fault)
             if isinstance(reply, Answer):
                 self._end(probe, reply, closing=True)
                 return
             probe.taken += len(data) + 1
             if probe.taken > LONGEST:
-                self._end(probe, _endless(), closing=True)
+                self._end(probe, endless(), closing=True)
                 return
             if reply:
                 try:
@@ -392,14 +371,14 @@ class Sockets:
         """Hand out an answer; `closing`: the other end is through, or there is none."""
         sock = probe.socket
         assert sock is not None
-        probe.socket = None
         number = sock.fileno()
-        del self._asking[number]
+        self._forget(probe, number)
         probe.unsent = b""
         if closing:
             sock.close()
         else:
-            self._epoll.unregister(number)  # no event is wanted for the rest
+            if probe.heard:
+                self._epoll.unregister(number)  # no event is wanted for the rest
             farewell = getattr(probe.talk, "farewell", None)
             if farewell is not None:
                 with suppress(Exception):
@@ -416,87 +395,10 @@ class Sockets:
         else:
             self._parting.append(sock)
 
-
-def asks_by_datagram(target: Target) -> bool:
-    check = target.check
-    kind = type(check)
-    if kind is Connect:
-        return False
-    match check:
-        case Exchange(udp=True) | Dns(tcp=False) | Radius() | Sip(udp=True):
-            return True
-    return False
-
-
-def needs_no_talk(target: Target) -> bool:
-    """Whether it is enough to connect, or to send nothing."""
-    match target.check:
-        case Connect() | Exchange(send=None, expect=None):
-            return True
-    return False
-
-
-def _silence_is_consent(probe: Probe) -> bool:
-    """Whether a datagram that stays without answer, and is not refused, is enough."""
-    return probe.datagrams and (probe.talk is None or getattr(probe.talk, "write_only", False))
-
-
-def _prepare(probe: Probe) -> tuple[str, int]:
-    """Find out how a target is asked, once, and not before it is; where to connect to."""
-    target = probe.target
-    address = target.address if target.path is None else target.path.vip
-    probe.datagrams = asks_by_datagram(target)
-    probe.kind = _KINDS[address.version == 6, probe.datagrams, target.sctp and not probe.datagrams]
-    probe.sockaddr = sockaddr = (str(address), target.port)
-    return sockaddr
-
-
-def _through(sock: SocketType, target: Target) -> None:
-    """Go to the VIP as the traffic does, marked.
-
-    The VIP is an address of this host while it is active, and would be taken for the source as well;
-    so the source is what this host would use towards the real server. Errors: OSError.
-    """
-    assert target.path is not None
-    sock.setsockopt(socket.SOL_SOCKET, SO_MARK, target.path.mark)
-    with suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-    sock.bind((source_towards(target.address), 0))
-
-
-def source_towards(address: Address) -> str:
-    """The source address of this host's packets to an address. Errors: OSError, no route above all."""
-    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    asker = SocketType(family, DATAGRAM, 0)
-    try:
-        asker.connect((str(address), 9))  # no packet: a datagram socket only looks up the route
-        return str(asker.getsockname()[0])
-    finally:
-        asker.close()
-
-
-@cache
-def failure(code: int, *, datagram: bool = False) -> Answer:
-    """What an errno of a socket means for the real server, or for this director."""
-    said = os.strerror(code)
-    said = said[0].lower() + said[1:]
-    match code:
-        case errno.ECONNREFUSED:
-            return down(Reason.REFUSED, "port unreachable" if datagram else "connection refused")
-        case errno.ECONNRESET | errno.EPIPE | errno.ECONNABORTED:
-            return down(Reason.RESET, "connection reset")
-        case errno.ETIMEDOUT:
-            return down(Reason.TIMED_OUT, "connection timed out in the kernel")
-        case _ if code in OURS:
-            return down(Reason.LOCAL_FAULT, f"this director could not ask: {said}")
-        case _:
-            return down(Reason.UNREACHABLE, said)
-
-
-def _endless() -> Answer:
-    return down(Reason.TOO_LONG, f"no end of the answer after {LONGEST // 1024} KiB")
-
-
-def _broken(fault: Exception) -> Answer:
-    """A protocol's code is not to raise, whatever comes; if it does, the answer was not understood."""
-    return down(Reason.GARBLED, f"answer not understood: {type(fault).__name__} {quoted(str(fault))}")
+    def _let_go(self, sock: SocketType) -> None:
+        """Close a socket that was shut down, once what came meanwhile is read away."""
+        try:  # noqa: SIM105  a context manager costs as much as the system call
+            sock.recv_into(self._bin)
+        except OSError:
+            pass
+        sock.close()

@@ -33,6 +33,13 @@ def smtp(tls: Tls | None = None, port: int | None = None, *, starttls: bool = Fa
     return Dialogue("smtp", (*hello, *asks, *tail), tls or Tls(), 3, port)
 
 
+def lmtp(tls: Tls | None = None, port: int | None = None, *, starttls: bool = False) -> Dialogue:
+    """RFC 2033: as SMTP, with LHLO."""
+    built = smtp(tls, port, starttls=starttls)
+    steps = tuple([Step(one.expect, one.send and one.send.replace(b"EHLO", b"LHLO")) for one in built.steps])
+    return Dialogue("lmtp", steps, built.tls, built.starttls, port)
+
+
 def ftp(tls: Tls | None = None, port: int | None = None) -> Dialogue:
     """RFC 959: greeting, QUIT."""
     return Dialogue("ftp", (Step("^220", b"QUIT\r\n"), Step("^221")), tls, None, port)
@@ -66,10 +73,23 @@ def nntp(tls: Tls | None = None, port: int | None = None) -> Dialogue:
     return Dialogue("nntp", (Step("^20[01]", b"QUIT\r\n"), Step("^205")), tls, None, port)
 
 
-def redis(tls: Tls | None = None, port: int | None = None) -> Dialogue:
-    """PING, QUIT. A server that asks for a password is there: it answers NOAUTH."""
-    steps = (Step(None, b"PING\r\n"), Step(r"^(\+PONG|-NOAUTH|-NOPERM)", b"QUIT\r\n"), Step(r"^(\+OK|-)"))
-    return Dialogue("redis", steps, tls, None, port)
+def redis(
+    tls: Tls | None = None, port: int | None = None, *, user: str | None = None, password: str | None = None
+) -> Dialogue:
+    """PING, QUIT. A server that asks for a password is there: it answers NOAUTH.
+
+    With a password (the name of a credential) AUTH goes before it, see `authenticated`.
+    """
+    pong = r"^(\+PONG|-NOAUTH|-NOPERM)" if password is None else r"^(\+PONG|-NOPERM)"
+    steps = (Step(None, b"PING\r\n"), Step(pong, b"QUIT\r\n"), Step(r"^(\+OK|-)"))
+    return Dialogue("redis", steps, tls, None, port, user, password)
+
+
+def authenticated(check: Dialogue, password: bytes) -> tuple[Step, ...]:
+    """The steps of Redis with AUTH before them: an array of its protocol, which holds whatever bytes."""
+    words = [b"AUTH", *([] if check.user is None else [check.user.encode()]), password]
+    command = b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(word), word) for word in words)
+    return (Step(None, command), Step(r"^\+OK"), *check.steps)
 
 
 def memcached(tls: Tls | None = None, port: int | None = None) -> Dialogue:
@@ -87,12 +107,13 @@ def clamd(tls: Tls | None = None, port: int | None = None) -> Dialogue:
 class DialogueTalk:
     """The client's side of a dialogue."""
 
-    def __init__(self, check: Dialogue) -> None:
+    def __init__(self, check: Dialogue, password: bytes = b"") -> None:
         """Errors: ValueError, if a step expects what is no expression."""
         self._name = check.name
-        self._steps = [
-            (None if step.expect is None else posix(step.expect.encode()), step) for step in check.steps
-        ]
+        self._password = password  # never shown, though a server says it again
+        steps = authenticated(check, password) if check.password is not None else check.steps
+        self._logs_in_at = 1 if check.password is not None else None
+        self._steps = [(None if step.expect is None else posix(step.expect.encode()), step) for step in steps]
         self._whole = _WHOLE.get(check.name, _line if check.name != OWN else _never)
         self._tls_at = check.starttls
         self.write_only = check.tls is None and all(step.expect is None for step in check.steps)
@@ -150,14 +171,20 @@ class DialogueTalk:
         self._farewell = sent
         return self._done()
 
+    def _shown(self, said: bytes) -> str:
+        return quoted(said.replace(self._password, b"...") if self._password else said)
+
     def _done(self) -> Answer:
-        return up(f"{self._name}: answered {quoted(self._last)}" if self._last else f"{self._name}: sent")
+        return up(
+            f"{self._name}: answered {self._shown(self._last)}" if self._last else f"{self._name}: sent"
+        )
 
     def _unasked(self) -> Answer:
-        return down(Reason.GARBLED, f"{self._name}: {quoted(self._got)} came in clear, where TLS begins")
+        return down(Reason.GARBLED, f"{self._name}: {self._shown(self._got)} came in clear, where TLS begins")
 
     def _wrong(self, got: bytes) -> Answer:
-        return down(Reason.WRONG_ANSWER, f"{self._name}: answered {quoted(got)}, {self._expected()}")
+        reason = Reason.DENIED if self._at == self._logs_in_at else Reason.WRONG_ANSWER
+        return down(reason, f"{self._name}: answered {self._shown(got)}, {self._expected()}")
 
     def _expected(self) -> str:
         _, step = self._steps[min(self._at, len(self._steps) - 1)]
@@ -168,12 +195,12 @@ class DialogueTalk:
             verdict = self.received(b"\n")
             if isinstance(verdict, Answer):
                 return verdict
-        said = f"closed after {quoted(self._got)}" if self._got else "closed"
+        said = f"closed after {self._shown(self._got)}" if self._got else "closed"
         return down(Reason.CLOSED, f"{self._name}: {said}, {self._expected()}")
 
     def silent(self) -> str:
         _, step = self._steps[min(self._at, len(self._steps) - 1)]
-        said = f", only {quoted(self._got)} came" if self._got else ""
+        said = f", only {self._shown(self._got)} came" if self._got else ""
         return f"step {self._at + 1} of {self._name}, {quoted(step.expect or '')}{said}"
 
     def farewell(self) -> bytes:
@@ -210,4 +237,10 @@ def _tagged(lines: bytes) -> bool:
 
 
 # How each protocol ends an answer: where it is not here, with each line.
-_WHOLE: dict[str, Callable[[bytes], bool]] = {"smtp": _code, "ftp": _code, "nntp": _code, "imap": _tagged}
+_WHOLE: dict[str, Callable[[bytes], bool]] = {
+    "smtp": _code,
+    "lmtp": _code,
+    "ftp": _code,
+    "nntp": _code,
+    "imap": _tagged,
+}

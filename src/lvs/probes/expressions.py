@@ -2,15 +2,25 @@
 
 nanny used regcomp(3) with REG_EXTENDED. RE2 reads the same language ([[:digit:]] included; no
 back references), and neither an expression nor what a server sends can make it take long.
-GNU's and Perl's short classes and word boundaries (`\\d`, `\\b`) are taken as well.
+
+POSIX leaves a backslash before an ordinary character undefined. What GNU and Perl make of it is taken:
+classes (`\\w`, `\\s`, `\\d`), word boundaries (`\\b`), control characters (`\\r`, `\\n`, `\\x41`). To glibc's
+regcomp(3) `\\d` and the last of these are plain letters, which nobody can have meant. Perl's lazy
+repetitions are refused: in POSIX `a+?` may be missing altogether, in Perl it may not.
 """
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, Protocol
 
 MOST_MEMORY = 1 << 20  # bytes for one compiled expression
+
+# Two repetitions in a row, the second a `?`, outside of brackets and not behind a backslash.
+_TOKEN = re.compile(
+    rb"\\.|\[\^?\]?(?:\[[:.=].*?[:.=]\]|[^\]])*\]|(?P<lazy>(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\?)|.", re.DOTALL
+)
 
 
 class Expression(Protocol):
@@ -26,6 +36,12 @@ def posix(pattern: bytes) -> Expression:
 
     Errors: ValueError with a sentence.
     """
+    for token in _TOKEN.finditer(pattern):
+        if token["lazy"]:
+            signs = token["lazy"].decode()
+            raise ValueError(
+                f"not a POSIX extended regular expression: `{signs}` is two repetitions; which counts?"
+            )
     import re2  # only configurations with expressions pay for it
 
     options: Any = re2.Options()

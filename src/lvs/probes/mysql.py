@@ -25,6 +25,7 @@ LONGEST_PACKET = 1 << 16
 
 # Capabilities: "Capabilities Flags" of MySQL's source documentation
 LONG_PASSWORD, PROTOCOL_41, TRANSACTIONS, SECURE_CONNECTION, PLUGIN_AUTH = 0x1, 0x200, 0x2000, 0x8000, 0x80000
+TLS = 0x800
 OURS = LONG_PASSWORD | PROTOCOL_41 | TRANSACTIONS | SECURE_CONNECTION | PLUGIN_AUTH
 MOST_PACKET = 1 << 24
 UTF8 = 33  # utf8mb3_general_ci: every server has it
@@ -49,17 +50,19 @@ class Greeting(msgspec.Struct, frozen=True):
     version: str  # quoted
     salt: bytes  # 20 bytes
     method: bytes
+    tls: bool  # it can
 
 
 def talk(check: Mysql, target: Target, secrets: Mapping[str, bytes]) -> MysqlTalk:  # noqa: ARG001
     """The talk of a MySQL check. Errors: LookupError, see `credential`."""
-    return MysqlTalk(check.user, credential(secrets, check.password))
+    return MysqlTalk(check.user, credential(secrets, check.password), tls=check.tls is not None)
 
 
 class MysqlTalk:
-    """A greeting, and a log-in after it."""
+    """A greeting, and a log-in after it; with TLS, SSLRequest and TLS come between."""
 
-    def __init__(self, user: str | None, password: bytes) -> None:
+    def __init__(self, user: str | None, password: bytes, *, tls: bool = False) -> None:
+        self._tls = tls
         self._user = NOBODY if user is None else user
         self._nobody = user is None
         self._password = b"" if user is None else password
@@ -70,6 +73,8 @@ class MysqlTalk:
         self._greeting: Greeting | None = None
         self._proven = b""  # the method that our last answer was made with
         self._in = False
+        self.secure = False  # from now on TLS (`lvs.probes.tls`), but for `prelude`
+        self.prelude = b""
 
     def begin(self) -> bytes:
         self._forget()
@@ -142,6 +147,8 @@ class MysqlTalk:
             case 0x01 if self._proven == CACHING:  # AuthMoreData
                 if content[1:] == FAST:
                     return b""
+                if content[1:] == FULL and self.secure:
+                    return packet(following, self._password + b"\0")
                 if content[1:] == FULL:
                     return down(
                         Reason.DENIED,
@@ -162,7 +169,15 @@ class MysqlTalk:
         # A method that is not known here is answered as if it were another: the server asks again
         self._proven = greeting.method if greeting.method in PROOFS else NATIVE
         proof = PROOFS[self._proven](self._password, greeting.salt)
-        return packet(number + 1, log_in(self._user, proof, self._proven))
+        if not self._tls:
+            return packet(number + 1, log_in(self._user, proof, self._proven))
+        if not greeting.tls:
+            return down(Reason.TLS, "the server does not speak TLS")
+        if self._buffer:  # said in clear by whoever sits between
+            return down(Reason.GARBLED, f"{quoted(bytes(self._buffer))} came in clear, where TLS begins")
+        self.secure = True
+        self.prelude = packet(number + 1, head(OURS | TLS))  # Protocol::SSLRequest
+        return packet(number + 2, log_in(self._user, proof, self._proven, OURS | TLS))
 
     def _switched(self, number: int, content: bytes) -> bytes | Answer:
         method, _, salt = content[1:].partition(b"\0")
@@ -190,16 +205,18 @@ def read_greeting(content: bytes) -> Greeting | None:
         return None
     method = rest[31 + length + 1 :].split(b"\0")[0] if capabilities & PLUGIN_AUTH else NATIVE
     # MariaDB hides behind a version of MySQL's that old clients know
-    return Greeting(quoted(version.removeprefix(b"5.5.5-")), salt, method)
+    return Greeting(quoted(version.removeprefix(b"5.5.5-")), salt, method, bool(capabilities & TLS))
 
 
-def log_in(user: str, proof: bytes, method: bytes) -> bytes:
+def head(capabilities: int) -> bytes:
+    return capabilities.to_bytes(4, "little") + MOST_PACKET.to_bytes(4, "little") + bytes((UTF8,)) + bytes(23)
+
+
+def log_in(user: str, proof: bytes, method: bytes, capabilities: int = OURS) -> bytes:
     """Protocol::HandshakeResponse41."""
     return b"".join(
         (
-            OURS.to_bytes(4, "little"),
-            MOST_PACKET.to_bytes(4, "little"),
-            bytes((UTF8,)) + bytes(23),
+            head(capabilities),
             user.encode() + b"\0",
             bytes((len(proof),)) + proof,
             method + b"\0",

@@ -29,7 +29,7 @@ from lvs.checks import (
     Tls,
     Unchecked,
 )
-from lvs.probes.talk import Talk
+from lvs.probes.talk import Talk, credential
 
 Clock = Callable[[], float]  # seconds since the epoch: certificates have dates
 
@@ -54,7 +54,7 @@ def talk_for(target: Target, secrets: Mapping[str, bytes], clock: Clock) -> Talk
                 http.HttpTalk(check, target.address, target.port), check.tls, target.address, clock
             )
         case Dialogue():
-            return _dialogue(check, target.address, clock)
+            return _dialogue(check, target.address, secrets, clock)
         case Load():
             return None if check.url is None else _agent(check, target.address)
         case Dns() | Sip():
@@ -91,10 +91,10 @@ def _upgraded(talk: Upgrading, tls: Tls, address: Address, clock: Clock) -> Talk
     return TlsTalk(talk, tls, address, clock, lambda: talk.secure)
 
 
-def _dialogue(check: Dialogue, address: Address, clock: Clock) -> Talk:
+def _dialogue(check: Dialogue, address: Address, secrets: Mapping[str, bytes], clock: Clock) -> Talk:
     from lvs.probes.dialogue import DialogueTalk
 
-    talk = DialogueTalk(check)
+    talk = DialogueTalk(check, credential(secrets, check.password))
     after = check.starttls
     if after is None or check.tls is None:
         return _wrapped(talk, check.tls, address, clock)
@@ -151,7 +151,8 @@ def _with_secrets(
         case Mysql():
             from lvs.probes import mysql
 
-            return mysql.talk(check, target, secrets)
+            client = mysql.talk(check, target, secrets)
+            return client if check.tls is None else _upgraded(client, check.tls, target.address, clock)
         case Radius():
             from lvs.probes import radius
 

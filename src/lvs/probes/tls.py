@@ -114,7 +114,8 @@ class TlsTalk:
                 return said
             self._plain = False
             self._first = said  # what the talk says next, it says within TLS
-            return self._hello()
+            prelude: bytes = getattr(self._inner, "prelude", b"")  # and this before
+            return prelude + self._hello()
         session = self._session
         if session is None:  # a verdict was reached before
             return down(Reason.TLS, "TLS: more after the end")

@@ -1,0 +1,151 @@
+"""What is known of one target, and the socket by which it is asked."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import suppress
+from socket import SocketType
+
+from lvs.checks import Address, Answer, Connect, Dns, Exchange, Radius, Sip, Target
+from lvs.probes.talk import Talk
+
+# Phases of a probe
+FRESH = 0  # followed, and never asked
+IDLE = 1  # waits for its time
+READY = 2  # its time has come, and it stands in the queue
+CONNECTING = 3
+TALKING = 4
+ASKED = 5  # something else than a socket asks
+GONE = 6  # nobody follows it
+
+SO_MARK = 36  # include/uapi/asm-generic/socket.h; not in Python's socket before 3.13
+IP_BIND_ADDRESS_NO_PORT = 24  # include/uapi/linux/in.h
+
+STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC
+STREAM_4 = (int(socket.AF_INET), int(STREAM), int(socket.IPPROTO_TCP))
+# (IPv6, datagrams, SCTP) -> family, type, protocol; shared, for there are thousands of probes
+_KINDS = {
+    (False, False, False): STREAM_4,
+    (False, False, True): (int(socket.AF_INET), int(STREAM), int(socket.IPPROTO_SCTP)),
+    (False, True, False): (int(socket.AF_INET), int(DATAGRAM), 0),
+    (True, False, False): (int(socket.AF_INET6), int(STREAM), int(socket.IPPROTO_TCP)),
+    (True, False, True): (int(socket.AF_INET6), int(STREAM), int(socket.IPPROTO_SCTP)),
+    (True, True, False): (int(socket.AF_INET6), int(DATAGRAM), 0),
+}
+
+
+class Probe:
+    """What is known of one target for as long as it is followed; one object, so it is made of slots."""
+
+    __slots__ = (
+        "answer",
+        "at",
+        "base",
+        "datagrams",
+        "deadline",
+        "due",
+        "faulty",
+        "heard",
+        "kind",
+        "latest",
+        "loud",
+        "most",
+        "patience_s",
+        "phase",
+        "serial",
+        "slot",
+        "sockaddr",
+        "socket",
+        "started",
+        "streak",
+        "taken",
+        "talk",
+        "target",
+        "took_s",
+        "unsent",
+        "users",
+    )
+
+    def __init__(self, target: Target, now: float) -> None:
+        self.target = target
+        self.users = 1
+        self.phase = FRESH
+        self.slot = 0  # of the engine's wheel; the one that counts
+        self.due = now
+        self.base = now  # start of the current period
+        self.started = now
+        self.deadline = now  # of the current step
+        self.latest = now  # of the whole
+        self.serial = 0  # of the current probe, for answers that come too late
+        self.socket: SocketType | None = None
+        self.heard = False  # the epoll listens to it
+        self.kind = STREAM_4  # family, type and protocol of the socket
+        self.sockaddr: tuple[str, int] | None = None  # None: not looked at yet, and no more is `kind`
+        self.talk: Talk | None = None
+        self.datagrams = False
+        self.unsent = b""
+        self.taken = 0  # bytes received
+        # Of the last one that ended
+        self.answer: Answer | None = None
+        self.faulty = False  # that it could not be asked was told, before there was any answer
+        self.at = now
+        self.took_s = 0.0
+        self.streak = 0
+        self.most = max(target.pace.rise, target.pace.fall)
+        self.patience_s = min(target.pace.step_s, target.pace.limit_s)  # with connecting
+        self.loud = 0  # results that are told even if nothing changed
+
+
+def asks_by_datagram(target: Target) -> bool:
+    match target.check:
+        case Exchange(udp=True) | Dns(tcp=False) | Radius() | Sip(udp=True):
+            return True
+    return False
+
+
+def needs_no_talk(target: Target) -> bool:
+    """Whether it is enough to connect, or to send nothing."""
+    match target.check:
+        case Connect() | Exchange(send=None, expect=None):
+            return True
+    return False
+
+
+def silence_is_consent(probe: Probe) -> bool:
+    """Whether a datagram that stays without answer, and is not refused, is enough."""
+    return probe.datagrams and (probe.talk is None or getattr(probe.talk, "write_only", False))
+
+
+def prepare(probe: Probe) -> tuple[str, int]:
+    """Find out how a target is asked, once, and not before it is; where to connect to."""
+    target = probe.target
+    address = target.address if target.path is None else target.path.vip
+    probe.datagrams = type(target.check) is not Connect and asks_by_datagram(target)
+    probe.kind = _KINDS[address.version == 6, probe.datagrams, target.sctp and not probe.datagrams]
+    probe.sockaddr = sockaddr = (str(address), target.port)
+    return sockaddr
+
+
+def go_through_vip(sock: SocketType, target: Target) -> None:
+    """Have it go to the VIP as the traffic does, marked.
+
+    The VIP is an address of this host while it is active, and would be taken for the source as well;
+    so the source is what this host would use towards the real server. Errors: OSError.
+    """
+    assert target.path is not None
+    sock.setsockopt(socket.SOL_SOCKET, SO_MARK, target.path.mark)
+    with suppress(OSError):
+        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+    sock.bind((source_towards(target.address), 0))
+
+
+def source_towards(address: Address) -> str:
+    """The source address of this host's packets to an address. Errors: OSError, no route above all."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    asker = SocketType(family, DATAGRAM, 0)
+    try:
+        asker.connect((str(address), 9))  # no packet: a datagram socket only looks up the route
+        return str(asker.getsockname()[0])
+    finally:
+        asker.close()

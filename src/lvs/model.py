@@ -237,6 +237,9 @@ class Serving(msgspec.Struct, frozen=True, gc=False):
     marks: tuple[int, ...] = ()  # firewall marks by which each is checked through the VIP; 0: it is not
 
 
+PAIR_KEY = "/etc/lvs/pair.key"
+
+
 class Pair(msgspec.Struct, frozen=True, gc=False):
     """The two directors, their heartbeat and connection sync."""
 
@@ -254,6 +257,7 @@ class Pair(msgspec.Struct, frozen=True, gc=False):
     syncd_id: int  # 0 to 255
     active_cmd: str | None
     inactive_cmd: str | None
+    pair_key: str = PAIR_KEY  # absolute path
 
 
 class Kernel(msgspec.Struct, frozen=True, gc=False):

@@ -117,4 +117,5 @@ def _pair(judge: Judge, values: dict[str, Any], given: dict[str, Any]) -> Pair:
         get("syncd_id"),
         get("active_cmd"),
         get("inactive_cmd"),
+        get("pair_key"),
     )

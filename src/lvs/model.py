@@ -255,6 +255,7 @@ class Role(StrEnum):
 
 
 SYNC_GROUP = IPv4Address("224.0.0.81")
+PAIR_KEY = "/etc/lvs/pair.key"
 
 
 class Pair(msgspec.Struct, frozen=True, gc=False):
@@ -278,6 +279,7 @@ class Pair(msgspec.Struct, frozen=True, gc=False):
     syncd_port: int = 8848
     syncd_ttl: int = 1  # 1 to 255
     syncd_maxlen: int | None = None  # 1 to 65507 bytes; None: what fits a frame of 1500
+    pair_key: str = PAIR_KEY  # absolute path
 
 
 class Kernel(msgspec.Struct, frozen=True, gc=False):

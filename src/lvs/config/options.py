@@ -15,6 +15,7 @@ from lvs.config.option import Kind as Kind  # noqa: PLC0414  everything imports 
 from lvs.config.option import Option as Option  # noqa: PLC0414
 from lvs.config.option import Scope as Scope  # noqa: PLC0414
 from lvs.model import (
+    PAIR_KEY,
     SYNC_GROUP,
     CheckPath,
     Drain,
@@ -116,6 +117,15 @@ OPTIONS: tuple[Option, ...] = (
     ),
     _global("active_cmd", Kind.WORD, "command run when this director becomes active"),
     _global("inactive_cmd", Kind.WORD, "command run when it becomes standby"),
+    _global(
+        "pair_key",
+        Kind.WORD,
+        "key that the two directors know each other by; the same file on both",
+        PAIR_KEY,
+        formats=_TOML,
+        pattern=r"/[!-~]{1,1000}",
+        asked="an absolute path",
+    ),
     # Forwarding
     _global("service", Kind.CHOICE, "kind of service; only lvs is left", None, choices=ServiceKind),
     _global(

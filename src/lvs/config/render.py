@@ -70,6 +70,7 @@ def _globals(config: Config, file_format: Format) -> Values:
         "announce_every": config.announce_every_s,
         "active_cmd": pair.active_cmd,
         "inactive_cmd": pair.inactive_cmd,
+        "pair_key": pair.pair_key,
         "network": config.network,
         "nat_router": None if router is None else router.address,
         "nat_router_device": _device(router),

@@ -130,4 +130,5 @@ def _pair(judge: Judge, values: dict[str, Any], given: dict[str, Any]) -> Pair:
         get("syncd_port"),
         get("syncd_ttl"),
         maxlen,
+        get("pair_key"),
     )

@@ -280,6 +280,8 @@ class Pair(msgspec.Struct, frozen=True, gc=False):
     syncd_ttl: int = 1  # 1 to 255
     syncd_maxlen: int | None = None  # 1 to 65507 bytes; None: what fits a frame of 1500
     pair_key: str = PAIR_KEY  # absolute path
+    witness: frozenset[Address] = frozenset()
+    failback: Failback = Failback.NEVER
 
 
 class Kernel(msgspec.Struct, frozen=True, gc=False):

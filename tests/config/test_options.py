@@ -72,7 +72,7 @@ def _default(option: Option, value: Any) -> str:
         return "the virtual server's"
     if value is None:
         return "-"
-    if option.kind is Kind.FLAGS:
+    if option.kind in (Kind.FLAGS, Kind.ADDRESSES):
         return "none"
     if isinstance(value, bool):
         return ("`true`" if value else "`false`") if option.formats == (Format.TOML,) else f"`{int(value)}`"
@@ -96,6 +96,7 @@ def _values(option: Option) -> str:
         Kind.SWITCH: "switch",
         Kind.ADDRESS: "address",
         Kind.GROUP: "multicast address",
+        Kind.ADDRESSES: "addresses",
         Kind.DEVICE: "device, device:label",
         Kind.INTERFACE: "device",
         Kind.MASK: "mask",

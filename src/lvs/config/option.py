@@ -27,6 +27,7 @@ class Kind(StrEnum):
     PORT = "port"  # number, or name of a TCP service
     ADDRESS = "address"
     GROUP = "multicast address"
+    ADDRESSES = "addresses"
     DEVICE = "device"  # with or without a label
     INTERFACE = "interface"  # without one
     MASK = "mask"

@@ -60,6 +60,8 @@ def _globals(config: Config, file_format: Format) -> Values:
         "keepalive": pair.keepalive_s,
         "deadtime": pair.deadtime_s,
         "monitor_links": pair.monitor_links,
+        "witness": pair.witness,
+        "failback": pair.failback,
         "syncdaemon": pair.syncdaemon,
         "syncd_iface": pair.syncd_iface,
         "syncd_id": pair.syncd_id,

@@ -263,6 +263,15 @@ def _ipv6(option: Option, word: str) -> IPv6Address | None:
     return address
 
 
+def _addresses(option: Option, value: object) -> frozenset[Address]:
+    if not isinstance(value, list):
+        raise Refused(f'a list of addresses such as ["10.0.0.254"] is asked for, got {shown(value)}')
+    found = [_toml_address(option, word) for word in value]
+    if len(set(found)) < len(found):
+        raise Refused(f"an address is there twice, in {shown(value)}")
+    return frozenset(one for one in found if one is not None)
+
+
 def _group(_: Option, value: object) -> Address:
     asked = "a multicast address in quotes is asked for, such as 224.0.0.81 or ff02::81"
     try:
@@ -421,6 +430,7 @@ FROM_TOML: dict[Kind, Callable[[Option, object], Any]] = {
     Kind.PORT: _toml_port,
     Kind.ADDRESS: _toml_address,
     Kind.GROUP: _group,
+    Kind.ADDRESSES: _addresses,
     Kind.DEVICE: lambda _, value: _device(_string(value)),
     Kind.INTERFACE: lambda _, value: _interface(_string(value)),
     Kind.MASK: _toml_mask,

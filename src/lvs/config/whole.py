@@ -131,4 +131,6 @@ def _pair(judge: Judge, values: dict[str, Any], given: dict[str, Any]) -> Pair:
         get("syncd_ttl"),
         maxlen,
         get("pair_key"),
+        get("witness"),
+        get("failback"),
     )

@@ -29,7 +29,7 @@ IPIP, GUE, GRE = 0, 1, 2
 NOCSUM, CSUM, REMCSUM = 0, 1, 2
 
 
-class ServiceKey(msgspec.Struct, frozen=True, gc=False, order=True):
+class ServiceKey(msgspec.Struct, frozen=True, gc=False, order=True, cache_hash=True):
     """A service: protocol, address and port, or a firewall mark and a family."""
 
     family: int  # 4 or 6
@@ -69,7 +69,7 @@ class Service(msgspec.Struct, frozen=True):
     destinations: dict[DestinationKey, Destination]  # never changed once made
 
 
-class Vip(msgspec.Struct, frozen=True, gc=False, order=True):
+class Vip(msgspec.Struct, frozen=True, gc=False, order=True, cache_hash=True):
     """An address on a device."""
 
     device: str

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import signal
 import time
-from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -52,16 +51,17 @@ class ConfigFile:
         self.signature: tuple[int, ...] = ()
         self.read_at = 0.0
 
-    def read(self) -> ConfigLoaded | ConfigRejected | ConfigUnreadable:
-        """The file as an input; the text that is validated is the text that is applied."""
-        name = str(self.path)
+    def look(self) -> files.Text:
+        """The file as it is now, for `read`; it is another if it has another signature."""
         self.read_at = time.monotonic()
-        try:
-            content = files.read(self.path)
-        except SystemFault as fault:
-            self.signature = files.signature(self.path)
-            return ConfigUnreadable(name, str(fault))
+        return files.look(self.path)
+
+    def read(self, content: files.Text) -> ConfigLoaded | ConfigRejected | ConfigUnreadable:
+        """What was seen as an input; the text that is validated is the text that is applied."""
+        name = str(self.path)
         self.signature = content.signature
+        if content.fault:
+            return ConfigUnreadable(name, content.fault)
         loaded = load(content.content, name, previous=self.loaded, lacks=self.lacks)
         problems = loaded.problems
         if loaded.config is None and self.loaded is None:
@@ -70,8 +70,7 @@ class ConfigFile:
         if loaded.config is None:
             return ConfigRejected(name, problems)
         self.loaded = loaded
-        digest = blake2b(content.content, digest_size=8).hexdigest()
-        return ConfigLoaded(name, digest, loaded.config, problems)
+        return ConfigLoaded(name, content.digest, loaded.config, problems)
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -105,7 +104,7 @@ def begin(options: Options) -> Begun:
     actual = table.read()
     health = Health(orders=kept, unchecked=options.unchecked)
     state = State(on_stop=options.on_stop, health=health, found=actual)
-    state, commands = step(state, file.read(), time.monotonic())
+    state, commands = step(state, file.read(file.look()), time.monotonic())
     first = None
     for command in commands:
         if isinstance(command, Converge):

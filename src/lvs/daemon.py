@@ -251,14 +251,24 @@ class Daemon:
     async def load(self) -> Input:
         """Read the file and feed it; the input that it became."""
         async with self._loading:
-            self._notify(*systemd.reloading())
-            self._ready_owed = self._reading = True
-            what = await asyncio.to_thread(self.file.read)
-            await self._feed_beside(what)
-            self._reading = False
-            if self._pending is None:
-                self._tell_systemd()
-            return what
+            return await self._load(await asyncio.to_thread(self.file.look))
+
+    async def _load_changed(self) -> None:
+        """As `load`, if the file is another than the one that was read last."""
+        async with self._loading:
+            seen = await asyncio.to_thread(self.file.look)
+            if seen.signature != self.file.signature:
+                await self._load(seen)
+
+    async def _load(self, seen: files.Text) -> Input:
+        self._notify(*systemd.reloading())
+        self._ready_owed = self._reading = True
+        what = await asyncio.to_thread(self.file.read, seen)
+        await self._feed_beside(what)
+        self._reading = False
+        if self._pending is None:
+            self._tell_systemd()
+        return what
 
     def _hung_up(self) -> None:
         self._reload_asked = True
@@ -367,8 +377,10 @@ class Daemon:
                 self._poked.clear()
                 watch.follow()
                 asked, self._reload_asked = self._reload_asked, False
-                if asked or files.signature(self._options.file) != self.file.signature:
+                if asked:
                     await self.load()
+                else:
+                    await self._load_changed()
         finally:
             watch.stop()
 

@@ -311,8 +311,10 @@ def changed(before: Desired, after: Desired) -> frozenset[ServiceKey] | None:
     one, other = before.state, after.state
     if msgspec.structs.replace(one, services={}) != msgspec.structs.replace(other, services={}):
         return None
-    kept = {key for key, service in other.services.items() if one.services.get(key) is service}
-    return frozenset((one.services.keys() | other.services.keys()) - kept)
+    found = one.services.get
+    fresh = [key for key, service in other.services.items() if found(key) is not service]
+    gone = [key for key in one.services if key not in other.services]
+    return frozenset((*fresh, *gone))
 
 
 def _rejected(state: State, file: str, problems: tuple[Problem, ...]) -> tuple[Command, ...]:
@@ -341,7 +343,7 @@ def _converged(state: State, result: Converged, now: float) -> Step:
         refused = tuple(dict.fromkeys((*state.refused, *refused)))
     told = list(_told(result, cause, {line for line, _ in state.refused}))
     if applying and state.config is not None:
-        told.append(_applied(state.config, applying, result))
+        told.append(_applied(state.config, state.goal, applying, result))
     before = set(state.refused)
     fresh = [refusal for refusal in refused if refusal not in before]
     told += [events.OperationRefused(*refusal) for refusal in fresh[: telling.ONE_BY_ONE]]
@@ -413,14 +415,13 @@ def _told(result: Converged, cause: Cause, refused_before: set[str]) -> tuple[Ev
     return (*told, events.Drifted(len(drifted), telling.shortened(drifted))) if drifted else told
 
 
-def _applied(config: Config, applying: Applying, result: Converged) -> Event:
-    active = [virtual_server for virtual_server in config.virtual_servers if virtual_server.active]
+def _applied(config: Config, goal: Desired, applying: Applying, result: Converged) -> Event:
     return events.ConfigApplied(
         file=applying.file,
         serial=config.serial_no,
         digest=applying.digest,
-        virtual_servers=len(active),
-        real_servers=sum(one.active for virtual_server in active for one in virtual_server.real_servers),
+        virtual_servers=len(goal.parts),
+        real_servers=sum([part.real_servers for part in goal.parts]),
         changes=len(result.done),
         refused=len(result.refused),
         took_ms=round(result.took_s * 1000),

@@ -34,6 +34,11 @@ class Command(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the binary; errors become sentences and exit codes here and nowhere else."""
+    words = sys.argv[1:] if argv is None else argv
+    if words[:1] == ["pulse"] and len(words) == 2 and words[1].isdigit():  # the daemon's, not a person's
+        from lvs import pulsing
+
+        return pulsing.main(int(words[1]))
     arguments = parser().parse_args(argv)
     try:
         code = int(COMMANDS[arguments.command].run(arguments))
@@ -265,6 +270,12 @@ def _reload(arguments: argparse.Namespace) -> int:
     return _ask(arguments, ReloadRequest())
 
 
+def _switchover(arguments: argparse.Namespace) -> int:
+    from lvs.protocol import SwitchoverRequest
+
+    return _ask(arguments, SwitchoverRequest())
+
+
 def _ask(arguments: argparse.Namespace, request: object) -> int:
     import msgspec
 
@@ -374,6 +385,12 @@ COMMANDS: dict[str, Command] = {
     "disable": Command(_upkeep, "take a real server out at once", _disable_arguments),
     "enable": Command(_upkeep, "take a real server back in; its checks decide again", _server_arguments),
     "reload": Command(_reload, "have the daemon read its file now, and say what came of it", _socket),
+    "switchover": Command(
+        _switchover,
+        "have the other director of the pair serve, without a gap",
+        _socket,
+        "The other one takes over, then this one gives the VIPs up; it may be asked of either.",
+    ),
     "selftest": Command(
         _selftest, "check that this binary is whole, and what this machine offers", lambda _: None
     ),

@@ -29,11 +29,13 @@ from lvs.inputs import (
     EnableAsked,
     Input,
     OrderGiven,
+    SwitchoverAsked,
 )
 from lvs.io import files
 from lvs.kernel.desired import Desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import KernelState, ServiceKey
+from lvs.pair import PAIRED
 from lvs.protocol import (
     DisableRequest,
     DrainRequest,
@@ -45,6 +47,7 @@ from lvs.protocol import (
     Request,
     SessionsRequest,
     StatusRequest,
+    SwitchoverRequest,
 )
 from lvs.status import CheckVitals, Held, sessions, table
 
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from lvs.model import Address, VirtualKey
 
 
+SWITCHOVER_S = 20.0  # longer than the pulse waits for the other director
 LONGEST_S = 10 * 366 * 86400.0  # of an order
 
 
@@ -71,6 +75,7 @@ class Director(Protocol):
     async def up_to_date(self) -> None: ...
     async def load(self) -> Input: ...
     def applied(self) -> asyncio.Future[Converged | ConvergeFailed]: ...
+    def switchover(self) -> asyncio.Future[str]: ...
 
 
 class Desk:
@@ -88,6 +93,8 @@ class Desk:
                 return await self._plan(file, content)
             case ReloadRequest():
                 return await self._reload()
+            case SwitchoverRequest():
+                return await self._switchover(by)
             case ExplainRequest(server, virtual):
                 return await self._explain(server, virtual)
             case DrainRequest() | DisableRequest():
@@ -150,6 +157,24 @@ class Desk:
                 return operators.reloaded(file, await self._director.applied(), shown)
             case _:
                 raise AssertionError(f"reading a file gave {what}")
+
+    async def _switchover(self, by: str) -> Reply:
+        director = self._director
+        pairing = director.state.pairing
+        if pairing.seat not in PAIRED:
+            return Reply(Exit.FAILED, err=(f"there is nobody to switch to: {pairing.reason}",))
+        if pairing.lost:
+            return Reply(Exit.FAILED, err=(f"there is no heartbeat: {pairing.lost}",))
+        ended = director.switchover()
+        director.feed(SwitchoverAsked(by))
+        try:
+            async with asyncio.timeout(SWITCHOVER_S):
+                refused = await ended
+        except TimeoutError:
+            refused = "the pulse did not say what came of it"
+        if refused:
+            return Reply(Exit.FAILED, err=(f"no switchover: {refused}",))
+        return Reply(out=(f"this director is {director.state.pairing.role} now",))
 
     async def _explain(self, server: str, virtual: str | None) -> Reply:
         try:

@@ -13,9 +13,21 @@ from typing import assert_never
 
 import msgspec
 
-from lvs import events, telling
+from lvs import __version__, events, pair, telling
 from lvs.checks import Answer, Reason, Target
-from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunAs, RunHook
+from lvs.commands import (
+    Announce,
+    Ask,
+    Cause,
+    Command,
+    Converge,
+    KeepOrders,
+    Quit,
+    Report,
+    RunAs,
+    RunHook,
+    TellPulse,
+)
 from lvs.config.located import Problem, Severity
 from lvs.events import Event, counted
 from lvs.health import ward
@@ -33,22 +45,31 @@ from lvs.inputs import (
     Input,
     LinksChanged,
     LinksUnheard,
+    MachineSeen,
     OrderGiven,
     ProbesAnswered,
+    PulseLost,
+    PulseSaid,
     SessionsEnded,
     StopAsked,
+    SwitchoverAsked,
     TimePassed,
 )
 from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, Desired, desired, destination_of, service_key
 from lvs.kernel.state import Op, Service, ServiceKey, TakeVip, Vip
-from lvs.model import Config, OnStop, VirtualServer
+from lvs.model import Config, OnStop, Role, VirtualServer
+from lvs.pair import PAIRED, Pairing
+from lvs.pulse import words
+from lvs.pulse.line import FromPulse
+from lvs.pulse.words import HoldingChanged, LeaveAsked, Vitals, VitalsChanged
 
 LOOK_EVERY_S = 3.0  # table and addresses are compared this often; drift is repaired within 5 s
 SETTLE_S = 0.05  # changes of devices and addresses come in bursts
 # Seconds after a VIP was taken: neighbours believe the first one they hear, which may get lost while a
 # switch learns the port; Piranha's five, a second apart, and one more. Then `announce_every`.
 ANNOUNCE_AFTER_S = (0.0, 0.2, 1.0, 2.0, 3.0, 4.0)
+LEAVE_S = 15.0  # for handing over before a stop: longer than the pulse itself waits
 FAULT_OVER_S = 60.0  # a fault of ours that was not heard of for so long is news when it comes again
 
 
@@ -86,7 +107,10 @@ class State(msgspec.Struct, frozen=True):
     announcing: tuple[Repeat, ...] = ()
     announce_at: float | None = None  # all that are held
     look_at: float | None = None
+    leaving: str = ""  # why it is to stop, as soon as the other director has taken over
+    leave_by: float | None = None
     stopping: str = ""
+    pairing: Pairing = Pairing()
     health: Health = Health()
     found: Mapping[
         ServiceKey, Service
@@ -104,7 +128,7 @@ Step = tuple[State, tuple[Command, ...]]
 def deadline(state: State) -> float | None:
     """When `TimePassed` is due, in monotonic seconds."""
     times = [repeat.at for repeat in state.announcing]
-    times += [at for at in (state.look_at, state.announce_at) if at is not None]
+    times += [at for at in (state.look_at, state.announce_at, state.leave_by) if at is not None]
     if not state.stopping and (at := ward.deadline(state.health)) is not None:
         times.append(at)
     return min(times, default=None)
@@ -112,6 +136,20 @@ def deadline(state: State) -> float | None:
 
 def step(state: State, what: Input, now: float) -> Step:
     """The next state, and what to do; the same arguments give the same answer."""
+    new, commands = _stepped(state, what, now)
+    if new.pairing.seat not in PAIRED or new.config is None:
+        return new, commands
+    # What the pulse should know is told by what is so, whatever made it so.
+    pairing, faults = pair.judged(new.pairing, new.config, unavailable=new.unavailable)
+    vitals = Vitals(new.config.serial_no, new.digest, version=__version__)
+    told = () if vitals == pairing.vitals else (TellPulse(VitalsChanged(vitals)),)
+    if not (faults or told):
+        return new, commands
+    pairing = msgspec.structs.replace(pairing, vitals=vitals)
+    return msgspec.structs.replace(new, pairing=pairing), (*commands, *faults, *told)
+
+
+def _stepped(state: State, what: Input, now: float) -> Step:
     match what:
         case ConfigLoaded():
             return _loaded(state, what, now)
@@ -140,10 +178,19 @@ def step(state: State, what: Input, now: float) -> Step:
             return _turned(state, ward.emptied(state.health, orders, now))
         case ChecksMeasured():
             return _measured(state, what)
+        case MachineSeen():
+            return _machine_seen(state, what, now)
+        case PulseSaid(word):
+            return _pulse_said(state, word, now)
+        case PulseLost(reason):
+            return _pulse_lost(state, reason)
+        case SwitchoverAsked(by):
+            ordered = Report(events.SwitchoverOrdered(by))
+            return state, (ordered, TellPulse(words.SwitchoverAsked(by)))
         case TimePassed():
             return _time_passed(state, now)
         case StopAsked(reason):
-            return _stop(state, reason)
+            return _stop_asked(state, reason, now)
         case _:
             assert_never(what)
 
@@ -178,7 +225,8 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
     same_serial = state.config is not None and state.config.serial_no == config.serial_no
     serial = (Report(events.SerialUnchanged(loaded.file, config.serial_no)),) if same_serial else ()
     health, change = ward.configured(state.health, config, now, partial(_known, state.found))
-    goal = desired(config, state.goal, health.serving)
+    pairing, paired = pair.situated(state.pairing, config)
+    goal = desired(config, state.goal, health.serving, pairing.role)
     only = None if state.config is None else _only(state, goal)
     before = state.applying.before if state.applying else state.goal
     new = msgspec.structs.replace(
@@ -189,6 +237,7 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
         applying=Applying(loaded.file, loaded.digest, before),
         look_at=now + LOOK_EVERY_S,
         health=health,
+        pairing=pairing,
         found={},
         moving=only or frozenset(),
         all_moving=only is None,
@@ -201,7 +250,63 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
     user = None if state.config is None else state.config.check_user
     run_as = (RunAs(config.check_user),) if config.check_user != user else ()
     converge = Converge(goal, Cause.CONFIG, before, only)
-    return new, (*warnings, *serial, converge, *run_as, *_follows(change))
+    return new, (*warnings, *serial, converge, *run_as, *paired, *_follows(change))
+
+
+# The pair
+
+
+def _paired(state: State, turn: pair.Step, now: float) -> Step:
+    """Another state of the pair; another role is another goal."""
+    pairing, commands = turn
+    if pairing is state.pairing:
+        return state, commands
+    new = msgspec.structs.replace(state, pairing=pairing)
+    if pairing.role is state.pairing.role or state.config is None or state.stopping:
+        return new, commands
+    goal = desired(state.config, state.goal, state.health.serving, pairing.role)
+    before = state.applying.before if state.applying else state.goal
+    new = msgspec.structs.replace(
+        new, goal=goal, moving=frozenset(), all_moving=True, announcing=(), look_at=now + LOOK_EVERY_S
+    )
+    return new, (Converge(goal, Cause.ROLE, before), *commands)
+
+
+def _machine_seen(state: State, what: MachineSeen, now: float) -> Step:
+    pairing = msgspec.structs.replace(state.pairing, own=what.own, linked=what.linked)
+    if pairing == state.pairing:
+        return state, ()
+    if state.config is None:
+        return msgspec.structs.replace(state, pairing=pairing), ()
+    pairing = pair.adopted(pairing, state.config)
+    return _paired(state, pair.situated(pairing, state.config), now)
+
+
+def _pulse_said(state: State, word: FromPulse, now: float) -> Step:
+    if state.config is None:
+        return state, ()
+    if isinstance(word, words.Reannounce):
+        held = _held(state)
+        if not held or state.stopping:
+            return state, ()
+        return msgspec.structs.replace(state, announcing=(Repeat(held, now, 1),)), (Announce(held),)
+    new, commands = _paired(state, pair.heard(state.pairing, word, state.config, now), now)
+    if isinstance(word, words.Left) and state.leaving:
+        new, more = _stop(new, state.leaving)
+        commands = (*commands, *more)
+    return new, commands
+
+
+def _pulse_lost(state: State, reason: str) -> Step:
+    pairing, commands = pair.lost(state.pairing, reason)
+    new = msgspec.structs.replace(state, pairing=pairing)
+    if state.leaving:
+        new, more = _stop(new, state.leaving)
+        commands = (*commands, *more)
+    return new, commands
+
+
+# Health
 
 
 def _known(found: Mapping[ServiceKey, Service], virtual_server: VirtualServer) -> Known:
@@ -237,7 +342,8 @@ def settled(state: State) -> bool:
 def planned(state: State, config: Config, now: float) -> Desired:
     """What the kernel would be meant to hold with another configuration."""
     health, _ = ward.configured(state.health, config, now)
-    return desired(config, state.goal, health.serving)
+    pairing, _ = pair.situated(state.pairing, config)
+    return desired(config, state.goal, health.serving, pairing.role)
 
 
 def _follows(change: Change) -> tuple[Command, ...]:
@@ -267,7 +373,7 @@ def _turned(state: State, turn: tuple[Health, Change]) -> Step:
     new = msgspec.structs.replace(state, health=health)
     if state.config is None or state.stopping or health.serving == state.goal.serving:
         return new, tuple(commands)
-    goal = desired(state.config, state.goal, health.serving)
+    goal = desired(state.config, state.goal, health.serving, state.pairing.role)
     only = _only(state, goal)
     before = state.applying.before if state.applying else state.goal
     new = msgspec.structs.replace(new, goal=goal, moving=only or frozenset(), all_moving=only is None)
@@ -277,6 +383,8 @@ def _turned(state: State, turn: tuple[Health, Change]) -> Step:
 def _answered(state: State, answers: tuple[tuple[Target, Answer], ...], now: float) -> Step:
     """What checks found; why one could not be made, for a fault of ours, is told once as long as it lasts."""
     new, commands = _turned(state, ward.answered(state.health, answers, now))
+    if state.pairing.witnesses:
+        new = msgspec.structs.replace(new, pairing=pair.witnessed(new.pairing, answers, now))
     faults = {one.text: str(target.address) for target, one in answers if one.reason is Reason.LOCAL_FAULT}
     if not faults:
         return new, commands
@@ -375,6 +483,10 @@ def _converged(state: State, result: Converged, now: float) -> Step:
         if state.later and not state.stopping:
             commands.append(Ask(state.later, (), ()))
         new = msgspec.structs.replace(new, moving=frozenset(), all_moving=False, later=())
+        pairing = new.pairing
+        if command.only is None and pairing.role is Role.ACTIVE and not pairing.holding:
+            new = msgspec.structs.replace(new, pairing=msgspec.structs.replace(pairing, holding=True))
+            commands += [TellPulse(HoldingChanged(holding=True))] if pairing.seat in PAIRED else []
     return new, tuple(commands)
 
 
@@ -466,18 +578,32 @@ def _time_passed(state: State, now: float) -> Step:
             Converge(new.goal, Cause.LOOK if settled(new) or new.applying else Cause.HEALTH, before)
         )
         new = msgspec.structs.replace(new, look_at=now + LOOK_EVERY_S)
+        if new.pairing.lost and new.pairing.wire is not None:
+            commands.append(new.pairing.wire)
+    if new.leave_by is not None and new.leave_by <= now:
+        new, stopped = _stop(new, new.leaving)
+        commands += stopped
     return new, tuple(commands)
+
+
+def _stop_asked(state: State, reason: str, now: float) -> Step:
+    """One of a pair hands over first, or says goodbye; whoever asks twice does not want to wait."""
+    pairing = state.pairing
+    if state.stopping or state.leaving or pairing.wire is None or pairing.lost:
+        return _stop(state, state.leaving or reason)
+    leaving = msgspec.structs.replace(state, leaving=reason, leave_by=now + LEAVE_S)
+    return leaving, (TellPulse(LeaveAsked()),)
 
 
 def _stop(state: State, reason: str) -> Step:
     if state.stopping:
         return state, ()
     new = msgspec.structs.replace(
-        state, stopping=reason, applying=None, announcing=(), announce_at=None, look_at=None
+        state, stopping=reason, applying=None, announcing=(), announce_at=None, look_at=None, leave_by=None
     )
     if state.config is not None and _on_stop(state) is OnStop.EMPTY:
         return msgspec.structs.replace(new, goal=NOTHING), (Converge(NOTHING, Cause.STOP, state.goal),)
-    if state.applying is not None:  # a table is left whole: the stop waits until it stands
+    if not settled(state):  # a table is left whole: the stop waits until it stands
         return new, ()
     return new, (Report(events.Stopped(reason, _left(new))), Quit())
 
@@ -493,6 +619,8 @@ def _left(state: State, refused: int = 0) -> str:
         return "the kernel was not changed"
     if _on_stop(state) is OnStop.KEEP:
         services = counted(len(state.goal.origin), "service")
+        if state.pairing.role is not Role.ACTIVE:
+            return f"left on standby: {services}, no VIP"
         return f"left serving: {services}, {counted(len(state.goal.state.vips), 'VIP')}"
     if refused:
         return f"our services and VIPs are removed but for what was refused: {counted(refused, 'operation')}"

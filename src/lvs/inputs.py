@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from lvs.checks import Answer, Target
@@ -10,6 +12,7 @@ from lvs.config.located import Problem
 from lvs.health.orders import Order
 from lvs.kernel.state import Op
 from lvs.model import Address, Config, VirtualKey
+from lvs.pulse.line import FromPulse
 
 
 class ConfigLoaded(msgspec.Struct, frozen=True):
@@ -99,6 +102,29 @@ class ChecksMeasured(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class MachineSeen(msgspec.Struct, frozen=True):
+    """The machine's addresses, and which of its devices have a link."""
+
+    own: Mapping[str, str]  # address -> device
+    linked: Mapping[str, bool]  # device -> is up, and has a carrier
+
+
+class PulseSaid(msgspec.Struct, frozen=True):
+    what: FromPulse
+
+
+class PulseLost(msgspec.Struct, frozen=True):
+    """There is no pulse, for this reason; it is started again as soon as that is possible."""
+
+    reason: str
+
+
+class SwitchoverAsked(msgspec.Struct, frozen=True):
+    """An operator wants the other director to be active."""
+
+    by: str
+
+
 class TimePassed(msgspec.Struct, frozen=True):
     """The deadline was reached."""
 
@@ -121,6 +147,10 @@ Input = (
     | EnableAsked
     | SessionsEnded
     | ChecksMeasured
+    | MachineSeen
+    | PulseSaid
+    | PulseLost
+    | SwitchoverAsked
     | TimePassed
     | StopAsked
 )

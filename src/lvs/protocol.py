@@ -25,6 +25,10 @@ class ReloadRequest(msgspec.Struct, frozen=True, tag="reload"):
     """Read the file again, and say what came of it."""
 
 
+class SwitchoverRequest(msgspec.Struct, frozen=True, tag="switchover"):
+    """The other director of the pair is to serve."""
+
+
 class ExplainRequest(msgspec.Struct, frozen=True, tag="explain"):
     """Why a real server is as it is."""
 
@@ -67,6 +71,7 @@ Request = (
     StatusRequest
     | PlanRequest
     | ReloadRequest
+    | SwitchoverRequest
     | ExplainRequest
     | DrainRequest
     | DisableRequest

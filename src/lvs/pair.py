@@ -1,0 +1,327 @@
+"""This director as one of two: which one it is, what its pulse says, and what the pulse must know.
+
+Pure, a part of `lvs.director`. Which of the two a director is, its own addresses tell, as in Piranha:
+one file serves both. Who of them is active the pulse decides (`lvs.pulse.machine`); here its word becomes
+the role by which the kernel's state is desired, and an event with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+
+import msgspec
+
+from lvs import events
+from lvs.checks import Answer, Icmp, Pace, Reason, Target
+from lvs.commands import Ask, Command, Report, RunHook, TellPulse, Unwire, Wire
+from lvs.events import Event
+from lvs.health.verdict import Verdict, fold, guess
+from lvs.health.ward import Hook
+from lvs.model import Config, Pair, Role
+from lvs.pulse.line import (
+    FromPulse,
+    Privileges,
+    Seen,
+    Strangers,
+    ToPulse,
+    Unusable,
+    Way,
+)
+from lvs.pulse.words import (
+    Fault,
+    FaultsChanged,
+    Grade,
+    HoldingChanged,
+    Left,
+    Notice,
+    Reannounce,
+    SwitchoverEnded,
+    TakeRole,
+    Tell,
+    Terms,
+    Vitals,
+    VitalsChanged,
+)
+
+# A witness is asked once a second; three answers that did not come are a fault.
+_WITNESS_PACE = Pace(1.0, 1.0, 1.0, rise=1, fall=3)
+
+
+class Seat(StrEnum):
+    """Which director of the configuration this machine is."""
+
+    ALONE = "alone"  # there is no other
+    PRIMARY = "primary"
+    BACKUP = "backup"
+    ASIDE = "aside"  # the backup, and backup_active is off
+    NOBODY = "nobody"  # it has the addresses of neither
+    UNKNOWN = "unknown"  # its addresses were not read yet
+
+
+PAIRED = frozenset({Seat.PRIMARY, Seat.BACKUP})
+
+
+class Pairing(msgspec.Struct, frozen=True):
+    """What the director knows of the pair."""
+
+    seat: Seat = Seat.ALONE
+    role: Role = Role.ACTIVE
+    reason: str = "there is no other director"
+    term: int = 0
+    since: float | None = None  # when it took this role
+    own: Mapping[str, str] | None = None  # address -> device; None: not read yet
+    linked: Mapping[str, bool] = {}  # device -> has a link
+    wire: Wire | None = None  # as the pulse was wired
+    faults: tuple[Fault, ...] = ()
+    witnesses: Mapping[Target, Verdict] = {}
+    holding: bool = False  # the kernel holds what an active director holds
+    vitals: Vitals = Vitals()
+    seen: Seen | None = None  # of the other director
+    seen_at: float = 0.0  # when the pulse said so
+    unusable: Mapping[str, str] = {}  # path -> why
+    lost: str = ""  # why there is no pulse: told already
+    left: bool = False  # the goodbye is said
+
+
+Step = tuple[Pairing, tuple[Command, ...]]
+
+
+def situated(pairing: Pairing, config: Config, *, unavailable: str = "") -> Step:
+    """The pairing for a configuration on this machine: seat, wiring, whom to ask, what is wrong."""
+    before, pair = pairing, config.pair
+    seat = _seat(pair, pairing.own)
+    if seat is Seat.NOBODY and pairing.seat in PAIRED and _is(pairing.seat, pair, pairing.wire):
+        seat = pairing.seat  # its address went away for now; that is a fault, and no other seat
+    commands: list[Command] = []
+    if seat is not pairing.seat:
+        pairing = _seated(pairing, seat, config)
+    wire = _wire(seat, config) if seat in PAIRED else None
+    if wire != pairing.wire:
+        pairing = msgspec.structs.replace(pairing, wire=wire, lost="")
+        commands.append(Unwire() if wire is None else wire)
+    targets = {
+        Target(address, 0, Icmp(), _WITNESS_PACE) for address in (pair.witness if wire is not None else ())
+    }
+    if targets != pairing.witnesses.keys():
+        fresh = guess(0.0, Reason.NOT_CHECKED_YET, "not asked yet", up=True)
+        held = {target: pairing.witnesses.get(target, fresh) for target in sorted(targets, key=str)}
+        follow = tuple(target for target in held if target not in pairing.witnesses)
+        forget = tuple(target for target in pairing.witnesses if target not in held)
+        commands.append(Ask(follow, forget, ()))
+        pairing = msgspec.structs.replace(pairing, witnesses=held)
+    pairing, more = judged(pairing, config, unavailable=unavailable)
+    told = _told_role(before, pairing, config)
+    return pairing, (*commands, *more, *told)
+
+
+def _seat(pair: Pair, own: Mapping[str, str] | None) -> Seat:
+    if pair.backup is None or pair.primary is None:
+        return Seat.ALONE
+    if own is None:
+        return Seat.UNKNOWN
+    if str(pair.primary) in own:
+        return Seat.PRIMARY if pair.backup_active else Seat.ALONE
+    if str(pair.backup) in own:
+        return Seat.BACKUP if pair.backup_active else Seat.ASIDE
+    return Seat.NOBODY
+
+
+def _is(seat: Seat, pair: Pair, wire: Wire | None) -> bool:
+    """Whether the seat's address is still that by which the pulse was wired."""
+    ours = pair.primary if seat is Seat.PRIMARY else pair.backup
+    return pair.backup_active and wire is not None and wire.ways[0].ours == str(ours)
+
+
+def _seated(pairing: Pairing, seat: Seat, config: Config) -> Pairing:
+    """In another seat: who was active stays so in a pair, until the pulse says otherwise."""
+    pair = config.pair
+    match seat:
+        case Seat.ALONE:
+            role, reason = Role.ACTIVE, "there is no other director"
+        case Seat.ASIDE:
+            role, reason = Role.STANDBY, "it is the backup, and backup_active is off"
+        case Seat.NOBODY:
+            role = Role.FAULT
+            reason = (
+                f"neither primary ({pair.primary}) nor backup ({pair.backup}) is an address of this machine"
+            )
+        case Seat.UNKNOWN:
+            role, reason = Role.STANDBY, "it is not known yet which director this is"
+        case _:
+            was_active = pairing.role is Role.ACTIVE
+            role = Role.ACTIVE if was_active else Role.STANDBY
+            reason = "was active before" if was_active else "listening for the other director"
+    return msgspec.structs.replace(pairing, seat=seat, role=role, reason=reason)
+
+
+def adopted(pairing: Pairing, config: Config) -> Pairing:
+    """As the daemon starts: who holds VIPs already was active before a restart."""
+    if pairing.seat is Seat.UNKNOWN and pairing.own is not None:
+        vips = {str(one.vip.address) for one in config.virtual_servers if one.active and one.vip is not None}
+        if not vips.isdisjoint(pairing.own):
+            return msgspec.structs.replace(pairing, role=Role.ACTIVE)
+    return pairing
+
+
+def _wire(seat: Seat, config: Config) -> Wire:
+    pair = config.pair
+    public, private = (pair.primary, pair.backup), (pair.primary_private, pair.backup_private)
+    links = {"public": public}
+    if private != public:
+        links["private"] = private
+    ways = tuple(
+        Way(name, *map(str, ends if seat is Seat.PRIMARY else reversed(ends))) for name, ends in links.items()
+    )
+    terms = Terms(seat is Seat.PRIMARY, pair.keepalive_s, pair.deadtime_s, pair.failback)
+    return Wire(ways, pair.heartbeat_port, terms, pair.pair_key)
+
+
+def greeting(pairing: Pairing) -> tuple[ToPulse, ...]:
+    """What a pulse must know when it starts, besides its wiring."""
+    return (
+        FaultsChanged(pairing.faults),
+        VitalsChanged(pairing.vitals),
+        HoldingChanged(pairing.role is Role.ACTIVE and pairing.holding),
+    )
+
+
+# What is wrong
+
+
+def judged(pairing: Pairing, config: Config, *, unavailable: str) -> Step:
+    """With the faults that there are now; the pulse is told if they are others."""
+    if pairing.seat not in PAIRED:
+        return msgspec.structs.replace(pairing, faults=()), ()
+    faults = tuple(_faults(pairing, config, unavailable))
+    if faults == pairing.faults:
+        return pairing, ()
+    return msgspec.structs.replace(pairing, faults=faults), (TellPulse(FaultsChanged(faults)),)
+
+
+def _faults(pairing: Pairing, config: Config, unavailable: str) -> Iterator[Fault]:
+    pair = config.pair
+    ours = str(pair.primary if pairing.seat is Seat.PRIMARY else pair.backup)
+    own = pairing.own or {}
+    if ours not in own:
+        yield Fault(Grade.CUT, f"{ours} is no address of this machine now")
+    if pair.monitor_links:
+        # Not those of the private network: a cable between the two that is cut is cut for both.
+        held = {one.vip.device for one in config.virtual_servers if one.active and one.vip is not None}
+        for device in sorted({own.get(ours, ""), *held} - {""}):
+            if device not in pairing.linked:
+                yield Fault(Grade.CUT, f"there is no device {device}")
+            elif not pairing.linked[device]:
+                yield Fault(Grade.CUT, f"{device} has no link")
+    if pairing.witnesses and not any(verdict.up for verdict in pairing.witnesses.values()):
+        names = ", ".join(str(target.address) for target in pairing.witnesses)
+        yield Fault(Grade.ISOLATED, f"no witness answers ({names})")
+    if unavailable:
+        yield Fault(Grade.POOR, f"the kernel cannot be managed: {unavailable}")
+
+
+def witnessed(pairing: Pairing, answers: tuple[tuple[Target, Answer], ...], now: float) -> Pairing:
+    """With what witnesses answered."""
+    changed = {
+        target: after
+        for target, answer in answers
+        if (before := pairing.witnesses.get(target)) is not None
+        and (after := fold(before, answer, target.pace, now)) is not before
+    }
+    if not changed:
+        return pairing
+    return msgspec.structs.replace(pairing, witnesses={**pairing.witnesses, **changed})
+
+
+# What the pulse says
+
+
+def lost(pairing: Pairing, reason: str) -> Step:
+    """Without a pulse: who is active goes on, for nobody can tell; told once."""
+    if pairing.seat not in PAIRED or reason == pairing.lost:
+        return pairing, ()
+    told = Report(events.PulseUnavailable(reason))
+    new = msgspec.structs.replace(pairing, lost=reason, seen=None)
+    if new.role is not Role.ACTIVE:
+        new = msgspec.structs.replace(new, role=Role.FAULT, reason=f"no heartbeat: {reason}")
+    return new, (told,)
+
+
+def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step:
+    """With a word of the pulse."""
+    if pairing.seat not in PAIRED:
+        return pairing, ()  # of one that is being ended
+    match what:
+        case TakeRole():
+            return _role(pairing, what, config, now)
+        case Seen():
+            return msgspec.structs.replace(pairing, seen=what, seen_at=now, lost=""), ()
+        case Tell(notice, text):
+            return pairing, (Report(_NOTICES[notice](text)),)
+        case Unusable(way, reason):
+            unusable = {name: why for name, why in pairing.unusable.items() if name != way}
+            if reason:
+                unusable[way] = reason
+            told = (Report(events.HeartbeatUnusable(way, reason)),) if reason else ()
+            return msgspec.structs.replace(pairing, unusable=unusable), told
+        case Strangers(counts, example):
+            shown = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
+            return pairing, (Report(events.HeartbeatStrangers(shown, example)),)
+        case Privileges(refused):
+            return pairing, tuple(Report(events.PulseUnprivileged(one)) for one in refused)
+        case SwitchoverEnded(refused):
+            return pairing, (Report(events.SwitchoverRefused(refused)),) if refused else ()
+        case Left():
+            return msgspec.structs.replace(pairing, left=True), ()
+        case Reannounce():
+            return pairing, ()  # the director's: it knows what is held
+
+
+def _role(pairing: Pairing, what: TakeRole, config: Config, now: float) -> Step:
+    same = what.role is pairing.role
+    new = msgspec.structs.replace(
+        pairing,
+        role=what.role,
+        term=what.term,
+        reason=what.reason,
+        since=pairing.since if same else now,
+        holding=pairing.holding and what.role is Role.ACTIVE,
+    )
+    return new, _told_role(pairing, new, config)
+
+
+def _told_role(before: Pairing, after: Pairing, config: Config) -> tuple[Command, ...]:
+    """Events and commands of the operator for a change of role; nothing is told where there is no pair."""
+    if after.seat is Seat.UNKNOWN or (after.seat is Seat.ALONE and before.seat is Seat.ALONE):
+        return ()
+    if (before.role, before.seat) == (after.role, after.seat) or (
+        before.role is after.role and before.seat is not Seat.UNKNOWN
+    ):
+        return ()
+    kinds = {
+        Role.ACTIVE: events.BecameActive,
+        Role.STANDBY: events.BecameStandby,
+        Role.FAULT: events.BecameFaulty,
+    }
+    told: list[Command] = [Report(kinds[after.role](after.term, after.reason))]
+    command = config.pair.active_cmd if after.role is Role.ACTIVE else config.pair.inactive_cmd
+    was_active = before.role is Role.ACTIVE and before.seat is not Seat.UNKNOWN
+    if command is not None and (after.role is Role.ACTIVE) != was_active:
+        told.append(RunHook(Hook(command, {"LVS_EVENT": str(after.role), "LVS_REASON": after.reason})))
+    return tuple(told)
+
+
+_NOTICES: dict[Notice, Callable[[str], Event]] = {
+    Notice.PEER_HEARD: events.PeerHeard,
+    Notice.PEER_SILENT: events.PeerSilent,
+    Notice.PEER_LEFT: events.PeerSilent,
+    Notice.PATH_HEARD: events.PathHeard,
+    Notice.PATH_SILENT: events.PathSilent,
+    Notice.NOT_HEARD: events.PeerDeaf,
+    Notice.BOTH_ACTIVE: events.BothActive,
+    Notice.NONE_ACTIVE: events.NoneActive,
+    Notice.SETTLED: events.PairSettled,
+    Notice.OVERSLEPT: events.PulseOverslept,
+    Notice.REPLAYED: events.HeartbeatSuspect,
+    Notice.CLOCKS_APART: events.HeartbeatSuspect,
+}

@@ -199,6 +199,7 @@ class Simulation:
             chance = self.chance(node.number, number, beat.boot, beat.number)
             if self.lossy.get((path, node.name)) and chance < 0.5:
                 continue
+            beat = msgspec.structs.replace(beat, at_s=self.now + 1e9)
             late = 10 if chance > 0.98 else 2 if chance > 0.9 else 1  # some are overtaken
             self.at(self.now + self.case.delay_s * late, "beat", node.other, beat, path)
             if chance > 0.97:  # and some come twice

@@ -3,63 +3,96 @@
 from __future__ import annotations
 
 from lvs.model import Role
-from lvs.pulse.state import BURST, TELL_EVERY_S, Peer, Pulse, alive
+from lvs.pulse.state import BURST, BURST_S, LAST_TERM, TELL_EVERY_S, Peer, Pulse, alive, deadtime, hearing_due
 from lvs.pulse.words import Beat, BeatReceived, Command, Notice, Reannounce, Tell
 
 CLOCKS_S = 30.0  # how far clocks may be apart for a start that has not heard of ours
 RETIRED = 16  # starts of the peer that are remembered as over
+LONGEST_S = 1e7  # a deadtime; the configuration's limit is below
+
+Paths = dict[str, tuple[float, int]]
 
 
 def received(new: Pulse, what: BeatReceived, now: float, out: list[Command]) -> Beat | None:
     """Take a beat if it is fresh; the beat if it was news."""
     beat, peer = what.beat, new.peer
-    if beat.boot == new.boot:  # our own, reflected
+    if beat.boot == new.boot or not _plausible(beat):  # our own, reflected; nonsense
         return None
     known = peer is not None and peer.beat.boot == beat.boot
-    if not known and not _believed(new, what, now, out):
+    if not (_fresh if known else _believed)(new, what, now, out):
         return None
-    paths = dict(peer.paths) if peer is not None else {}
-    if known and peer is not None:
-        seen = paths.get(what.path, (0.0, 0))[1]
-        if beat.number < peer.beat.number or beat.number <= seen:
-            # The slower of two paths is behind by a beat; what is older was recorded.
-            if beat.number + BURST + 2 < peer.beat.number:
-                _suspect(new, Notice.REPLAYED, "heartbeats of the past were heard again", now, out)
-            return None
-    elif peer is not None:
-        new.retired = (*new.retired, peer.beat.boot)[-RETIRED:]
-        paths = {path: (at, 0) for path, (at, _) in paths.items()}
-    silent = alive(new, now) is None
-    if silent:  # whoever is back has not been silent on its other paths alone
-        paths = {path: (now, number) for path, (_, number) in paths.items()}
-    paths[what.path] = (now, beat.number)
-    new.peer, new.claimed = Peer(beat, now, paths), None
+    silent, left = alive(new, now) is None, known and peer is not None and peer.beat.leaving
+    new.peer, new.claimed = Peer(beat, now, _paths(new, what, now, known=known, silent=silent)), None
     if not known:
+        if peer is not None:
+            new.retired = (*new.retired, peer.beat.boot)[-RETIRED:]
         new.burst = max(new.burst, 1)  # it has not heard us, or not this start of it
         new.send_at = min(new.send_at, now)
-    if silent and not beat.leaving:
+    if beat.heard == new.boot and beat.heard_number >= new.probe:
+        new.probe, new.heard_by = new.number + 1, hearing_due(new, now)
+    elif silent or not known:
+        new.heard_by = hearing_due(new, now)
+    if beat.leaving and not left:
+        out.append(Tell(Notice.PEER_LEFT, beat.reason))
+    elif silent and not beat.leaving:
         out.append(Tell(Notice.PEER_HEARD, f"{beat.role}, lvsd {beat.version or 'unknown'}: {beat.reason}"))
         new.told -= {Notice.PEER_SILENT}
         if new.role is Role.ACTIVE:
             out.append(Reannounce())  # it may have answered for the VIPs when it woke
-    if beat.heard == new.boot and beat.heard_number >= new.probe:
-        new.probe, new.heard_by = new.number + 1, now + 2 * new.terms.keepalive_s + new.terms.deadtime_s
     return beat
+
+
+def _plausible(beat: Beat) -> bool:
+    """Whether a sound director could say so; NaN is refused, too."""
+    return (
+        beat.boot > 0
+        and beat.number > 0
+        and 0 <= beat.term <= LAST_TERM
+        and 0 <= beat.deadtime_s <= LONGEST_S
+    )
+
+
+def _fresh(new: Pulse, what: BeatReceived, now: float, out: list[Command]) -> bool:
+    """Whether a beat of the start that we know is newer than all that was heard of it."""
+    number, peer = what.beat.number, new.peer
+    assert peer is not None
+    if number >= peer.beat.number and number > peer.paths.get(what.path, (0.0, 0))[1]:
+        return True
+    # The slower of two paths is behind by a beat; what is older was recorded.
+    if number + BURST + 2 < peer.beat.number:
+        _suspect(new, Notice.REPLAYED, "heartbeats of the past were heard again", now, out)
+    return False
 
 
 def _believed(new: Pulse, what: BeatReceived, now: float, out: list[Command]) -> bool:
     """Whether a start of the peer that we did not know is of now."""
-    if what.beat.boot in new.retired:
+    beat, peer = what.beat, new.peer
+    if beat.boot in new.retired:
         _suspect(new, Notice.REPLAYED, "heartbeats of an earlier start of the other were heard", now, out)
         return False
-    if what.beat.heard == new.boot or abs(what.skew_s) <= CLOCKS_S:
+    if beat.heard == new.boot:
         return True
-    text = (
-        f"the other director's clock is {abs(what.skew_s):.0f} s {'behind' if what.skew_s > 0 else 'ahead'}"
-    )
-    _suspect(new, Notice.CLOCKS_APART, text, now, out)
-    new.claimed = what.beat
-    return False  # until it has heard of us
+    apart = not abs(what.skew_s) <= CLOCKS_S
+    # By its own clock it is newer than what we know, and it is not an earlier start of our own.
+    newer = (peer is None or beat.at_s > peer.beat.at_s) and beat.primary is not new.terms.primary
+    if newer and not apart:
+        return True
+    if apart:
+        lag = "behind" if what.skew_s > 0 else "ahead"
+        text = f"the other director's clock is {abs(what.skew_s):.0f} s {lag}"
+        _suspect(new, Notice.CLOCKS_APART, text, now, out)
+    # Not until it has heard of us, which it can if we say that we heard it.
+    new.claimed = beat
+    new.send_at = min(new.send_at, now + BURST_S)
+    return False
+
+
+def _paths(new: Pulse, what: BeatReceived, now: float, *, known: bool, silent: bool) -> Paths:
+    """When each path was heard last, with a fresh beat."""
+    paths = {} if new.peer is None else new.peer.paths
+    # Whoever is back has not been silent on its other paths alone; a new start counts anew.
+    paths = {path: (now if silent else at, number if known else 0) for path, (at, number) in paths.items()}
+    return paths | {what.path: (now, what.beat.number)}
 
 
 def _suspect(new: Pulse, notice: Notice, text: str, now: float, out: list[Command]) -> None:
@@ -70,12 +103,11 @@ def _suspect(new: Pulse, notice: Notice, text: str, now: float, out: list[Comman
 
 def listened(new: Pulse, now: float, out: list[Command]) -> None:
     """Tell of silence: of the other, of one of the paths, and of us in its ears."""
-    peer = new.peer
-    if peer is None:
+    peer, deadtime_s = new.peer, deadtime(new)
+    if peer is None or peer.beat.leaving:
         return
-    deadtime_s = new.terms.deadtime_s
     if now >= peer.heard_at + deadtime_s:
-        if Notice.PEER_SILENT not in new.told and not peer.beat.leaving:
+        if Notice.PEER_SILENT not in new.told:
             new.told |= {Notice.PEER_SILENT}
             out.append(Tell(Notice.PEER_SILENT, f"silent for {now - peer.heard_at:.1f} s"))
         return
@@ -93,8 +125,8 @@ def listened(new: Pulse, now: float, out: list[Command]) -> None:
 def overslept(new: Pulse, late_s: float, now: float, out: list[Command]) -> None:
     """This director did not run for a while: it listens before it talks."""
     out.append(Tell(Notice.OVERSLEPT, f"lvsd could not run for {late_s:.1f} s"))
-    new.listen_until = now + new.terms.deadtime_s
-    new.heard_by = now + new.terms.deadtime_s + 2 * new.terms.keepalive_s
+    new.listen_until = now + deadtime(new)
+    new.heard_by = hearing_due(new, now)
     if new.role is Role.ACTIVE:
         new.woke_at = now
     peer = new.peer

@@ -7,19 +7,24 @@ The rules, each with what it is there for:
 
 - **A term counts takeovers.** Whoever takes over does so with a term above all that it has heard.
   If both are active the lower term yields at once: the other took over because it could not hear this
-  one, and clients have gone there. Equal terms (a cold start in two halves): the primary stays.
+  one, and clients have gone there. Equal terms (a cold start in two halves): the primary stays; if both
+  say that they are it, by a mistake in the configuration, the one with the higher boot identity.
 - **Who is not heard cannot insist.** The higher term yields, too, if the other still claims to be active
   after `deadtime`: it cannot hear us, so only we know that there are two (one-way loss).
-- **Silence on all paths for `deadtime`** is death; before a start, after a pause and after a cut a director
-  listens for as long before it takes over.
-- **Nobody active** and both awake: the primary takes over at once, the backup after `deadtime`.
-- **A director that could not run for `deadtime`** does not say a word before it has listened: a paused
-  machine that wakes does not know that it was replaced.
+- **Silence on all paths for `deadtime`** is death; after a start, a pause and a fault a director listens for
+  as long before it takes over. While two configurations differ the longer deadtime holds, on both: a
+  change reaches one of the two first.
+- **Nobody active** and both awake: the primary takes over at once, the backup after `deadtime`; at once, too,
+  if it can and the primary cannot.
+- **A director that was silent for `deadtime`**, because it could not run, does not say a word before it has
+  listened: a paused machine that wakes does not know that it was replaced.
 - **Handing over is make before break**: the active director asks (`handing`), the other takes over and
-  holds the VIPs, and only then does the first one give them up.
+  holds the VIPs, and only then does the first one give them up. If the other does not get them in time the
+  first one, which still holds them, takes the service back.
 - **A fresh beat** is newer than all that was heard of this start of the peer. A start that is not known is
-  believed if it has heard of ours, or if its clock is within half a minute of ours: what was
-  recorded before our start, or long ago, is not. Ours tell that one they have heard it, so that it can.
+  believed if it has heard of ours, or if its clock is within half a minute of ours and ahead of all that was
+  heard: what was recorded before our start, or long ago, is not. Ours tell that one they have
+  heard it, so that it can. A goodbye of a start that has not heard of ours counts after `deadtime` only.
 """
 
 from __future__ import annotations
@@ -29,7 +34,7 @@ import copy
 from lvs.model import Role
 from lvs.pulse.hearing import listened, overslept, received
 from lvs.pulse.speaking import speak
-from lvs.pulse.state import Pulse, able, alive, deadline, worst
+from lvs.pulse.state import LAST_TERM, Pulse, able, alive, deadline, deadtime
 from lvs.pulse.words import (
     Beat,
     BeatReceived,
@@ -62,15 +67,13 @@ def step(pulse: Pulse, what: Input, now: float) -> Step:
     new, out = copy.copy(pulse), list[Command]()
     late_s = now - deadline(pulse)
     new.at = now
-    if late_s > new.terms.deadtime_s:
+    if late_s > deadtime(pulse) - pulse.terms.keepalive_s:  # with what went before the other missed deadtime
         overslept(new, late_s, now, out)
     heard: Beat | None = None
     match what:
         case BeatReceived():
             heard = received(new, what, now, out)
         case FaultsChanged(faults):
-            if worst(pulse.faults) is Grade.CUT and worst(faults) is not Grade.CUT:
-                new.listen_until = max(new.listen_until, now + new.terms.deadtime_s)
             new.faults = faults
         case TermsChanged(terms):
             new.terms = terms
@@ -97,26 +100,30 @@ def step(pulse: Pulse, what: Input, now: float) -> Step:
 # Who is active
 
 
-def _barred(new: Pulse, other: Beat | None) -> Fault | None:
+def _barred(new: Pulse, other: Beat | None, now: float) -> Fault | None:
     """The fault that forbids to be active."""
     for fault in new.faults:
         if fault.grade is Grade.CUT:
             return fault
-        # Both without a witness: it is the witness that is gone, and the pair goes on.
-        lost = other is None or (other.witness and new.role is not Role.ACTIVE)
-        if fault.grade is Grade.ISOLATED and lost:
-            return fault
+        if fault.grade is Grade.ISOLATED:
+            # Both without a witness: it is the witness that is gone, and the pair goes on.
+            listens = now < new.listen_until
+            lost = (
+                other is None and not listens if new.role is Role.ACTIVE else other is None or other.witness
+            )
+            if lost:
+                return fault
     return None
 
 
 def _active(new: Pulse, heard: Beat | None, now: float, out: list[Command]) -> None:
     other = alive(new, now)
-    if (fault := _barred(new, other)) is not None:
+    if (fault := _barred(new, other, now)) is not None:
         _give_up(new, Role.FAULT, fault.text, out)
         return
     if new.woke_at is not None:
         # What was said before the pause counts for nothing, and the first beats may have waited for its end.
-        slept_off = now >= new.woke_at + new.terms.deadtime_s
+        slept_off = now >= new.woke_at + deadtime(new)
         if heard is None and not slept_off:
             return
         if slept_off or now >= new.woke_at + new.terms.keepalive_s:
@@ -128,7 +135,8 @@ def _active(new: Pulse, heard: Beat | None, now: float, out: list[Command]) -> N
         new.conflict_since = None
         _settled(new, out)
         out.append(Reannounce())
-    _hand_over(new, other, now, out)
+    if new.woke_at is None:
+        _hand_over(new, other, now, out)
 
 
 def _both(new: Pulse, other: Beat, heard: Beat | None, now: float, out: list[Command]) -> bool:
@@ -139,69 +147,61 @@ def _both(new: Pulse, other: Beat, heard: Beat | None, now: float, out: list[Com
     if not planned and Notice.BOTH_ACTIVE not in new.told:
         new.told |= {Notice.BOTH_ACTIVE}
         out.append(Tell(Notice.BOTH_ACTIVE, f"terms {new.term} here and {other.term} there"))
-    mine, theirs = (new.term, new.terms.primary), (other.term, not new.terms.primary)
-    if mine < theirs:
+    mine = (new.term, new.terms.primary, new.boot)
+    if mine < (other.term, other.primary, other.boot):
         if new.handing_until is None:
             _give_up(new, Role.STANDBY, "the other director has taken over", out)
-            return True
-        if other.holding:
-            ended = new.handing_until is not None and not new.leaving
+        elif other.holding:
             _give_up(new, Role.STANDBY, "handed over to the other director", out)
-            if ended:
-                out.append(SwitchoverEnded())
-            return True
-        return False
-    if other.handing:
-        return False  # it gives up when it hears that we hold the VIPs
-    if heard is not None and now - new.conflict_since >= new.terms.deadtime_s:
+            out.append(SwitchoverEnded())
+    elif other.handing:
+        pass  # it gives up when it hears that we hold the VIPs
+    elif heard is not None and now >= new.conflict_since + deadtime(new):
         _give_up(new, Role.STANDBY, "the other director is active and does not hear this one", out)
-        return True
-    return False
+    return new.role is not Role.ACTIVE
 
 
 def _hand_over(new: Pulse, other: Beat | None, now: float, out: list[Command]) -> None:
     """Ask the other to take over if somebody wants that, or if it can do better."""
-    able = other is not None and other.able
     if new.handing_until is None:
-        better = bool(new.faults) and other is not None and other.witness
-        if able and other is not None and (other.wants or better or new.leaving):
+        if other is not None and other.able and (other.wants or new.faults or new.leaving):
             new.handing_until = now + HANDOVER_S
             new.failback_held = other.wants
         return
-    refused = ""
     if other is None:
         refused = "the other director went silent"
-    elif not able and other.role is not Role.ACTIVE:
+    elif not other.able and other.role is not Role.ACTIVE:
         refused = f"the other director cannot take over: {other.reason}"
     elif now >= new.handing_until:
         refused = f"the other director did not take over within {HANDOVER_S:g} s"
-    if refused:
-        new.handing_until = None
-        out.append(SwitchoverEnded(refused))
-        if new.leaving:
-            new.goodbyes = GOODBYES
+    else:
+        return
+    new.handing_until, new.failback_held = None, False
+    out.append(SwitchoverEnded(refused))
+    if new.leaving:
+        new.goodbyes = GOODBYES
+    elif other is not None and other.role is Role.ACTIVE:
+        _take(new, "the other director did not get the VIPs", out)
 
 
 def _idle(new: Pulse, now: float, out: list[Command]) -> None:
     other = alive(new, now)
-    fault = _barred(new, other)
+    fault = _barred(new, other, now)
+    if fault is None and new.role is Role.FAULT:
+        _be(new, Role.STANDBY, "what kept it from serving is over", out)
+        new.idle_since, new.listen_until = None, max(new.listen_until, now + deadtime(new))
+    _miss(new, other, now, out)
     if fault is not None or new.leaving:
         reason = fault.text if fault is not None else "lvsd stops"
         role = Role.FAULT if fault is not None else Role.STANDBY
         if (role, reason) != (new.role, new.reason):
             _be(new, role, reason, out)
-        new.idle_since = None
         _want_no_more(new, reason, out)
         return
-    if new.role is Role.FAULT:
-        _be(new, Role.STANDBY, "what kept it from serving is over", out)
     if other is None:
-        new.idle_since = None
         _alone(new, now, out)
     elif other.role is Role.ACTIVE:
-        new.idle_since = None
-        _settled(new, out)
-        if other.handing:
+        if other.handing and able(new):
             _take(new, "the other director hands over", out)
         elif new.reason != "the other director is active":
             new.reason = "the other director is active"
@@ -213,10 +213,23 @@ def _idle(new: Pulse, now: float, out: list[Command]) -> None:
         _want_no_more(new, f"the other director did not hand over within {HANDOVER_S:g} s", out)
 
 
+def _miss(new: Pulse, other: Beat | None, now: float, out: list[Command]) -> None:
+    """Note since when both are awake and none is active, and tell if it lasts."""
+    if other is None or other.role is Role.ACTIVE:
+        new.idle_since = None
+        if other is not None:
+            _settled(new, out)
+    elif new.idle_since is None:
+        new.idle_since = now
+    elif now >= new.idle_since + deadtime(new) and Notice.NONE_ACTIVE not in new.told:
+        new.told |= {Notice.NONE_ACTIVE}
+        out.append(Tell(Notice.NONE_ACTIVE, f"here: {new.reason}; there: {other.reason}"))
+
+
 def _alone(new: Pulse, now: float, out: list[Command]) -> None:
-    """The other is silent: take over, if it has been for long enough."""
+    """The other is gone: take over, if that is certain."""
     peer = new.peer
-    if peer is not None and peer.beat.leaving:
+    if peer is not None and peer.beat.leaving and (peer.beat.heard == new.boot or now >= new.listen_until):
         _take(new, "the other director has left", out)
     elif now >= new.listen_until:
         heard = "has never been heard" if peer is None else f"is silent for {now - peer.heard_at:.2f} s"
@@ -224,18 +237,13 @@ def _alone(new: Pulse, now: float, out: list[Command]) -> None:
 
 
 def _nobody(new: Pulse, other: Beat, now: float, out: list[Command]) -> None:
-    """Both are awake and none is active."""
-    if new.idle_since is None:
-        new.idle_since = now
-    waited_s = now - new.idle_since
+    """Both are awake and none is active: take over, unless the other is to."""
     if not other.able and (able(new) or new.terms.primary):
         _take(new, f"the other director cannot: {other.reason}", out)
-    elif new.terms.primary:
+    elif new.terms.primary and able(new):
         _take(new, "none was active, and this is the primary", out)
-    elif waited_s >= new.terms.deadtime_s:
-        if Notice.NONE_ACTIVE not in new.told:
-            out.append(Tell(Notice.NONE_ACTIVE, f"for {waited_s:.1f} s"))
-        _take(new, "none was active, and the primary did not take over", out)
+    elif new.idle_since is not None and now >= new.idle_since + deadtime(new):
+        _take(new, "none was active, and the other director did not take over", out)
 
 
 def _be(new: Pulse, role: Role, reason: str, out: list[Command]) -> None:
@@ -245,7 +253,8 @@ def _be(new: Pulse, role: Role, reason: str, out: list[Command]) -> None:
 
 def _take(new: Pulse, reason: str, out: list[Command]) -> None:
     theirs = 0 if new.peer is None else new.peer.beat.term
-    new.term = max(new.term, theirs) + 1
+    new.term = min(max(new.term, theirs) + 1, LAST_TERM)
+    new.holding = new.holding and new.role is Role.ACTIVE  # what the kernel had is to be said anew
     if new.wants_until is not None:
         new.wants_until = None
         out.append(SwitchoverEnded())

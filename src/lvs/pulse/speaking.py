@@ -5,10 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from lvs.model import Failback, Role
-from lvs.pulse.state import BURST, Pulse, able, alive
+from lvs.pulse.state import BURST, BURST_S, Pulse, able, alive
 from lvs.pulse.words import Beat, Command, Grade, Left, SendBeat
-
-BURST_S = 0.03
 
 
 def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
@@ -23,6 +21,7 @@ def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
     new.number += 1
     beat = msgspec.structs.replace(beat, number=new.number)
     out.append(SendBeat(beat))
+    new.claimed = None  # it was told that we hear it
     new.burst = max(0, new.burst - 1)
     new.send_at = now + (min(BURST_S, new.terms.keepalive_s) if new.burst else new.terms.keepalive_s)
     if new.goodbyes == 0:
@@ -31,17 +30,20 @@ def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
 
 def _said(beat: Beat) -> tuple[object, ...]:
     """What the other must hear at once."""
-    return (beat.role, beat.term, beat.holding, beat.able, beat.wants, beat.handing, beat.leaving)
+    role = (beat.role, beat.term, beat.holding, beat.able, beat.wants, beat.handing, beat.leaving)
+    return (*role, beat.witness, beat.primary, beat.deadtime_s)
 
 
 def _beat(new: Pulse, now: float) -> Beat:
     other, vitals = alive(new, now), new.vitals
-    heard = other or new.claimed or (None if new.peer is None else new.peer.beat)
+    heard = new.claimed or other or (None if new.peer is None else new.peer.beat)
     return Beat(
         boot=new.boot,
         number=new.number,
         heard=0 if heard is None else heard.boot,
         heard_number=0 if heard is None else heard.number,
+        primary=new.terms.primary,
+        deadtime_s=new.terms.deadtime_s,
         role=new.role,
         term=new.term,
         holding=new.holding and new.role is Role.ACTIVE,

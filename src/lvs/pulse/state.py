@@ -5,10 +5,12 @@ from __future__ import annotations
 import msgspec
 
 from lvs.model import Role
-from lvs.pulse.words import Beat, Fault, Grade, Notice, Terms, Vitals
+from lvs.pulse.words import Beat, Fault, Notice, Terms, Vitals
 
 BURST = 3  # beats in a row when something changed: one may be lost
+BURST_S = 0.03  # between them
 TELL_EVERY_S = 60.0  # of what a stranger can cause
+LAST_TERM = (1 << 62) - 1  # where a peer's nonsense ends; equal terms are settled, too
 
 
 class Peer(msgspec.Struct, frozen=True, gc=False):
@@ -56,32 +58,43 @@ class Pulse(msgspec.Struct):
 def begin(terms: Terms, boot: int, now: float, *, adopted: bool = False) -> Pulse:
     """A pulse that starts; `adopted`: this director holds the VIPs already, and was active."""
     pulse = Pulse(terms, boot, now, listen_until=now + terms.deadtime_s, burst=BURST)
-    pulse.heard_by, pulse.send_at = now + 2 * terms.keepalive_s + terms.deadtime_s, now
+    pulse.heard_by, pulse.send_at = hearing_due(pulse, now), now
     if adopted:
         pulse.role, pulse.reason, pulse.holding = Role.ACTIVE, "was active before a restart", True
     return pulse
 
 
+def deadtime(pulse: Pulse) -> float:
+    """Seconds of silence that mean death; the longer ones while two configurations differ."""
+    own_s = pulse.terms.deadtime_s
+    return own_s if pulse.peer is None else max(own_s, pulse.peer.beat.deadtime_s)
+
+
+def hearing_due(pulse: Pulse, now: float) -> float:
+    """By when the other should have heard, and told us that it has, what we say from now on."""
+    return now + 2 * pulse.terms.keepalive_s + deadtime(pulse)
+
+
 def deadline(pulse: Pulse) -> float:
-    """When `TimePassed` is due."""
-    terms, now = pulse.terms, pulse.at
+    """When `TimePassed` is due; always after the last step."""
+    deadtime_s, now = deadtime(pulse), pulse.at
     times = [pulse.listen_until, pulse.handing_until, pulse.wants_until]
     if pulse.woke_at is not None:
-        times.append(pulse.woke_at + terms.deadtime_s)
+        times.append(pulse.woke_at + deadtime_s)
     elif pulse.goodbyes != 0:
         times.append(pulse.send_at)
     if pulse.idle_since is not None:
-        times.append(pulse.idle_since + terms.deadtime_s)
+        times.append(pulse.idle_since + deadtime_s)
     if pulse.peer is not None:
-        times.append(pulse.peer.heard_at + terms.deadtime_s)
-        times += [at + terms.deadtime_s for at, _ in pulse.peer.paths.values()]
-    return min([time for time in times if time is not None and time > now], default=now + terms.deadtime_s)
+        times.append(pulse.peer.heard_at + deadtime_s)
+        times += [at + deadtime_s for at, _ in pulse.peer.paths.values()]
+    return min([time for time in times if time is not None and time > now], default=now + deadtime_s)
 
 
 def alive(pulse: Pulse, now: float) -> Beat | None:
     """The other director's newest beat, unless it is silent or gone."""
     peer = pulse.peer
-    if peer is None or peer.beat.leaving or now >= peer.heard_at + pulse.terms.deadtime_s:
+    if peer is None or peer.beat.leaving or now >= peer.heard_at + deadtime(pulse):
         return None
     return peer.beat
 
@@ -89,9 +102,3 @@ def alive(pulse: Pulse, now: float) -> Beat | None:
 def able(pulse: Pulse) -> bool:
     """Whether nothing speaks against being active."""
     return not pulse.faults and not pulse.leaving
-
-
-def worst(faults: tuple[Fault, ...]) -> Grade | None:
-    """The worst grade of all faults."""
-    grades = {fault.grade for fault in faults}
-    return next((grade for grade in Grade if grade in grades), None)

@@ -22,6 +22,8 @@ class Beat(msgspec.Struct, frozen=True, gc=False):
     heard: int = 0  # boot of the receiver as the sender heard it last; 0: never
     heard_number: int = 0  # number of the newest beat that the sender heard
     at_s: float = 0.0  # the sender's clock on the wall, seconds since the epoch
+    primary: bool = False  # its configuration says so
+    deadtime_s: float = 0.0  # of its configuration
     role: Role = Role.STANDBY
     term: int = 0  # active: of its service; else the highest that it knows
     holding: bool = False  # the VIPs are on its devices and announced
@@ -93,7 +95,10 @@ class VitalsChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class HoldingChanged(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """Whether the kernel holds what an active director holds, and the neighbours were told."""
+    """Whether the kernel holds what an active director holds, and the neighbours were told.
+
+    Said anew after each `TakeRole(active)`, even if nothing had to be done.
+    """
 
     holding: bool
 
@@ -146,7 +151,7 @@ class Reannounce(msgspec.Struct, frozen=True, gc=False, tag=True):
 
 
 class SwitchoverEnded(msgspec.Struct, frozen=True, gc=False, tag=True):
-    """A switchover that was asked for is done, or why it is not (else empty)."""
+    """The service was handed over, or why it was not (else empty); an operator may wait for it, or none."""
 
     refused: str = ""
 

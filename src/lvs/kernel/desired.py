@@ -402,3 +402,8 @@ def modules(config: Config) -> Iterator[str]:
 
 def _modules(parts: tuple[Part, ...]) -> Iterator[str]:
     return chain.from_iterable(part.modules for part in parts)
+
+
+def alone(goal: Desired) -> frozenset[ServiceKey]:
+    """The services that only the active director has."""
+    return frozenset(part.key for part in goal.parts if part.alone)

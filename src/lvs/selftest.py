@@ -125,7 +125,7 @@ def _modules() -> str:
         wheel,
     )
     from lvs.io import orders as kept_orders
-    from lvs.kernel import decode, desired, diff, encode, frames, refusal, state, text, wire
+    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, state, text, wire
     from lvs.probes import (
         ber,
         dialogue,
@@ -149,6 +149,7 @@ def _modules() -> str:
         tls,
     )
     from lvs.probes import load as load_monitor
+    from lvs.pulse import tables
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 

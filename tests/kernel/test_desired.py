@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import strategies
 from lvs.kernel import state, text
 from lvs.kernel.desired import NOTHING, desired, destination_of, service_key
+from lvs.kernel.desired import alone as lone_services
 from lvs.kernel.state import (
     Destination,
     DestinationKey,
@@ -480,6 +481,8 @@ def test_who_forwards_to_a_director_is_in_one_table_only(
     expected = {service_key(other)} if alone else set(map(service_key, (there, sorry, other)))
     assert standby.state.services.keys() == standby.origin.keys() == expected
     assert desired(whole, standby) == active
+    for goal in (active, standby):
+        assert lone_services(goal) == active.state.services.keys() - expected
     single = msgspec.structs.replace(whole, pair=msgspec.structs.replace(PAIR, backup_active=False))
     assert len(desired(single, active, role=Role.STANDBY).state.services) == 3
 

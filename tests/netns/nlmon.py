@@ -14,7 +14,19 @@ from lab import Machine
 REQUEST = 0x1  # NLM_F_REQUEST: dumps come back under the same command numbers, without it
 ROUTE, GENERIC = 0, 16
 RTM_NEWADDR, RTM_DELADDR = 20, 21
-IPVS_WRITES = {1: "-A", 2: "-E", 3: "-D", 5: "-a", 6: "-e", 7: "-d", 12: "--set", 16: "zero", 17: "-C"}
+IPVS_WRITES = {
+    1: "-A",
+    2: "-E",
+    3: "-D",
+    5: "-a",
+    6: "-e",
+    7: "-d",
+    12: "--set",
+    16: "zero",
+    17: "-C",
+    9: "--start-daemon",
+    10: "--stop-daemon",
+}
 FILE = "/tmp/netlink.pcap"
 
 

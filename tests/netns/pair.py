@@ -81,8 +81,10 @@ class Pair:
         """Wait until one is active and just this one holds the VIP; that one."""
         until(
             lambda: (self.roles(), self.holders()),
-            lambda seen: seen[0].count("active") == 1
-            and seen[1] == [self.directors[seen[0].index("active")].machine.name],
+            lambda seen: (
+                seen[0].count("active") == 1
+                and seen[1] == [self.directors[seen[0].index("active")].machine.name]
+            ),
         )
         return self.active
 

@@ -169,6 +169,11 @@ def desired(
     return Desired(held, origin, parts, serving, services, common, own, active)
 
 
+def alone(goal: Desired) -> frozenset[ServiceKey]:
+    """The services that only the active director has."""
+    return goal.common.alone
+
+
 def _own(pair: Pair) -> frozenset[int]:
     """The addresses of two directors as numbers; none of one that runs alone."""
     addresses = (pair.primary, pair.primary_private, pair.backup, pair.backup_private)

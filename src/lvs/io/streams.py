@@ -147,16 +147,25 @@ class Sockets:
         if not young:
             return
         self._young, self._poll = {}, select.poll()
+        done, parting = self._done, self._parting
         events = poll.poll(0)
         for index, (number, what) in enumerate(events):
             probe = young.pop(number)
-            if probe.talk is None and not probe.datagrams and not what & FAILED:
-                self._accepted(probe)
+            if what == CONNECTED and probe.talk is None:  # as most are, so it stands here in full
+                sock, probe.socket = probe.socket, None
+                assert sock is not None
+                try:
+                    sock.shutdown(socket.SHUT_WR)
+                except OSError:
+                    sock.close()
+                else:
+                    parting.append(sock)
+                done(probe, ACCEPTED)
             else:
                 self._happened(probe, what)
                 if probe.socket is not None and not probe.heard and number not in self._young:
                     self._listen(number, probe)
-            if self._clock() > until:
+            if not index % 4 and self._clock() > until:
                 self.behind = True
                 for other, _ in events[index + 1 :]:
                     self._again(other, young.pop(other))

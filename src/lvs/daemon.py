@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Coroutine
@@ -77,11 +78,15 @@ from lvs.status import CheckVitals, ended
 _MEASURE_S = 1.0
 _COUNT_S = 1.0
 _SETTLE_S = 0.05  # addresses and devices change in bursts
+SWITCH_S = 0.0002
 _BURST_S = 0.05  # a file that was just loaded is not read again sooner
 
 
 def run(begun: Begun) -> int:
     """Serve until told to stop; the exit code."""
+    # A thread that reads a file holds the interpreter for so long at a time. By default that is 5 ms, and the
+    # loop has to have it back after every system call: ten thousand checks would be late by seconds.
+    sys.setswitchinterval(SWITCH_S)
     selector = TimedSelector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         return runner.run(Daemon(begun, selector).serve())

@@ -92,6 +92,7 @@ def _modules() -> str:
     from lvs.health import load as dynamic_weight
     from lvs.health import orders, roster, serving, verdict, ward
     from lvs.io import (
+        addresses,
         announce,
         askers,
         checking,

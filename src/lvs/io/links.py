@@ -34,6 +34,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from lvs.errors import KernelError
+from lvs.io import addresses
 from lvs.io.rtnetlink import (
     NEIGHBOUR_STATES,
     AddressCame,
@@ -53,7 +54,6 @@ from lvs.io.rtnetlink import (
     no_device,
     reason,
     refusal,
-    vip_of,
 )
 from lvs.kernel import text
 from lvs.kernel.state import DropVip, TakeVip, Vip
@@ -129,13 +129,7 @@ class Links:
 
     async def addresses(self) -> frozenset[Vip]:
         """Every address of the namespace, on every device."""
-        from pyroute2.netlink.rtnl import RTM_GETADDR
-        from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-
-        async with self._exchange("addresses cannot be read") as route:
-            messages = await _dump(route, RTM_GETADDR, ifaddrmsg)
-        names = _names()
-        return frozenset(vip for message in messages if (vip := vip_of(message, names)) is not None)
+        return await asyncio.to_thread(addresses.addresses)
 
     async def devices(self) -> dict[str, Device]:
         """Every device of the namespace, by name."""

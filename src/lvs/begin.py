@@ -73,7 +73,7 @@ class ConfigFile:
         return ConfigLoaded(name, content.digest, loaded.config, problems)
 
 
-class Begun(msgspec.Struct, frozen=True):
+class Begun(msgspec.Struct):
     """Where the daemon goes on."""
 
     options: Options

@@ -103,7 +103,7 @@ class Daemon:
         self._journal = Journal(to_journal=options.to_journal)
         self._notify = systemd.notifier()
         self.state = begun.state
-        self._first = begun.first  # until it is told
+        self._first, begun.first = begun.first, None  # until it is told; as long as the table, and held once
         self._ready_owed, self._status_told = True, ""  # what systemd was told
         self._started = not any(isinstance(command, Converge) for command in begun.commands)
         self._failed = False  # a stop did not remove all that it should
@@ -368,24 +368,36 @@ class Daemon:
     async def load(self) -> Input:
         """Read the file and feed it; the input that it became."""
         async with self._loading:
-            return await self._load(await asyncio.to_thread(self.file.look))
+            what = await self._load(None)
+            assert what is not None, "nothing is known, so it is read"
+            return what
 
     async def _load_changed(self) -> None:
         """As `load`, if the file is another than the one that was read last."""
         async with self._loading:
-            seen = await asyncio.to_thread(self.file.look)
-            if seen.signature != self.file.signature:
-                await self._load(seen)
+            await self._load(self.file.signature)
 
-    async def _load(self, seen: files.Text) -> Input:
-        self._notify(*systemd.reloading())
-        self._ready_owed = self._reading = True
-        what = await asyncio.to_thread(self.file.read, seen)
-        await self._feed_beside(what)
+    async def _load(self, known: tuple[int, ...] | None) -> Input | None:
+        self._reading = True
+        what = await asyncio.to_thread(self._read, known)
+        if what is not None:
+            self._ready_owed = True
+            await self._feed_beside(what)
         self._reading = False
         if self._pending is None:
             self._tell_systemd()
         return what
+
+    def _read(self, known: tuple[int, ...] | None) -> Input | None:
+        """The file as an input, unless it has the signature that is known; in a thread, and all in one.
+
+        (What a file takes, twice its size, stays with the thread that read it.)
+        """
+        seen = self.file.look()
+        if seen.signature == known:
+            return None
+        self._notify(*systemd.reloading())
+        return self.file.read(seen)
 
     def _hung_up(self) -> None:
         self._reload_asked = True

@@ -107,7 +107,9 @@ def configured(
             )
             fresh.append(roster.key)
         rosters[roster.key] = roster
-    gone = [key for key in health.rosters if key not in rosters]
+    gone = []
+    if rosters.keys() != health.rosters.keys():
+        gone = [key for key in health.rosters if key not in rosters]
     askers, asking = _askers(health, rosters, fresh, gone)
     new = msgspec.structs.replace(
         health,

@@ -57,6 +57,7 @@ def _modules() -> str:
         events,
         explain,
         inputs,
+        letters,
         model,
         operators,
         protocol,
@@ -89,8 +90,9 @@ def _modules() -> str:
     from lvs.events import base, table
     from lvs.events import health as health_events
     from lvs.events import pair as pair_events
+    from lvs.events import peer as peer_events
     from lvs.health import load as dynamic_weight
-    from lvs.health import orders, roster, serving, verdict, ward
+    from lvs.health import orders, roster, serving, shared, verdict, ward
     from lvs.io import (
         announce,
         askers,
@@ -106,10 +108,13 @@ def _modules() -> str:
         hooks,
         journal,
         ledger,
+        line,
         links,
         modules,
         neighbour,
         netlink,
+        pairkey,
+        peer,
         probe,
         processes,
         programs,
@@ -118,6 +123,7 @@ def _modules() -> str:
         runnable,
         secrets,
         stalls,
+        strangers,
         streams,
         sysctls,
         systemd,
@@ -149,6 +155,7 @@ def _modules() -> str:
         tls,
     )
     from lvs.probes import load as load_monitor
+    from lvs.sync import machine, messages, version
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 

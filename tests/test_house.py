@@ -68,16 +68,17 @@ LINES = (
     {"model"},
     {"probes"},  # which say what they can be asked: config goes by it
     {"config", "kernel", "health", "pulse", "sync", "completion"},
-    {"status", "telling", "letters"},
+    {"status", "telling", "letters", "pairstatus"},
     {"protocol", "commands"},
     {"inputs"},
     {"director"},
     {"operators", "explain"},
     {"io"},
     {"begin"},
+    {"coupling"},
     {"desk"},
     {"daemon"},
-    {"upkeep"},
+    {"upkeep", "joining"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},
 )

@@ -16,7 +16,7 @@ import pytest
 
 from lvs import events
 from lvs.events import Event
-from lvs.io import pairkey, peer
+from lvs.io import pairkey
 from lvs.io.pairkey import PairKey
 from lvs.io.peer import Channel, Limits, Path
 from lvs.letters import PROTOCOL, Hello, Letter, frame
@@ -40,7 +40,7 @@ def other_key() -> PairKey:
     return pairkey.make()
 
 
-class End(peer.Listener):
+class End:
     """One end of a channel, and what it was told."""
 
     def __init__(

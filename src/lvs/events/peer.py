@@ -183,3 +183,14 @@ class PairStateNotSaved(Event, frozen=True):
 
     def text(self) -> str:
         return f"cannot write {self.file}: {self.reason}; after a restart an edit may be taken for a conflict"
+
+
+class PairStateLost(Event, frozen=True):
+    """What was noted of the pair cannot be read."""
+
+    MESSAGE_ID: ClassVar[str] = "90543cf636214facb997f130e307598d"
+    PRIORITY: ClassVar[Priority] = Priority.WARNING
+    reason: str
+
+    def text(self) -> str:
+        return f"{self.reason}; what both directors last ran is not known: the higher serial_no wins"

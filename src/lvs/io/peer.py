@@ -18,6 +18,7 @@ import socket
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import Protocol
 
 import msgspec
 
@@ -66,7 +67,7 @@ class Path(msgspec.Struct, frozen=True):
     other: Address
 
 
-class Listener:
+class Listener(Protocol):
     """What a Channel tells, on the event loop."""
 
     def connected(self, hello: Hello, address: str) -> None: ...

@@ -48,6 +48,7 @@ class ConfigFile:
         self.path = path
         self.lacks = lacks  # what this machine lacks; None: it is not asked
         self.loaded: Loaded | None = None  # the last that was valid
+        self.first: tuple[ConfigLoaded | None, bytes] = (None, b"")  # what the start read, and its text
         self.signature: tuple[int, ...] = ()
         self.read_at = 0.0
 
@@ -104,7 +105,11 @@ def begin(options: Options) -> Begun:
     actual = table.read()
     health = Health(orders=kept, unchecked=options.unchecked)
     state = State(on_stop=options.on_stop, health=health, found=actual)
-    state, commands = step(state, file.read(file.look()), time.monotonic())
+    seen = file.look()
+    read = file.read(seen)
+    if isinstance(read, ConfigLoaded):
+        file.first = read, seen.content
+    state, commands = step(state, read, time.monotonic())
     first = None
     for command in commands:
         if isinstance(command, Converge):

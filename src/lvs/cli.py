@@ -276,6 +276,34 @@ def _switchover(arguments: argparse.Namespace) -> int:
     return _ask(arguments, SwitchoverRequest())
 
 
+def _pair(arguments: argparse.Namespace) -> int:
+    from lvs import joining
+
+    return joining.run(arguments, _config_file(None) if arguments.pair in ("init", "join") else Path())
+
+
+def _pair_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="pair", metavar="VERB", required=True)
+    init = verbs.add_parser("init", help="make the key of the pair, on one director")
+    join = verbs.add_parser("join", help="install the key that the other director made")
+    join.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="the key (default: standard input)"
+    )
+    join.add_argument("--replace", action="store_true", help="put it in the place of another key")
+    for verb in (init, join):
+        verb.add_argument(
+            "--key", metavar="FILE", help="where it belongs (default: pair_key of the configuration)"
+        )
+    status = verbs.add_parser("status", help="show how the configurations of both directors stand")
+    status.add_argument("--json", action="store_true", help="as JSON, for programs")
+    resolve = verbs.add_parser("resolve", help="settle a conflict: choose one of the two configurations")
+    resolve.add_argument(
+        "--use", choices=("here", "there"), required=True, help="this director's, or the other one's"
+    )
+    for verb in (status, resolve):
+        _socket(verb)
+
+
 def _ask(arguments: argparse.Namespace, request: object) -> int:
     import msgspec
 
@@ -385,6 +413,12 @@ COMMANDS: dict[str, Command] = {
     "disable": Command(_upkeep, "take a real server out at once", _disable_arguments),
     "enable": Command(_upkeep, "take a real server back in; its checks decide again", _server_arguments),
     "reload": Command(_reload, "have the daemon read its file now, and say what came of it", _socket),
+    "pair": Command(
+        _pair,
+        "make two directors know each other, and keep one configuration on both",
+        _pair_arguments,
+        "init, then join on the other director; status and resolve ask the daemon.",
+    ),
     "switchover": Command(
         _switchover,
         "have the other director of the pair serve, without a gap",

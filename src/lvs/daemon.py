@@ -38,6 +38,7 @@ from lvs.commands import (
     Unwire,
     Wire,
 )
+from lvs.coupling import Coupling, Outcome
 from lvs.desk import Desk
 from lvs.director import LOOK_EVERY_S, deadline, settled, step
 from lvs.errors import Exit, KernelError, LvsError, SystemFault
@@ -46,6 +47,7 @@ from lvs.health.orders import Order
 from lvs.inputs import (
     Announced,
     ChecksMeasured,
+    ConfigLoaded,
     Converged,
     ConvergeFailed,
     Input,
@@ -109,7 +111,7 @@ class Daemon:
         self._failed = False  # a stop did not remove all that it should
         self._links = Links()
         self._announcer = Announcer()
-        self.checking = Checking(self._answered, self._told)
+        self.checking = Checking(self._answered, self.report)
         self._pulse = PulseProcess(self._pulse_said, self._pulse_died)
         self._key = b""  # of the pair, for the heartbeat
         self._switchovers: list[asyncio.Future[str]] = []
@@ -124,12 +126,13 @@ class Daemon:
         self._quit = asyncio.Event()
         self._faults: asyncio.Queue[Exception] = asyncio.Queue()  # of callbacks
         self.kernel = asyncio.Lock()  # one conversation with the kernel at a time
-        self._loading = asyncio.Lock()  # one reading of the file at a time
+        self.loading = asyncio.Lock()  # one reading of the file at a time
         self._held_back: list[Input] | None = None  # inputs that wait for one that takes long
         self._reload_asked = False  # by SIGHUP
         self._reading = False  # a file is being read and decided
         self._announcements: asyncio.Queue[tuple[Vip, ...]] = asyncio.Queue()
 
+        self.coupling = Coupling(self, options.state_directory)
         if begun.orders_fault:
             self._journal.report(events.OrdersLost(begun.orders_fault))
         for command in begun.commands:
@@ -145,7 +148,7 @@ class Daemon:
         self.state, commands = step(self.state, what, time.monotonic())
         self._hand_out(commands)
 
-    async def _feed_beside(self, what: Input) -> None:
+    async def feed_beside(self, what: Input) -> None:
         """An input that takes long: decided in a thread, while the loop goes on and other inputs wait."""
         self._held_back = []
         try:
@@ -161,6 +164,7 @@ class Daemon:
             self._carry_out(command)
         if self.state.pairing.seat is Seat.UNKNOWN:
             self._machine_moved.set()
+        self.coupling.moved()
         self._moved.set()
 
     def _carry_out(self, command: Command) -> None:
@@ -178,6 +182,7 @@ class Daemon:
                 self.checking.run(hook)
             case KeepOrders(kept):
                 self._keep(kept)
+                self.coupling.orders_kept(kept)
             case Wire():
                 self._wire(command)
             case Unwire():
@@ -264,7 +269,7 @@ class Daemon:
     def _answered(self, answers: tuple[tuple[Target, Answer], ...]) -> None:
         self.feed(ProbesAnswered(answers))
 
-    def _told(self, event: events.Event) -> None:
+    def report(self, event: events.Event) -> None:
         self._journal.report(event)
 
     def _keep(self, kept: tuple[Order, ...]) -> None:
@@ -340,6 +345,7 @@ class Daemon:
             self._counting(),
             self._petting(),
             self._crashing(),
+            *self.coupling.tasks(),
         )
 
     def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -362,33 +368,46 @@ class Daemon:
 
     async def up_to_date(self) -> None:
         """Wait until no file is being read: what is known then is what counts."""
-        async with self._loading:
+        async with self.loading:
             pass
 
-    async def load(self) -> Input:
-        """Read the file and feed it; the input that it became."""
-        async with self._loading:
-            what = await self._load(None)
-            assert what is not None, "nothing is known, so it is read"
-            return what
+    async def load(self) -> tuple[Input, Outcome]:
+        """Read the file and have it run, on the other director of a pair too; what became of it."""
+        async with self.loading:
+            loaded = await self._load(None)
+            assert loaded is not None, "nothing is known, so it is read"
+        what, held, outcome = loaded
+        return what, outcome if held is None else await held
 
-    async def _load_changed(self) -> None:
-        """As `load`, if the file is another than the one that was read last."""
-        async with self._loading:
-            await self._load(self.file.signature)
+    async def _load_changed(self, *, anyway: bool = False) -> None:
+        """As `load`, if the file is another than the one that was read last; nobody waits for the pair."""
+        async with self.loading:
+            await self._load(None if anyway else self.file.signature)
 
-    async def _load(self, known: tuple[int, ...] | None) -> Input | None:
+    async def _load(
+        self, known: tuple[int, ...] | None
+    ) -> tuple[Input, asyncio.Future[Outcome] | None, Outcome] | None:
         self._reading = True
-        what = await asyncio.to_thread(self._read, known)
-        if what is not None:
-            self._ready_owed = True
-            await self._feed_beside(what)
+        read = await asyncio.to_thread(self._read, known)
+        if read is None:
+            self._reading = False
+            return None
+        what, content = read
+        self._ready_owed = True
+        held = None
+        if isinstance(what, ConfigLoaded):
+            held = self.coupling.read(what, content)
+        else:
+            self.coupling.bad()
+        if held is None:
+            await self.feed_beside(what)
         self._reading = False
         if self._pending is None:
             self._tell_systemd()
-        return what
+        applied = self.applied() if held is None and self.state.applying is not None else None
+        return what, held, Outcome(applied=applied)
 
-    def _read(self, known: tuple[int, ...] | None) -> Input | None:
+    def _read(self, known: tuple[int, ...] | None) -> tuple[Input, bytes] | None:
         """The file as an input, unless it has the signature that is known; in a thread, and all in one.
 
         (What a file takes, twice its size, stays with the thread that read it.)
@@ -397,7 +416,7 @@ class Daemon:
         if seen.signature == known:
             return None
         self._notify(*systemd.reloading())
-        return self.file.read(seen)
+        return self.file.read(seen), seen.content
 
     def _hung_up(self) -> None:
         self._reload_asked = True
@@ -501,16 +520,13 @@ class Daemon:
                         await self._poked.wait()
                 except TimeoutError:
                     if watch.stale(self.file.signature):
-                        await self.load()
+                        await self._load_changed(anyway=True)
                     continue
                 await asyncio.sleep(max(0.0, self.file.read_at + _BURST_S - time.monotonic()))
                 self._poked.clear()
                 watch.follow()
                 asked, self._reload_asked = self._reload_asked, False
-                if asked:
-                    await self.load()
-                else:
-                    await self._load_changed()
+                await self._load_changed(anyway=asked)
         finally:
             watch.stop()
 

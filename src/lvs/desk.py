@@ -12,9 +12,10 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from lvs import operators
+from lvs import operators, pairstatus
 from lvs.begin import ConfigFile
 from lvs.config.load import load
+from lvs.coupling import Coupling, Outcome
 from lvs.director import State, planned
 from lvs.errors import Exit, KernelError, LvsError
 from lvs.explain import Scene, explained
@@ -41,15 +42,18 @@ from lvs.protocol import (
     DrainRequest,
     EnableRequest,
     ExplainRequest,
+    PairRequest,
     PlanRequest,
     ReloadRequest,
     Reply,
     Request,
+    ResolveRequest,
     SessionsRequest,
     StatusRequest,
     SwitchoverRequest,
 )
 from lvs.status import CheckVitals, Held, sessions, table
+from lvs.sync.messages import Use
 
 if TYPE_CHECKING:
     from lvs.io.checking import Checking
@@ -68,12 +72,13 @@ class Director(Protocol):
     file: ConfigFile
     converger: Converger
     checking: Checking
+    coupling: Coupling
     kernel: asyncio.Lock  # one conversation with the kernel at a time
 
     def feed(self, what: Input) -> None: ...
     def vitals(self) -> CheckVitals: ...
     async def up_to_date(self) -> None: ...
-    async def load(self) -> Input: ...
+    async def load(self) -> tuple[Input, Outcome]: ...
     def applied(self) -> asyncio.Future[Converged | ConvergeFailed]: ...
     def switchover(self) -> asyncio.Future[str]: ...
 
@@ -95,6 +100,10 @@ class Desk:
                 return await self._reload()
             case SwitchoverRequest():
                 return await self._switchover(by)
+            case PairRequest():
+                return self._pair()
+            case ResolveRequest(use):
+                return await self._resolve(use)
             case ExplainRequest(server, virtual):
                 return await self._explain(server, virtual)
             case DrainRequest() | DisableRequest():
@@ -144,7 +153,7 @@ class Desk:
 
     async def _reload(self) -> Reply:
         before = self._director.state
-        what = await self._director.load()
+        what, outcome = await self._director.load()
         match what:
             case ConfigRejected(_, problems):
                 return Reply(Exit.PROBLEMS, err=tuple(map(str, problems)))
@@ -152,9 +161,11 @@ class Desk:
                 return Reply(Exit.FAILED, err=(f"cannot read {file}: {reason}",))
             case ConfigLoaded(file, _, config, warnings):
                 shown = (*map(str, warnings), *operators.serial_warning(before, file, config))
-                if self._director.state.applying is None:
+                if outcome.refused:
+                    return Reply(Exit.PROBLEMS, err=(*shown, f"{file}: not applied", *outcome.refused))
+                if outcome.applied is None:
                     return Reply(out=(f"{file}: nothing to change",), err=shown)
-                return operators.reloaded(file, await self._director.applied(), shown)
+                return operators.reloaded(file, await outcome.applied, shown)
             case _:
                 raise AssertionError(f"reading a file gave {what}")
 
@@ -185,6 +196,18 @@ class Desk:
         scene = Scene(director.state, held, director.checking.last, time.monotonic(), time.time())
         lines = explained(scene, server, virtual)
         return Reply(out=lines) if lines else self._unknown(server, virtual)
+
+    # One configuration on both
+
+    def _pair(self) -> Reply:
+        shown = self._director.coupling.status()
+        return Reply(out=tuple(pairstatus.lines(shown)), pair=shown)
+
+    async def _resolve(self, use: Use) -> Reply:
+        reason = await self._director.coupling.resolve(use)
+        if reason:
+            return Reply(Exit.FAILED, err=(reason,))
+        return Reply(out=tuple(pairstatus.lines(self._director.coupling.status())))
 
     # Maintenance
 

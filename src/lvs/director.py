@@ -42,11 +42,13 @@ from lvs.inputs import (
     Converged,
     ConvergeFailed,
     EnableAsked,
+    FindingsShared,
     Input,
     LinksChanged,
     LinksUnheard,
     MachineSeen,
     OrderGiven,
+    OrdersShared,
     ProbesAnswered,
     PulseLost,
     PulseSaid,
@@ -176,6 +178,10 @@ def _stepped(state: State, what: Input, now: float) -> Step:
             return _turned(state, ward.enabled(state.health, address, virtual, by, now))
         case SessionsEnded(orders):
             return _turned(state, ward.emptied(state.health, orders, now))
+        case OrdersShared(orders):
+            return _turned(state, ward.shared(state.health, orders, now))
+        case FindingsShared(findings):
+            return _turned(state, ward.heard(state.health, findings, now))
         case ChecksMeasured():
             return _measured(state, what)
         case MachineSeen():

@@ -10,6 +10,7 @@ from lvs.checks import Answer, Target
 from lvs.commands import Cause, Converge
 from lvs.config.located import Problem
 from lvs.health.orders import Order
+from lvs.health.shared import Findings
 from lvs.kernel.state import Op
 from lvs.model import Address, Config, VirtualKey
 from lvs.pulse.line import FromPulse
@@ -95,6 +96,18 @@ class SessionsEnded(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...]
 
 
+class OrdersShared(msgspec.Struct, frozen=True):
+    """The operators' orders, with those of the other director."""
+
+    orders: tuple[Order, ...]
+
+
+class FindingsShared(msgspec.Struct, frozen=True):
+    """What the other director's checks found."""
+
+    findings: Findings
+
+
 class ChecksMeasured(msgspec.Struct, frozen=True):
     """How the checks go: how many are overdue, and why as far as that is known."""
 
@@ -146,6 +159,8 @@ Input = (
     | OrderGiven
     | EnableAsked
     | SessionsEnded
+    | OrdersShared
+    | FindingsShared
     | ChecksMeasured
     | MachineSeen
     | PulseSaid

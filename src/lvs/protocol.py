@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from lvs.pairstatus import PairStatus
 from lvs.status import Status
+from lvs.sync.messages import Use
 
 SOCKET_NAME = "lvsd.sock"  # in the run directory
 LONGEST = 96 << 20  # bytes of a request: a file of 64 MiB in base64
@@ -67,6 +69,16 @@ class SessionsRequest(msgspec.Struct, frozen=True, tag="sessions"):
     virtual: str | None = None
 
 
+class PairRequest(msgspec.Struct, frozen=True, tag="pair"):
+    """How the configurations of the two directors stand to each other."""
+
+
+class ResolveRequest(msgspec.Struct, frozen=True, tag="resolve"):
+    """Settle a conflict between them."""
+
+    use: Use
+
+
 Request = (
     StatusRequest
     | PlanRequest
@@ -77,6 +89,8 @@ Request = (
     | DisableRequest
     | EnableRequest
     | SessionsRequest
+    | PairRequest
+    | ResolveRequest
 )
 
 
@@ -87,4 +101,5 @@ class Reply(msgspec.Struct, frozen=True):
     out: tuple[str, ...] = ()
     err: tuple[str, ...] = ()
     status: Status | None = None
+    pair: PairStatus | None = None
     sessions: int | None = None  # left on a real server; None: not asked

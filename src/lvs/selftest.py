@@ -50,6 +50,7 @@ def _modules() -> str:
         checks,
         commands,
         completion,
+        coupling,
         daemon,
         desk,
         director,
@@ -57,8 +58,11 @@ def _modules() -> str:
         events,
         explain,
         inputs,
+        joining,
+        letters,
         model,
         operators,
+        pairstatus,
         protocol,
         status,
         telling,
@@ -89,8 +93,9 @@ def _modules() -> str:
     from lvs.events import base, table
     from lvs.events import health as health_events
     from lvs.events import pair as pair_events
+    from lvs.events import peer as peer_events
     from lvs.health import load as dynamic_weight
-    from lvs.health import orders, roster, serving, verdict, ward
+    from lvs.health import orders, roster, serving, shared, verdict, ward
     from lvs.io import (
         addresses,
         announce,
@@ -105,12 +110,17 @@ def _modules() -> str:
         files,
         findings,
         hooks,
+        install,
         journal,
         ledger,
+        line,
         links,
         modules,
         neighbour,
         netlink,
+        pairfile,
+        pairkey,
+        peer,
         probe,
         processes,
         programs,
@@ -119,6 +129,7 @@ def _modules() -> str:
         runnable,
         secrets,
         stalls,
+        strangers,
         streams,
         sysctls,
         systemd,
@@ -151,6 +162,7 @@ def _modules() -> str:
     )
     from lvs.probes import load as load_monitor
     from lvs.pulse import tables
+    from lvs.sync import machine, messages, version
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 

@@ -17,7 +17,7 @@ from lvs.begin import ConfigFile
 from lvs.checks import Answer, Reason
 from lvs.commands import Ask, Cause, KeepOrders, Report
 from lvs.coupling import Coupling, Outcome
-from lvs.director import State, step
+from lvs.director import step
 from lvs.health.orders import Order, Verb
 from lvs.health.ward import Health
 from lvs.inputs import (
@@ -31,6 +31,7 @@ from lvs.inputs import (
 )
 from lvs.io import pairfile, pairkey
 from lvs.model import Role
+from lvs.state import State
 from lvs.sync.messages import Use
 
 LIMIT_S = 30.0

@@ -43,9 +43,23 @@ from hypothesis import strategies as st
 import strategies
 from lvs import director, events
 from lvs.checks import Answer, Reason
-from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunAs, RunHook
+from lvs.commands import (
+    Announce,
+    Ask,
+    Cause,
+    Command,
+    Converge,
+    KeepOrders,
+    Quit,
+    Report,
+    RunAs,
+    RunHook,
+    TellPulse,
+    Unwire,
+    Wire,
+)
 from lvs.config.located import Problem, Severity
-from lvs.director import State, changed, deadline, step
+from lvs.director import step
 from lvs.health.orders import Order, Verb
 from lvs.health.ward import Health
 from lvs.inputs import (
@@ -70,6 +84,7 @@ from lvs.kernel.desired import desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import KernelState, Op, Service, TakeVip, apply
 from lvs.model import Config, Drain, OnStop, Protocol, Quorum, VirtualServer
+from lvs.state import State, changed, deadline
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 FILE = "lvs.toml"
@@ -337,6 +352,13 @@ def shown(command: Command) -> str:
             return f"RunHook {hook.command} {hook.environment}"
         case KeepOrders(orders):
             return f"KeepOrders {', '.join(f'{one.verb} {one.address}' for one in orders) or 'none'}"
+        case Wire(ways, port, terms):
+            ends = ", ".join(f"{way.name} {way.ours} to {way.theirs}" for way in ways)
+            return f"Wire {ends} port {port}, {'primary' if terms.primary else 'backup'}"
+        case Unwire():
+            return "Unwire"
+        case TellPulse(what):
+            return f"TellPulse {type(what).__name__} {' '.join(map(str, msgspec.structs.astuple(what)))}"
         case Quit():
             return "Quit"
 

@@ -17,7 +17,7 @@ import msgspec
 from lvs.commands import Command, Converge
 from lvs.config.load import Loaded, load
 from lvs.config.needs import Lacks
-from lvs.director import State, step
+from lvs.director import step
 from lvs.errors import Exit, KernelError, SystemFault
 from lvs.health.orders import Order
 from lvs.health.ward import Health
@@ -26,6 +26,7 @@ from lvs.io import control, files, modules, orders, requirements
 from lvs.io.converge import Converger, Outcome
 from lvs.io.netlink import Table
 from lvs.model import OnStop
+from lvs.state import State
 
 LEDGER_NAME = "owned.json"
 

@@ -22,7 +22,6 @@ from lvs import events, pairstatus
 from lvs.begin import ConfigFile
 from lvs.config.load import format_of, load
 from lvs.config.located import Severity
-from lvs.director import State as DirectorState
 from lvs.errors import SystemFault
 from lvs.events import Event
 from lvs.health import shared
@@ -41,6 +40,7 @@ from lvs.io import install, pairfile
 from lvs.letters import Hello, Letter, Ping
 from lvs.model import Role, VirtualKey
 from lvs.pair import PAIRED, Pairing, Seat
+from lvs.state import State as DirectorState
 from lvs.sync import machine
 from lvs.sync.machine import State, deadline, step
 from lvs.sync.messages import (

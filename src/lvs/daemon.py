@@ -40,7 +40,7 @@ from lvs.commands import (
 )
 from lvs.coupling import Coupling, Outcome
 from lvs.desk import Desk
-from lvs.director import LOOK_EVERY_S, deadline, settled, step
+from lvs.director import LOOK_EVERY_S, step
 from lvs.errors import Exit, KernelError, LvsError, SystemFault
 from lvs.health import ward
 from lvs.health.orders import Order
@@ -75,6 +75,7 @@ from lvs.pair import Seat, greeting
 from lvs.protocol import SOCKET_NAME
 from lvs.pulse.line import FromPulse, ToPulse, Wiring
 from lvs.pulse.words import SwitchoverEnded
+from lvs.state import deadline, settled
 from lvs.status import CheckVitals, ended
 
 _MEASURE_S = 1.0

@@ -16,7 +16,7 @@ from lvs import operators, pairstatus
 from lvs.begin import ConfigFile
 from lvs.config.load import load
 from lvs.coupling import Coupling, Outcome
-from lvs.director import State, planned
+from lvs.director import planned
 from lvs.errors import Exit, KernelError, LvsError
 from lvs.explain import Scene, explained
 from lvs.health import ward
@@ -52,6 +52,7 @@ from lvs.protocol import (
     StatusRequest,
     SwitchoverRequest,
 )
+from lvs.state import State
 from lvs.status import CheckVitals, Held, sessions, table
 from lvs.sync.messages import Use
 

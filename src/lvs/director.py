@@ -59,81 +59,30 @@ from lvs.inputs import (
 )
 from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, Desired, desired, destination_of, service_key
-from lvs.kernel.state import Op, Service, ServiceKey, TakeVip, Vip
+from lvs.kernel.state import Op, Service, ServiceKey, TakeVip
 from lvs.model import Config, OnStop, Role, VirtualServer
-from lvs.pair import PAIRED, Pairing
+from lvs.pair import PAIRED
 from lvs.pulse import words
 from lvs.pulse.line import FromPulse
 from lvs.pulse.words import HoldingChanged, LeaveAsked, Vitals, VitalsChanged
+from lvs.state import (
+    ANNOUNCE_AFTER_S,
+    Applying,
+    Repeat,
+    State,
+    Step,
+    changed,
+    goes_on,
+    held_vips,
+    left,
+    on_stop,
+    settled,
+)
 
 LOOK_EVERY_S = 3.0  # table and addresses are compared this often; drift is repaired within 5 s
 SETTLE_S = 0.05  # changes of devices and addresses come in bursts
-# Seconds after a VIP was taken: neighbours believe the first one they hear, which may get lost while a
-# switch learns the port; Piranha's five, a second apart, and one more. Then `announce_every`.
-ANNOUNCE_AFTER_S = (0.0, 0.2, 1.0, 2.0, 3.0, 4.0)
 LEAVE_S = 15.0  # for handing over before a stop: longer than the pulse itself waits
 FAULT_OVER_S = 60.0  # a fault of ours that was not heard of for so long is news when it comes again
-
-
-class Applying(msgspec.Struct, frozen=True):
-    """A loaded configuration on its way into the kernel."""
-
-    file: str
-    digest: str
-    before: Desired
-
-
-class Repeat(msgspec.Struct, frozen=True):
-    """VIPs that were just taken, and are to be announced again."""
-
-    vips: tuple[Vip, ...]
-    taken_at: float
-    told: int  # times
-
-    @property
-    def at(self) -> float:
-        return self.taken_at + ANNOUNCE_AFTER_S[self.told]
-
-
-class State(msgspec.Struct, frozen=True):
-    config: Config | None = None
-    digest: str = ""
-    goal: Desired = NOTHING
-    applying: Applying | None = None  # until the first Converged with its goal
-    on_stop: OnStop | None = None  # the command line's word over the configuration's
-    refused: tuple[tuple[str, str], ...] = ()  # told already
-    unavailable: str = ""  # told already
-    unheard: str = ""  # told already
-    not_saved: tuple[str, str] | None = None  # told already
-    unannounced: frozenset[str] = frozenset()  # told already, until all is announced
-    announcing: tuple[Repeat, ...] = ()
-    announce_at: float | None = None  # all that are held
-    look_at: float | None = None
-    leaving: str = ""  # why it is to stop, as soon as the other director has taken over
-    leave_by: float | None = None
-    stopping: str = ""
-    pairing: Pairing = Pairing()
-    health: Health = Health()
-    found: Mapping[
-        ServiceKey, Service
-    ] = {}  # the table as the daemon found it, until the first configuration
-    moving: frozenset[ServiceKey] = frozenset()  # services on their way into the kernel
-    all_moving: bool = False  # everything is
-    later: tuple[Target, ...] = ()  # to be asked when the kernel knows the way to them
-    checks_late: bool = False  # told already
-    faults: Mapping[str, float] = {}  # why checks could not be made: told already, and when last heard of
-
-
-Step = tuple[State, tuple[Command, ...]]
-
-
-def deadline(state: State) -> float | None:
-    """When `TimePassed` is due, in monotonic seconds."""
-    times = [repeat.at for repeat in state.announcing]
-    times += [at for at in (state.look_at, state.announce_at, state.leave_by) if at is not None]
-    if not state.stopping and (at := ward.deadline(state.health)) is not None:
-        times.append(at)
-    return min(times, default=None)
 
 
 def step(state: State, what: Input, now: float) -> Step:
@@ -158,7 +107,7 @@ def _stepped(state: State, what: Input, now: float) -> Step:
         case ConfigRejected(file, problems):
             return state, _rejected(state, file, problems)
         case ConfigUnreadable(file, reason):
-            return state, (Report(events.ConfigUnreadable(file, reason, _serving(state))),)
+            return state, (Report(events.ConfigUnreadable(file, reason, goes_on(state))),)
         case Converged():
             return _converged(state, what, now)
         case ConvergeFailed(cause, reason):
@@ -292,7 +241,7 @@ def _pulse_said(state: State, word: FromPulse, now: float) -> Step:
     if state.config is None:
         return state, ()
     if isinstance(word, words.Reannounce):
-        held = _held(state)
+        held = held_vips(state)
         if not held or state.stopping:
             return state, ()
         return msgspec.structs.replace(state, announcing=(Repeat(held, now, 1),)), (Announce(held),)
@@ -338,11 +287,6 @@ def _only(state: State, goal: Desired) -> frozenset[ServiceKey] | None:
         return None
     only = changed(state.goal, goal)
     return None if only is None else only | state.moving
-
-
-def settled(state: State) -> bool:
-    """Whether nothing is on its way into the kernel."""
-    return not (state.applying or state.moving or state.all_moving)
 
 
 def planned(state: State, config: Config, now: float) -> Desired:
@@ -420,32 +364,15 @@ def _links_changed(state: State, back: str, now: float) -> State:
     return msgspec.structs.replace(state, look_at=look_at, announcing=announcing)
 
 
-def changed(before: Desired, after: Desired) -> frozenset[ServiceKey] | None:
-    """The services that can differ between two goals; None if more than services does."""
-    one, other = before.state, after.state
-    if msgspec.structs.replace(one, services={}) != msgspec.structs.replace(other, services={}):
-        return None
-    found = one.services.get
-    fresh = [key for key, service in other.services.items() if found(key) is not service]
-    gone = [key for key in one.services if key not in other.services]
-    return frozenset((*fresh, *gone))
-
-
 def _rejected(state: State, file: str, problems: tuple[Problem, ...]) -> tuple[Command, ...]:
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     return (
-        Report(events.ConfigRefused(file, len(errors), _serving(state))),
+        Report(events.ConfigRefused(file, len(errors), goes_on(state))),
         *(
             Report(events.ConfigProblem(problem.file, problem.line, problem.path, str(problem)))
             for problem in errors[: telling.ONE_BY_ONE]
         ),
     )
-
-
-def _serving(state: State) -> str:
-    if state.config is None:
-        return "nothing is changed in the kernel until there is a valid configuration"
-    return f"serial {state.config.serial_no} goes on"
 
 
 def _converged(state: State, result: Converged, now: float) -> Step:
@@ -471,9 +398,9 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     if taken and not state.stopping:
         commands.append(Announce(taken))
         announcing = (*announcing, Repeat(taken, now, 1))
-    whole = _on_stop(state) is OnStop.KEEP and command.goal is state.goal
+    whole = on_stop(state) is OnStop.KEEP and command.goal is state.goal
     if state.stopping and (cause is Cause.STOP or whole):
-        stopped = Report(events.Stopped(state.stopping, _left(state, len(refused))))
+        stopped = Report(events.Stopped(state.stopping, left(state, len(refused))))
         commands += [stopped, Quit(failed=cause is Cause.STOP and bool(refused))]
     new = msgspec.structs.replace(
         state,
@@ -502,12 +429,6 @@ def _next_announcement(state: State, now: float) -> float | None:
     if state.stopping or not every or not state.goal.state.vips:
         return None
     return now + every if state.announce_at is None else min(state.announce_at, now + every)
-
-
-def _held(state: State) -> tuple[Vip, ...]:
-    """The VIPs that this director has: what it should, but for those that could not be taken."""
-    refused = {line for line, _ in state.refused}
-    return tuple(vip for vip in sorted(state.goal.state.vips) if text.line(TakeVip(vip)) not in refused)
 
 
 def _next_look(state: State, command: Converge, now: float) -> float:
@@ -548,7 +469,7 @@ def _applied(config: Config, goal: Desired, applying: Applying, result: Converge
 
 def _failed(state: State, cause: Cause, reason: str) -> Step:
     told = () if reason == state.unavailable else (Report(events.KernelUnavailable(reason)),)
-    if state.stopping and (cause is Cause.STOP or _on_stop(state) is OnStop.KEEP):
+    if state.stopping and (cause is Cause.STOP or on_stop(state) is OnStop.KEEP):
         stopped = Report(events.Stopped(state.stopping, "the kernel keeps what it has"))
         return state, (*told, stopped, Quit(failed=cause is Cause.STOP))
     return msgspec.structs.replace(state, unavailable=reason), told
@@ -568,7 +489,7 @@ def _time_passed(state: State, now: float) -> Step:
                 announcing.append(Repeat(vips, repeat.taken_at, told))
     new = msgspec.structs.replace(state, announcing=tuple(announcing))
     if new.announce_at is not None and new.announce_at <= now:
-        if held := _held(new):
+        if held := held_vips(new):
             commands.append(Announce(held))
         new = msgspec.structs.replace(new, announce_at=None)
         new = msgspec.structs.replace(new, announce_at=_next_announcement(new, now))
@@ -607,27 +528,8 @@ def _stop(state: State, reason: str) -> Step:
     new = msgspec.structs.replace(
         state, stopping=reason, applying=None, announcing=(), announce_at=None, look_at=None, leave_by=None
     )
-    if state.config is not None and _on_stop(state) is OnStop.EMPTY:
+    if state.config is not None and on_stop(state) is OnStop.EMPTY:
         return msgspec.structs.replace(new, goal=NOTHING), (Converge(NOTHING, Cause.STOP, state.goal),)
     if not settled(state):  # a table is left whole: the stop waits until it stands
         return new, ()
-    return new, (Report(events.Stopped(reason, _left(new))), Quit())
-
-
-def _on_stop(state: State) -> OnStop:
-    if state.on_stop is not None:
-        return state.on_stop
-    return OnStop.KEEP if state.config is None else state.config.on_stop
-
-
-def _left(state: State, refused: int = 0) -> str:
-    if state.config is None:
-        return "the kernel was not changed"
-    if _on_stop(state) is OnStop.KEEP:
-        services = counted(len(state.goal.origin), "service")
-        if state.pairing.role is not Role.ACTIVE:
-            return f"left on standby: {services}, no VIP"
-        return f"left serving: {services}, {counted(len(state.goal.state.vips), 'VIP')}"
-    if refused:
-        return f"our services and VIPs are removed but for what was refused: {counted(refused, 'operation')}"
-    return "our services and VIPs are removed, settings put back"
+    return new, (Report(events.Stopped(reason, left(new))), Quit())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lvs import __version__, events, telling
-from lvs.director import State
 from lvs.errors import Exit
 from lvs.events import counted
 from lvs.inputs import Converged, ConvergeFailed
@@ -25,6 +24,7 @@ from lvs.model import Config, Role
 from lvs.pair import Seat
 from lvs.protocol import Reply
 from lvs.pulse.line import Seen
+from lvs.state import State
 from lvs.status import CheckVitals, Held, OtherStatus, PairStatus, Status, left_over, virtual_servers
 
 

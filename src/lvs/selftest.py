@@ -62,8 +62,11 @@ def _modules() -> str:
         letters,
         model,
         operators,
+        pair,
         pairstatus,
         protocol,
+        pulsing,
+        state,
         status,
         telling,
         upkeep,
@@ -94,6 +97,7 @@ def _modules() -> str:
     from lvs.events import health as health_events
     from lvs.events import pair as pair_events
     from lvs.events import peer as peer_events
+    from lvs.events import pulse as pulse_events
     from lvs.health import load as dynamic_weight
     from lvs.health import orders, roster, serving, shared, verdict, ward
     from lvs.io import (
@@ -109,6 +113,8 @@ def _modules() -> str:
         failure,
         files,
         findings,
+        heart,
+        heartbeat,
         hooks,
         install,
         journal,
@@ -124,6 +130,7 @@ def _modules() -> str:
         probe,
         processes,
         programs,
+        pulse,
         requirements,
         rtnetlink,
         runnable,
@@ -137,7 +144,8 @@ def _modules() -> str:
         wheel,
     )
     from lvs.io import orders as kept_orders
-    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, state, text, wire
+    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
+    from lvs.kernel import state as kernel_state
     from lvs.probes import (
         ber,
         dialogue,
@@ -161,7 +169,11 @@ def _modules() -> str:
         tls,
     )
     from lvs.probes import load as load_monitor
-    from lvs.pulse import tables
+    from lvs.pulse import hearing, speaking, tables, words
+    from lvs.pulse import line as pulse_line
+    from lvs.pulse import machine as pulse_machine
+    from lvs.pulse import state as pulse_state
+    from lvs.pulse import wire as pulse_wire
     from lvs.sync import machine, messages, version
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"

@@ -7,7 +7,6 @@ import pytest
 from lab import Lab
 
 from . import pair as pairs
-from .director import until
 
 pytestmark = pytest.mark.netns
 

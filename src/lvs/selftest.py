@@ -111,6 +111,7 @@ def _modules() -> str:
         processes,
         programs,
         requirements,
+        resync,
         rtnetlink,
         runnable,
         secrets,
@@ -122,6 +123,7 @@ def _modules() -> str:
     )
     from lvs.io import orders as kept_orders
     from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, state, text, wire
+    from lvs.kernel import resync as connections
     from lvs.probes import (
         ber,
         dialogue,

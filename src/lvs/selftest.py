@@ -132,6 +132,7 @@ def _modules() -> str:
         programs,
         pulse,
         requirements,
+        resync,
         rtnetlink,
         runnable,
         secrets,
@@ -144,7 +145,8 @@ def _modules() -> str:
         wheel,
     )
     from lvs.io import orders as kept_orders
-    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
+    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, state, text, wire
+    from lvs.kernel import resync as connections
     from lvs.kernel import state as kernel_state
     from lvs.probes import (
         ber,

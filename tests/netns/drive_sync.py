@@ -3,6 +3,7 @@
 drive_sync.py role FILE ROLE      as lvsd would; operations that were done and refused, a line each
 drive_sync.py start               standard input: sync daemons to run, as a msgpack list; what was refused
 drive_sync.py daemons             those that run, as JSON
+drive_sync.py tell FILE           all connections, to the other director; how many messages
 drive_sync.py entries FILE        established connections that both directors may know
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from lvs.config.load import load
-from lvs.io import modules
+from lvs.io import modules, resync
 from lvs.io.announce import Announcer
 from lvs.io.converge import Converger, Outcome
 from lvs.io.links import Links
@@ -80,6 +81,12 @@ def main() -> None:
             loaded = load(Path(file).read_bytes(), file)
             assert loaded.config is not None, loaded.problems
             print(established(alone(desired(loaded.config))), "established")
+        case ["tell", file]:
+            loaded = load(Path(file).read_bytes(), file)
+            assert loaded.config is not None, loaded.problems
+            goal = desired(loaded.config).state
+            [daemon] = goal.daemons
+            print(resync.tell(goal.services, daemon), "told")
         case other:
             raise SystemExit(f"{other}?")
 

@@ -70,7 +70,7 @@ class VirtualServerStatus(msgspec.Struct, frozen=True):
 
 
 class CheckVitals(msgspec.Struct, frozen=True):
-    """How the checks themselves are doing; maxima of the last minute."""
+    """How the checks themselves are doing; maxima of the last half minute."""
 
     followed: int = 0  # targets: each is asked again and again
     in_flight: int = 0
@@ -373,5 +373,5 @@ def _pair(pair: PairStatus, digest: str) -> Iterator[str]:
 def _vitals(checks: CheckVitals) -> Iterator[str]:
     if checks.followed:
         overdue = f"{checks.overdue} OVERDUE" if checks.overdue else "none overdue"
-        late = f"at most {checks.late_s * 1000:.0f} ms late in the last minute"
+        late = f"at most {checks.late_s * 1000:.0f} ms late in the last 30 s"
         yield f"Checks: {checks.followed}, {overdue}, {late}"

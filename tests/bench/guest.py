@@ -22,7 +22,7 @@ SOURCE = Path(lvs.__file__).parents[1]
 TREE_IN_GUEST = "/run/.lab/tree"  # where a machine has its view of the peers' tree
 COPIES = "/run/bench"
 NEVER_IMPORTED = ("site-packages", "test", "tests", "idlelib", "tkinter", "ensurepip", "config-*")
-MODULES = ("ip_vs", "ip_vs_wlc", "dummy", "sch_netem")
+MODULES = ("ip_vs", "ip_vs_wlc", "dummy")
 
 PEER_LIBRARIES = {
     f"lib{name}"

@@ -44,9 +44,10 @@ binary-test: $(VENV) $(BINARY)  ## tests of dist/lvsd
 bench: $(VENV)  ## measurements beside their reference points; ONLY=name for one
 	PYTHONPATH=tests $(PY) -m bench $(ONLY)
 
-fuzz: $(VENV)  ## fuzz both readers of the configuration, and what checks are answered; SECONDS=60 each
+fuzz: $(VENV)  ## fuzz both readers of the configuration, what checks are answered, what directors say; SECONDS=60 each
 	$(PY) tests/fuzz/fuzz_config.py $(SECONDS)
 	$(PY) tests/fuzz/fuzz_talks.py $(SECONDS)
+	$(PY) tests/fuzz/fuzz_peer.py $(SECONDS)
 
 lock: $(VENV)  ## write the lock files anew from pyproject.toml
 	@.ci/lock

@@ -88,9 +88,12 @@ class Director:
 
     def status(self) -> dict[str, Any]:
         """As `lvsd status --json`, without starting it: under emulation that takes two seconds."""
-        reply = self.machine.run(*SCRIPT, "-c", ASK, stdin='{"type":"status"}\n').out
-        found: dict[str, Any] = json.loads(reply)["status"]
+        found: dict[str, Any] = json.loads(self.ask({"type": "status"}))["status"]
         return found
+
+    def ask(self, request: dict[str, Any]) -> str:
+        """The daemon's reply to a request, as JSON."""
+        return self.machine.run(*SCRIPT, "-c", ASK, stdin=json.dumps(request) + "\n").out
 
     def table(self) -> list[str]:
         """The kernel's table, as another program reads it."""

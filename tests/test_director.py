@@ -54,6 +54,7 @@ from lvs.commands import (
     Report,
     RunAs,
     RunHook,
+    ShareConnections,
     TellPulse,
     Unwire,
     Wire,
@@ -357,6 +358,8 @@ def shown(command: Command) -> str:
             return f"Wire {ends} port {port}, {'primary' if terms.primary else 'backup'}"
         case Unwire():
             return "Unwire"
+        case ShareConnections():
+            return "ShareConnections"
         case TellPulse(what):
             return f"TellPulse {type(what).__name__} {' '.join(map(str, msgspec.structs.astuple(what)))}"
         case Quit():

@@ -65,6 +65,10 @@ class KeepOrders(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...]
 
 
+class ShareConnections(msgspec.Struct, frozen=True):
+    """Tell the other director's kernel of every connection that there is."""
+
+
 class Wire(msgspec.Struct, frozen=True):
     """Have a pulse that is connected like this."""
 
@@ -92,4 +96,17 @@ class Quit(msgspec.Struct, frozen=True):
     failed: bool = False  # what a stop should have removed is still there
 
 
-Command = Converge | Announce | Ask | RunAs | RunHook | KeepOrders | Wire | Unwire | TellPulse | Report | Quit
+Command = (
+    Converge
+    | Announce
+    | Ask
+    | RunAs
+    | RunHook
+    | KeepOrders
+    | ShareConnections
+    | Wire
+    | Unwire
+    | TellPulse
+    | Report
+    | Quit
+)

@@ -7,15 +7,12 @@ one that crashes ends the daemon, the kernel goes on forwarding, and systemd sta
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import signal
 import sys
 import time
 import traceback
 from collections.abc import Coroutine
 from functools import partial
-from ipaddress import ip_address
-from pathlib import Path
 from typing import Any, assert_never
 
 import msgspec
@@ -34,6 +31,7 @@ from lvs.commands import (
     Report,
     RunAs,
     RunHook,
+    ShareConnections,
     TellPulse,
     Unwire,
     Wire,
@@ -53,10 +51,7 @@ from lvs.inputs import (
     Input,
     LinksChanged,
     LinksUnheard,
-    MachineSeen,
     ProbesAnswered,
-    PulseLost,
-    PulseSaid,
     SessionsEnded,
     StopAsked,
     TimePassed,
@@ -66,21 +61,17 @@ from lvs.io.announce import Announcer
 from lvs.io.checking import Checking
 from lvs.io.journal import Journal
 from lvs.io.links import DeviceChanged, Links
-from lvs.io.pulse import PulseProcess
 from lvs.io.stalls import TimedSelector
 from lvs.kernel.state import Vip
-from lvs.model import Role
 from lvs.operators import summary
-from lvs.pair import Seat, greeting
+from lvs.pair import Seat
+from lvs.partner import Partner
 from lvs.protocol import SOCKET_NAME
-from lvs.pulse.line import FromPulse, ToPulse, Wiring
-from lvs.pulse.words import SwitchoverEnded
 from lvs.state import deadline, settled
 from lvs.status import CheckVitals, ended
 
 _MEASURE_S = 1.0
 _COUNT_S = 1.0
-_SETTLE_S = 0.05  # addresses and devices change in bursts
 SWITCH_S = 0.0002
 _BURST_S = 0.05  # a file that was just loaded is not read again sooner
 
@@ -112,10 +103,8 @@ class Daemon:
         self._failed = False  # a stop did not remove all that it should
         self._links = Links()
         self._announcer = Announcer()
+        self.partner = Partner(self, self._links)
         self.checking = Checking(self._answered, self.report)
-        self._pulse = PulseProcess(self._pulse_said, self._pulse_died)
-        self._key = b""  # of the pair, for the heartbeat
-        self._switchovers: list[asyncio.Future[str]] = []
         self._desk = Desk(self)
         self._pending: Converge | None = None
         self._waiting: list[asyncio.Future[Converged | ConvergeFailed]] = []
@@ -123,7 +112,6 @@ class Daemon:
         self._wake = asyncio.Event()  # a Converge is pending
         self._moved = asyncio.Event()  # the deadline may be another
         self._poked = asyncio.Event()  # the file may have changed
-        self._machine_moved = asyncio.Event()  # addresses or devices changed
         self._quit = asyncio.Event()
         self._faults: asyncio.Queue[Exception] = asyncio.Queue()  # of callbacks
         self.kernel = asyncio.Lock()  # one conversation with the kernel at a time
@@ -164,7 +152,7 @@ class Daemon:
         for command in commands:
             self._carry_out(command)
         if self.state.pairing.seat is Seat.UNKNOWN:
-            self._machine_moved.set()
+            self.partner.machine_moved()
         self.coupling.moved()
         self._moved.set()
 
@@ -184,12 +172,8 @@ class Daemon:
             case KeepOrders(kept):
                 self._keep(kept)
                 self.coupling.orders_kept(kept)
-            case Wire():
-                self._wire(command)
-            case Unwire():
-                self._pulse.close()
-            case TellPulse(what):
-                self._pulse.tell(what)
+            case Wire() | Unwire() | TellPulse() | ShareConnections():
+                self.partner.carry_out(command)
             case Report(event):
                 self._journal.report(event)
             case Quit(failed):
@@ -197,73 +181,6 @@ class Daemon:
                 self._quit.set()
             case _:
                 assert_never(command)
-
-    # The pair
-
-    def _wire(self, wire: Wire) -> None:
-        """Have a pulse that is wired like this; without the pair's key there is none."""
-        from lvs.io import pairkey  # TLS comes with it: only for a pair
-
-        try:
-            self._key = pairkey.read(Path(wire.key_file)).heartbeat
-        except SystemFault as fault:
-            self._pulse.close()
-            self._later(PulseLost(str(fault)))
-            return
-        wiring = self._wiring(wire)
-        if not self._pulse.start(self._greeting):
-            self._pulse.tell(wiring)
-
-    def _wiring(self, wire: Wire) -> Wiring:
-        return Wiring(
-            wire.ways, wire.port, self._key, wire.terms, active=self.state.pairing.role is Role.ACTIVE
-        )
-
-    def _greeting(self) -> tuple[ToPulse, ...]:
-        wire = self.state.pairing.wire
-        return () if wire is None else (self._wiring(wire), *greeting(self.state.pairing))
-
-    def _later(self, what: Input) -> None:
-        """An input that comes of a command: after the commands that are being handed out."""
-        asyncio.get_running_loop().call_soon(self.feed, what)
-
-    def _pulse_said(self, what: FromPulse) -> None:
-        self.feed(PulseSaid(what))
-        if isinstance(what, SwitchoverEnded):
-            self._switched(what.refused)
-
-    def _pulse_died(self, why: str) -> None:
-        self.feed(PulseLost(why))
-        self._switched(why)
-
-    def _switched(self, refused: str) -> None:
-        waiting, self._switchovers = self._switchovers, []
-        for future in waiting:
-            if not future.done():
-                future.set_result(refused)
-
-    def switchover(self) -> asyncio.Future[str]:
-        """Why a switchover that is being asked for did not happen; empty when it did."""
-        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        self._switchovers.append(future)
-        return future
-
-    async def _see_machine(self) -> None:
-        """Read addresses and devices. Errors: KernelError."""
-        addresses = await self._links.addresses()
-        devices = await self._links.devices()
-        own = {str(ip_address(one.address)): one.device for one in addresses}
-        self.feed(MachineSeen(own, {name: one.carrier for name, one in devices.items()}))
-
-    async def _seeing_machine(self) -> None:
-        """Read them again whenever they change, if anybody goes by them."""
-        while True:
-            await self._machine_moved.wait()
-            await asyncio.sleep(_SETTLE_S)
-            self._machine_moved.clear()
-            if self.state.pairing.seat is not Seat.ALONE:
-                with contextlib.suppress(KernelError):  # LinksUnheard tells it
-                    await self._see_machine()
 
     # Checks
 
@@ -301,15 +218,15 @@ class Daemon:
             await self._links.open()
             self._announcer.open()
             self.checking.open(loop)
-            self._pulse.open(loop)
+            self.partner.open(loop)
             if self.state.pairing.seat is Seat.UNKNOWN:
-                await self._see_machine()  # before the first Converge: it decides who holds the VIPs
+                await self.partner.see_machine()  # before the first Converge: it decides who holds the VIPs
             if self._pending is None:
                 self._tell_systemd()
             return await self._work()
         finally:
             self._notify("STOPPING=1")
-            self._pulse.close()
+            self.partner.close()
             self.checking.close()
             self._links.close()
             self._announcer.close()
@@ -339,7 +256,7 @@ class Daemon:
             self._timing(),
             self._announcing(),
             self._listening_to_links(),
-            self._seeing_machine(),
+            *self.partner.tasks(),
             self._watching_file(),
             self._answering(),
             self._measuring(),
@@ -459,7 +376,8 @@ class Daemon:
         first, self._first = self._first, None
         try:
             async with self.kernel:
-                outcome = await self.converger.converge(goal, None if first else command.only)
+                role = command.cause is Cause.ROLE
+                outcome = await self.converger.converge(goal, None if first else command.only, role=role)
         except KernelError as fault:
             return ConvergeFailed(command.cause, str(fault))
         not_saved = None
@@ -498,7 +416,7 @@ class Daemon:
         while True:
             try:
                 async for change in self._links.changes():
-                    self._machine_moved.set()
+                    self.partner.machine_moved()
                     match change:
                         case DeviceChanged(name, up=True, carrier=True):
                             self.feed(LinksChanged(back=name))

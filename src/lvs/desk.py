@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from lvs.io.checking import Checking
     from lvs.io.converge import Converger
     from lvs.model import Address, VirtualKey
+    from lvs.partner import Partner
 
 
 SWITCHOVER_S = 20.0  # longer than the pulse waits for the other director
@@ -73,6 +74,7 @@ class Director(Protocol):
     file: ConfigFile
     converger: Converger
     checking: Checking
+    partner: Partner
     coupling: Coupling
     kernel: asyncio.Lock  # one conversation with the kernel at a time
 
@@ -81,7 +83,6 @@ class Director(Protocol):
     async def up_to_date(self) -> None: ...
     async def load(self) -> tuple[Input, Outcome]: ...
     def applied(self) -> asyncio.Future[Converged | ConvergeFailed]: ...
-    def switchover(self) -> asyncio.Future[str]: ...
 
 
 class Desk:
@@ -177,7 +178,7 @@ class Desk:
             return Reply(Exit.FAILED, err=(f"there is nobody to switch to: {pairing.reason}",))
         if pairing.lost:
             return Reply(Exit.FAILED, err=(f"there is no heartbeat: {pairing.lost}",))
-        ended = director.switchover()
+        ended = director.partner.switchover()
         director.feed(SwitchoverAsked(by))
         try:
             async with asyncio.timeout(SWITCHOVER_S):

@@ -26,6 +26,7 @@ from lvs.commands import (
     Report,
     RunAs,
     RunHook,
+    ShareConnections,
     TellPulse,
 )
 from lvs.config.located import Problem, Severity
@@ -55,10 +56,11 @@ from lvs.inputs import (
     SessionsEnded,
     StopAsked,
     SwitchoverAsked,
+    TableCounted,
     TimePassed,
 )
 from lvs.kernel import text
-from lvs.kernel.desired import NOTHING, Desired, desired, destination_of, service_key
+from lvs.kernel.desired import NOTHING, Desired, alone, desired, destination_of, service_key
 from lvs.kernel.state import Op, Service, ServiceKey, TakeVip
 from lvs.model import Config, OnStop, Role, VirtualServer
 from lvs.pair import PAIRED
@@ -92,7 +94,9 @@ def step(state: State, what: Input, now: float) -> Step:
         return new, commands
     # What the pulse should know is told by what is so, whatever made it so.
     pairing, faults = pair.judged(new.pairing, new.config, unavailable=new.unavailable)
-    vitals = Vitals(new.config.serial_no, new.digest, version=__version__)
+    vitals = Vitals(
+        new.config.serial_no, new.digest, pairing.connections, __version__, caught_up=pairing.caught_up
+    )
     told = () if vitals == pairing.vitals else (TellPulse(VitalsChanged(vitals)),)
     if not (faults or told):
         return new, commands
@@ -141,7 +145,10 @@ def _stepped(state: State, what: Input, now: float) -> Step:
             return _pulse_lost(state, reason)
         case SwitchoverAsked(by):
             ordered = Report(events.SwitchoverOrdered(by))
-            return state, (ordered, TellPulse(words.SwitchoverAsked(by)))
+            share = (ShareConnections(),) if _shares(state) else ()
+            return state, (ordered, *share, TellPulse(words.SwitchoverAsked(by)))
+        case TableCounted(connections):
+            return _paired(state, pair.counted(state.pairing, connections, now), now)
         case TimePassed():
             return _time_passed(state, now)
         case StopAsked(reason):
@@ -221,10 +228,11 @@ def _paired(state: State, turn: pair.Step, now: float) -> Step:
         return new, commands
     goal = desired(state.config, state.goal, state.health.serving, pairing.role)
     before = state.applying.before if state.applying else state.goal
+    only = alone(goal) if settled(state) else None  # all other services stand already
     new = msgspec.structs.replace(
         new, goal=goal, moving=frozenset(), all_moving=True, announcing=(), look_at=now + LOOK_EVERY_S
     )
-    return new, (Converge(goal, Cause.ROLE, before), *commands)
+    return new, (Converge(goal, Cause.ROLE, before, only), *commands)
 
 
 def _machine_seen(state: State, what: MachineSeen, now: float) -> Step:
@@ -246,10 +254,18 @@ def _pulse_said(state: State, word: FromPulse, now: float) -> Step:
             return state, ()
         return msgspec.structs.replace(state, announcing=(Repeat(held, now, 1),)), (Announce(held),)
     new, commands = _paired(state, pair.heard(state.pairing, word, state.config, now), now)
+    if isinstance(word, words.Tell) and word.notice is words.Notice.PEER_HEARD and _shares(new):
+        new = msgspec.structs.replace(new, share_at=now + pair.SHARE_AFTER_S)
     if isinstance(word, words.Left) and state.leaving:
         new, more = _stop(new, state.leaving)
         commands = (*commands, *more)
     return new, commands
+
+
+def _shares(state: State) -> bool:
+    """Whether this director's kernel tells the other's of connections."""
+    shared = state.config is not None and state.config.pair.syncdaemon
+    return shared and state.pairing.role is Role.ACTIVE and state.pairing.seat in PAIRED
 
 
 def _pulse_lost(state: State, reason: str) -> Step:
@@ -417,7 +433,8 @@ def _converged(state: State, result: Converged, now: float) -> Step:
             commands.append(Ask(state.later, (), ()))
         new = msgspec.structs.replace(new, moving=frozenset(), all_moving=False, later=())
         pairing = new.pairing
-        if command.only is None and pairing.role is Role.ACTIVE and not pairing.holding:
+        moved = command.only is None or command.cause is Cause.ROLE
+        if moved and pairing.role is Role.ACTIVE and not pairing.holding:
             new = msgspec.structs.replace(new, pairing=msgspec.structs.replace(pairing, holding=True))
             commands += [TellPulse(HoldingChanged(holding=True))] if pairing.seat in PAIRED else []
     return new, tuple(commands)
@@ -507,6 +524,9 @@ def _time_passed(state: State, now: float) -> Step:
         new = msgspec.structs.replace(new, look_at=now + LOOK_EVERY_S)
         if new.pairing.lost and new.pairing.wire is not None:
             commands.append(new.pairing.wire)
+    if new.share_at is not None and new.share_at <= now:
+        commands += [ShareConnections()] if _shares(new) else []
+        new = msgspec.structs.replace(new, share_at=None)
     if new.leave_by is not None and new.leave_by <= now:
         new, stopped = _stop(new, new.leaving)
         commands += stopped
@@ -519,7 +539,8 @@ def _stop_asked(state: State, reason: str, now: float) -> Step:
     if state.stopping or state.leaving or pairing.wire is None or pairing.lost:
         return _stop(state, state.leaving or reason)
     leaving = msgspec.structs.replace(state, leaving=reason, leave_by=now + LEAVE_S)
-    return leaving, (TellPulse(LeaveAsked()),)
+    share = (ShareConnections(),) if _shares(state) else ()
+    return leaving, (*share, TellPulse(LeaveAsked()))
 
 
 def _stop(state: State, reason: str) -> Step:

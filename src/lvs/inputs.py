@@ -132,6 +132,12 @@ class PulseLost(msgspec.Struct, frozen=True):
     reason: str
 
 
+class TableCounted(msgspec.Struct, frozen=True):
+    """So many established connections are in the kernel's table, of services that both directors have."""
+
+    connections: int
+
+
 class SwitchoverAsked(msgspec.Struct, frozen=True):
     """An operator wants the other director to be active."""
 
@@ -165,6 +171,7 @@ Input = (
     | MachineSeen
     | PulseSaid
     | PulseLost
+    | TableCounted
     | SwitchoverAsked
     | TimePassed
     | StopAsked

@@ -28,6 +28,7 @@ from lvs.pulse.line import (
     Unusable,
     Way,
 )
+from lvs.pulse.tables import DRIFTED_AFTER_S, Tables, Told, compared
 from lvs.pulse.words import (
     Fault,
     FaultsChanged,
@@ -44,6 +45,9 @@ from lvs.pulse.words import (
     VitalsChanged,
 )
 
+CAUGHT_UP_AFTER_S = 8.0  # of hearing the other: it tells all that it knows after SHARE_AFTER_S
+SHARE_AFTER_S = 5.0  # the other's sync daemon is there by then
+CAUGHT_UP_SHARE = 0.95  # connections come and go meanwhile
 # A witness is asked once a second; three answers that did not come are a fault.
 _WITNESS_PACE = Pace(1.0, 1.0, 1.0, rise=1, fall=3)
 
@@ -77,6 +81,10 @@ class Pairing(msgspec.Struct, frozen=True):
     witnesses: Mapping[Target, Verdict] = {}
     holding: bool = False  # the kernel holds what an active director holds
     vitals: Vitals = Vitals()
+    connections: int = 0  # established ones, of services that both directors have
+    tables: Tables = Tables()  # how they compare with the other's
+    alive_since: float | None = None  # when the other was heard again
+    caught_up: bool = False  # its connections are known here
     seen: Seen | None = None  # of the other director
     seen_at: float = 0.0  # when the pulse said so
     unusable: Mapping[str, str] = {}  # path -> why
@@ -233,6 +241,38 @@ def witnessed(pairing: Pairing, answers: tuple[tuple[Target, Answer], ...], now:
     return msgspec.structs.replace(pairing, witnesses={**pairing.witnesses, **changed})
 
 
+# The table of connections
+
+
+def counted(pairing: Pairing, connections: int, now: float) -> Step:
+    """With the number of connections here, beside that of the other director.
+
+    A standby has caught up when it knows what the other knows, and had the time to be told all of it.
+    """
+    new = msgspec.structs.replace(pairing, connections=connections)
+    seen = pairing.seen
+    if seen is None or seen.beat is None or not seen.alive or pairing.alive_since is None:
+        return msgspec.structs.replace(new, tables=Tables(), caught_up=False), ()
+    theirs = seen.beat.connections
+    if pairing.role is Role.ACTIVE:
+        active, standby, caught_up = connections, theirs, False
+    else:
+        active, standby = theirs, connections
+        told = now - pairing.alive_since >= CAUGHT_UP_AFTER_S
+        caught_up = pairing.caught_up or (told and connections >= int(theirs * CAUGHT_UP_SHARE))
+    if {pairing.role, seen.beat.role} != {Role.ACTIVE, Role.STANDBY}:
+        return msgspec.structs.replace(new, tables=Tables(), caught_up=False), ()
+    tables, news = compared(pairing.tables, active, standby, now)
+    new = msgspec.structs.replace(new, tables=tables, caught_up=caught_up)
+    match news:
+        case Told.DRIFTED:
+            return new, (Report(events.SyncDrifted(active, standby, int(DRIFTED_AFTER_S))),)
+        case Told.CAUGHT_UP:
+            return new, (Report(events.SyncCaughtUp(active, standby)),)
+        case None:
+            return new, ()
+
+
 # What the pulse says
 
 
@@ -255,7 +295,8 @@ def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step
         case TakeRole():
             return _role(pairing, what, config, now)
         case Seen():
-            return msgspec.structs.replace(pairing, seen=what, seen_at=now, lost=""), ()
+            since = (pairing.alive_since or now) if what.alive else None
+            return msgspec.structs.replace(pairing, seen=what, seen_at=now, alive_since=since, lost=""), ()
         case Tell(notice, text):
             return pairing, (Report(_NOTICES[notice](text)),)
         case Unusable(way, reason):

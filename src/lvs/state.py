@@ -56,6 +56,7 @@ class State(msgspec.Struct, frozen=True):
     announcing: tuple[Repeat, ...] = ()
     announce_at: float | None = None  # all that are held
     look_at: float | None = None
+    share_at: float | None = None  # the other director is told of all connections
     leaving: str = ""  # why it is to stop, as soon as the other director has taken over
     leave_by: float | None = None
     stopping: str = ""
@@ -77,7 +78,8 @@ Step = tuple[State, tuple[Command, ...]]
 def deadline(state: State) -> float | None:
     """When `TimePassed` is due, in monotonic seconds."""
     times = [repeat.at for repeat in state.announcing]
-    times += [at for at in (state.look_at, state.announce_at, state.leave_by) if at is not None]
+    due = (state.look_at, state.announce_at, state.share_at, state.leave_by)
+    times += [at for at in due if at is not None]
     if not state.stopping and (at := ward.deadline(state.health)) is not None:
         times.append(at)
     return min(times, default=None)

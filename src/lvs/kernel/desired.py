@@ -142,8 +142,18 @@ def desired(
         sysctls=_sysctls(config, parts, held_vips, serving),
         modules=frozenset(_modules(parts)),
         daemons=frozenset(_daemons(config.pair, role)),
+        barred=frozenset() if active else _barred(held_vips, parts),
     )
     return Desired(held, origin, parts, serving, own)
+
+
+def _barred(held: tuple[Vip, ...], parts: tuple[Part, ...]) -> frozenset[tuple[str, bytes]]:
+    """Where a VIP would be one too many on a director that is not active.
+
+    A real server for direct routing has its VIPs, and a director that is one may, too.
+    """
+    real = {part.vip.address for part in parts if part.alone and part.vip is not None}
+    return frozenset((vip.device, vip.address) for vip in held if vip.address not in real)
 
 
 def _own(pair: Pair) -> frozenset[int]:

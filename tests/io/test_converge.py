@@ -226,6 +226,19 @@ def test_roles_change_and_the_table_stays(file: Path) -> None:
     assert director.to(STANDBY).done == (DropVip(HELD), StopDaemon(MASTER), StartDaemon(RECEIVES))
 
 
+def test_a_standby_holds_no_vip_whoever_put_it_there(file: Path) -> None:
+    """B34: with a note that was lost, or by a script of the system's, there would be two of it."""
+    bare = msgspec.structs.replace(HELD, prefix=32, label="")
+    elsewhere = msgspec.structs.replace(bare, device="lo")  # as a real server has it
+    standby = msgspec.structs.replace(STANDBY, barred=frozenset({(HELD.device, HELD.address)}))
+    kernel = Kernel(KernelState(vips=frozenset({bare, elsewhere, ALSO})))
+    director = Director(kernel, file)
+    assert DropVip(bare) in director.to(standby).done
+    assert kernel.state.vips == {elsewhere, ALSO}
+    kernel.state = apply(TakeVip(HELD), kernel.state)
+    assert director.to(standby, (), role=True).done == (DropVip(HELD),)
+
+
 def test_a_takeover_reads_no_table(file: Path) -> None:
     """But for the services that only the active director has."""
     director = Director(Kernel(), file)

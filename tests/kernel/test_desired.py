@@ -449,6 +449,8 @@ def test_a_director_that_is_not_active_holds_the_table_and_no_addresses(role: Ro
     standby = desired(both, active, role=role)
     assert len(active.state.vips) == 2
     assert standby.state.vips == frozenset()
+    assert standby.state.barred == {("eth0", packed(VIP)), ("eth1", packed("10.0.0.254"))}
+    assert active.state.barred == frozenset()
     [(key, service)] = standby.state.services.items()
     assert active.state.services[key] is service
     assert standby.state.sysctls == active.state.sysctls  # a takeover is a matter of addresses
@@ -485,6 +487,11 @@ def test_who_forwards_to_a_director_is_in_one_table_only(
         assert lone_services(goal) == active.state.services.keys() - expected
     single = msgspec.structs.replace(whole, pair=msgspec.structs.replace(PAIR, backup_active=False))
     assert len(desired(single, active, role=Role.STANDBY).state.services) == 3
+
+
+def test_a_director_that_is_a_real_server_may_have_the_vip() -> None:
+    web = virtual_server("web", VIP, real_server("d", "10.0.0.9"), vip=on_device(VIP, "dummy0"))
+    assert desired(config(web, pair=PAIR), role=Role.STANDBY).state.barred == frozenset()
 
 
 def test_a_shared_mark_is_in_one_table_only_as_a_whole() -> None:

@@ -140,7 +140,10 @@ class Converger:
 
     async def _vips(self, desired: KernelState) -> frozenset[Vip]:
         addresses = await self.links.addresses() if self.links else frozenset()
-        return addresses & (desired.vips | self._ledger.vips)
+        found = addresses & (desired.vips | self._ledger.vips)
+        if desired.barred:
+            found |= {vip for vip in addresses if (vip.device, vip.address) in desired.barred}
+        return found
 
     def _daemons(self, desired: KernelState) -> frozenset[SyncDaemon]:
         """The sync daemons: all while one is wanted, else those that we started.

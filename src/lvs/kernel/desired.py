@@ -165,6 +165,7 @@ def desired(
         sysctls=_sysctls(config, common, vips, leave=_leave(config.kernel, common, parts, serving)),
         modules=common.modules,
         daemons=frozenset(_daemons(config.pair, role)),
+        barred=frozenset() if active else _barred(held_vips, parts),
     )
     return Desired(held, origin, parts, serving, services, common, own, active)
 
@@ -172,6 +173,15 @@ def desired(
 def alone(goal: Desired) -> frozenset[ServiceKey]:
     """The services that only the active director has."""
     return goal.common.alone
+
+
+def _barred(held: tuple[Vip, ...], parts: tuple[Part, ...]) -> frozenset[tuple[str, bytes]]:
+    """Where a VIP would be one too many on a director that is not active.
+
+    A real server for direct routing has its VIPs, and a director that is one may, too.
+    """
+    real = {part.vip.address for part in parts if part.alone and part.vip is not None}
+    return frozenset((vip.device, vip.address) for vip in held if vip.address not in real)
 
 
 def _own(pair: Pair) -> frozenset[int]:

@@ -112,6 +112,8 @@ class KernelState(msgspec.Struct, frozen=True):
     sysctls: dict[str, str] = {}  # by sysctl(8) name with slashes
     modules: frozenset[str] = frozenset()
     daemons: frozenset[SyncDaemon] = frozenset()  # of each state one
+    # Of what is desired: (device, address) that must not be held, whoever put it there.
+    barred: frozenset[tuple[str, bytes]] = frozenset()
 
 
 class AddService(msgspec.Struct, frozen=True, gc=False):
@@ -265,4 +267,5 @@ def _with(
         sysctls=state.sysctls if sysctls is None else sysctls,
         modules=state.modules if modules is None else modules,
         daemons=state.daemons if daemons is None else daemons,
+        barred=state.barred,
     )

@@ -311,7 +311,7 @@ class Stage:
         self.feed(PulseSaid(pulse_words.TakeRole(Role(role), int(term), reason)))
 
     def do_word(self, rest: str, _: list[str]) -> None:
-        name, _, said = rest.partition(" ")
+        name, said = rest.partition(" ")[::2]
         match name:
             case "Left":
                 self.feed(PulseSaid(pulse_words.Left()))
@@ -326,7 +326,7 @@ class Stage:
         self.feed(PulseSaid(Seen(None)))
 
     def do_heard(self, rest: str, _: list[str]) -> None:
-        beat = pulse_words.Beat(1, 1, role=Role(rest), connections=10)
+        beat = pulse_words.Beat(1, 1, role=Role(rest), connections=10, able=True)
         self.feed(PulseSaid(Seen(beat, alive=True)))
 
     def do_lost(self, rest: str, _: list[str]) -> None:

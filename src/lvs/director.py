@@ -546,11 +546,12 @@ def _stop_asked(state: State, reason: str, now: float) -> Step:
 def _stop(state: State, reason: str) -> Step:
     if state.stopping:
         return state, ()
+    state, given_up = _paired(state, pair.stopped(state.pairing), 0.0)
     new = msgspec.structs.replace(
         state, stopping=reason, applying=None, announcing=(), announce_at=None, look_at=None, leave_by=None
     )
     if state.config is not None and on_stop(state) is OnStop.EMPTY:
         return msgspec.structs.replace(new, goal=NOTHING), (Converge(NOTHING, Cause.STOP, state.goal),)
     if not settled(state):  # a table is left whole: the stop waits until it stands
-        return new, ()
+        return new, given_up
     return new, (Report(events.Stopped(reason, left(new))), Quit())

@@ -218,6 +218,17 @@ def held(pairing: Pairing, *, taken: bool, announced: bool) -> Step:
     return new, (TellPulse(HoldingChanged(holding=True)),) if new.seat in PAIRED else ()
 
 
+def stopped(pairing: Pairing) -> Step:
+    """At a stop: VIPs are not left to a kernel without lvsd if the other director is going to take them."""
+    seen = pairing.seen
+    if pairing.role is not Role.ACTIVE or seen is None or seen.beat is None:
+        return pairing, ()
+    if pairing.seat not in PAIRED or not (seen.alive and seen.beat.able):
+        return pairing, ()
+    reason = "lvsd stops, and the other director can serve"
+    return msgspec.structs.replace(pairing, role=Role.STANDBY, reason=reason), ()
+
+
 # What is wrong
 
 

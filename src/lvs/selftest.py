@@ -146,6 +146,7 @@ def _modules() -> str:
         wheel,
     )
     from lvs.io import orders as kept_orders
+    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
     from lvs.kernel import resync as connections
     from lvs.kernel import state as kernel_state
     from lvs.probes import (

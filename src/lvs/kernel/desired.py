@@ -291,8 +291,9 @@ def _service(key: ServiceKey, group: list[Part], serving: Mapping[VirtualKey, Se
     for part in group:
         virtual_server, serves = part.virtual_server, serving.get(part.outline.identity)
         options_of: dict[tuple[int, int, int], Destination] = {}
-        for index, real_server in enumerate(virtual_server.real_servers):
-            weight = real_server.weight if serves is None else serves.weights[index]
+        real_servers = virtual_server.real_servers
+        weights = [one.weight for one in real_servers] if serves is None else serves.weights
+        for real_server, weight in zip(real_servers, weights, strict=True):
             if not real_server.active:
                 continue
             destination_key = destination_of(virtual_server, real_server)

@@ -83,7 +83,6 @@ if TYPE_CHECKING:  # with them comes ssl, for which a director on its own has no
 LOOK_EVERY_S = 2.0  # for the key, and for our own address
 TELL_EVERY_S = 1.0  # what checks found
 RESOLVE_S = 12.0
-_KNOWN = 4  # configurations that are kept as they were understood
 
 Work = Run | Examine | Install | Discard
 
@@ -130,7 +129,7 @@ class Coupling:
         self._address = ""
         self._fault = ""  # why there is no channel
         self._pairing: Pairing | None = None  # as it was last looked at
-        self._known: dict[Version, ConfigLoaded] = {}
+        self._key: tuple[tuple[int, ...], PairKey | None] = ((), None)  # as its file was, what it held
         self._refused: dict[Version, Outcome] = {}  # the last
         self._waiting: dict[Version, list[asyncio.Future[Outcome]]] = {}
         self._book: Book = {}
@@ -370,9 +369,7 @@ class Coupling:
         async with director.loading:
             if self.state.mine != text:  # another one took its place meanwhile
                 return
-            loaded = self._known.get(text.version)
-            if loaded is None:
-                loaded = await asyncio.to_thread(self._understood, text)
+            loaded = await asyncio.to_thread(self._understood, text)
             await director.feed_beside(loaded)
             applied = None if director.state.applying is None else director.applied()
         self._settle(text.version, Outcome(applied=applied))
@@ -380,7 +377,7 @@ class Coupling:
         self._feed(Ran(text.version))
 
     def _understood(self, text: Text) -> ConfigLoaded:
-        """A configuration that has run before."""
+        """A configuration that was found valid before; what has not changed since is not read again."""
         file = self._director.file
         loaded = load(text.content, str(file.path), previous=file.loaded)
         assert loaded.config is not None
@@ -442,10 +439,6 @@ class Coupling:
 
     def _text(self, what: ConfigLoaded, content: bytes) -> Text:
         version = Version(what.config.serial_no, what.digest)
-        self._known.pop(version, None)
-        self._known[version] = what
-        while len(self._known) > _KNOWN:
-            del self._known[next(iter(self._known))]
         return Text(version, content, str(format_of(what.file)))
 
     async def _finding(self) -> None:
@@ -503,10 +496,8 @@ class Coupling:
         if wire is None or pairing.seat not in PAIRED:
             self._fault = ""
             return None
-        from lvs.io import pairkey
-
         try:
-            key = pairkey.read(Path(wire.key_file))
+            key = self._read_key(Path(wire.key_file))
         except SystemFault as fault:
             if str(fault) != self._fault:
                 self._fault = str(fault)
@@ -515,6 +506,18 @@ class Coupling:
         self._fault = ""
         ways = tuple((way.ours, way.theirs) for way in wire.ways)
         return _Settings(ways, wire.port, pairing.seat is Seat.BACKUP, key)
+
+    def _read_key(self, path: Path) -> PairKey:
+        """The pair's key; from memory as long as its file is the same. Errors: SystemFault."""
+        from lvs.io import files, pairkey
+
+        seen = files.outside(path)
+        if not seen or seen != self._key[0] or self._key[1] is None:
+            self._key = seen, None
+            self._key = seen, pairkey.read(path)
+        key = self._key[1]
+        assert key is not None
+        return key
 
 
 async def _patiently(applied: asyncio.Future[Converged | ConvergeFailed] | None) -> None:

@@ -365,6 +365,18 @@ def test_a_newer_file_takes_the_place_of_what_is_offered(world: World) -> None:
     assert world.nodes[0].refused == [Refuse(Version(2, "two"), ("a newer file took its place",))]
 
 
+def test_nobody_waits_in_vain(world: World) -> None:
+    """For a file that is read while another one is being installed, and replaced before its turn comes."""
+    world.edit(0, text(2, "two"))
+    for index in (1, 0):
+        world.deliver(index)
+        world.work(1)
+    world.deliver(1)  # the commit; it is not carried out yet
+    world.edit(1, text(3, "three"))
+    world.edit(1, None)
+    assert [one.version.serial for one in world.nodes[1].refused] == [3]
+
+
 def test_refused_what_runs_is_offered_again(world: World) -> None:
     world.cut()
     new = text(2, "two")

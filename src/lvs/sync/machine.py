@@ -209,6 +209,7 @@ class _Turn:
 
     def file_read(self, text: Text) -> None:
         state = self.state
+        self.replaced(text.version)
         self.set(file=text, judged=False, bad=False)
         if state.theirs is None:
             alone = state.version != text.version
@@ -233,8 +234,17 @@ class _Turn:
         leading = self.state.leading
         if leading is not None and leading.fresh and leading.phase is Phase.OFFERED:
             self.withdraw("a newer file took its place")
+        self.replaced(None)
         self.set(file=None, bad=True)
         self.stand()
+
+    def replaced(self, version: Version | None) -> None:
+        """What was read before and still waits, waits in vain."""
+        file, leading = self.state.file, self.state.leading
+        if file is None or self.state.judged or file.version == version:
+            return
+        if leading is None or leading.text.version != file.version:
+            self.do(Refuse(file.version, ("a newer file took its place",)))
 
     def judge(self, reason: str, *reasons: str) -> None:
         """The file here does not become what runs."""

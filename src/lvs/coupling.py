@@ -41,8 +41,7 @@ from lvs.letters import Hello, Letter, Ping
 from lvs.model import Role, VirtualKey
 from lvs.pair import PAIRED, Pairing, Seat
 from lvs.state import State as DirectorState
-from lvs.sync import machine
-from lvs.sync.machine import State, deadline, step
+from lvs.sync.machine import step
 from lvs.sync.messages import (
     Abort,
     Answer,
@@ -74,6 +73,7 @@ from lvs.sync.messages import (
     Use,
 )
 from lvs.sync.messages import Input as SyncInput
+from lvs.sync.state import RUN_S, State, deadline
 from lvs.sync.version import Agreed, Text, Version
 
 if TYPE_CHECKING:  # with them comes ssl, for which a director on its own has no use
@@ -524,5 +524,5 @@ async def _patiently(applied: asyncio.Future[Converged | ConvergeFailed] | None)
     """Until the kernel has it, or for as long as the other director should wait for that."""
     if applied is not None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(machine.RUN_S):
+            async with asyncio.timeout(RUN_S):
                 await asyncio.shield(applied)

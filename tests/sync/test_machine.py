@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lvs import events
 from lvs.events import Event
-from lvs.sync.machine import State, deadline, step
+from lvs.sync.machine import step
 from lvs.sync.messages import (
     Command,
     Connected,
@@ -37,6 +37,7 @@ from lvs.sync.messages import (
     TimePassed,
     Use,
 )
+from lvs.sync.state import State, deadline
 from lvs.sync.version import Agreed, Text, Version
 
 

@@ -407,35 +407,34 @@ class Coupling:
         director, text = self._director, command.text
         applied = None
         async with director.loading:
-            fault = await asyncio.to_thread(self._put, command)
-            if not fault:
-                seen = await asyncio.to_thread(director.file.look)
-                what = await asyncio.to_thread(director.file.read, seen)
-                if isinstance(what, ConfigLoaded) and what.digest == text.version.digest:
-                    self._text(what, seen.content)
-                    await director.feed_beside(what)
-                    applied = None if director.state.applying is None else director.applied()
-                else:
-                    fault = "its file was edited at the same time"
-                    director.file.signature = ()  # it is to be read again
-        if fault:
-            self._feed(Installed(text.version, fault))
+            read = await asyncio.to_thread(self._put, command)
+            if not isinstance(read, str):
+                await director.feed_beside(read)
+                applied = None if director.state.applying is None else director.applied()
+        if isinstance(read, str):
+            self._feed(Installed(text.version, read))
             return
         self._settle(text.version, Outcome(applied=applied))
         await _patiently(applied)
         self._feed(Installed(text.version))
 
-    def _put(self, command: Install) -> str:
-        digests = {command.text.version.digest, command.expected.digest if command.expected else ""}
+    def _put(self, command: Install) -> ConfigLoaded | str:
+        """What the file is, once it holds this; why it does not, if it does not."""
+        file, text = self._director.file, command.text
+        digests = {text.version.digest, command.expected.digest if command.expected else ""}
 
         def fits(content: bytes) -> bool:
             return blake2b(content, digest_size=8).hexdigest() in digests
 
         try:
-            install.commit(self._director.file.path, command.text.content, fits, keep=command.forced)
+            install.commit(file.path, text.content, fits, keep=command.forced)
         except SystemFault as fault:
             return str(fault)
-        return ""
+        read = file.read(file.look())
+        if isinstance(read, ConfigLoaded) and read.digest == text.version.digest:
+            return read
+        file.signature = ()  # it is to be read again
+        return "its file was edited at the same time"
 
     def _text(self, what: ConfigLoaded, content: bytes) -> Text:
         version = Version(what.config.serial_no, what.digest)

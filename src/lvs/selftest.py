@@ -178,6 +178,7 @@ def _modules() -> str:
     from lvs.pulse import state as pulse_state
     from lvs.pulse import wire as pulse_wire
     from lvs.sync import machine, messages, version
+    from lvs.sync import state as sync_state
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 

@@ -151,6 +151,7 @@ TESTED_ELSEWHERE = {
     "lvs.begin": "tests/netns, as what every daemon begins with",
     "lvs.desk": "tests/netns, asked by lvsd's commands",
     "lvs.daemon": "tests/netns, as a process on a real kernel",
+    "lvs.sync.state": "values; tests/sync/test_machine.py",
     "lvs.sync.messages": "values without code; tests/sync/test_machine.py sends them",
     "lvs.selftest": "below, and tests/binary",
 }

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from lvs.pairstatus import Channel, PairStatus, lines, resolvable, status
-from lvs.sync.machine import Following, Leading, Phase, State
 from lvs.sync.messages import Standing
+from lvs.sync.state import Following, Leading, Phase, State
 from lvs.sync.version import Agreed, Text, Version
 
 ONE, TWO = (Text(Version(serial, f"d{serial}"), b"", "toml") for serial in (1, 2))

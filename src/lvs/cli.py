@@ -34,12 +34,12 @@ class Command(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the binary; errors become sentences and exit codes here and nowhere else."""
-    words = sys.argv[1:] if argv is None else argv
-    if words[:1] == ["pulse"] and len(words) == 2 and words[1].isdigit():  # the daemon's, not a person's
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["pulse"] and len(argv) == 2 and argv[1].isdigit():  # the daemon's, not a person's
         from lvs import pulsing
 
-        return pulsing.main(int(words[1]))
-    arguments = parser().parse_args(argv)
+        return pulsing.main(int(argv[1]))
+    arguments = parser(argv[:1]).parse_args(argv)
     try:
         code = int(COMMANDS[arguments.command].run(arguments))
         sys.stdout.flush()  # here, where a reader that went away is handled
@@ -58,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
+def parser(asked: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command line; of one command only if that is `asked`: a third of what a start takes else."""
     top = argparse.ArgumentParser(
         prog="lvsd",
         description="The LVS director: keeps the kernel's IPVS table as lvs.toml or lvs.cf says.",
@@ -68,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"lvsd {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
+    for name in [name for name in asked if name in COMMANDS] or COMMANDS:
+        command = COMMANDS[name]
         described = f"{command.help[0].upper()}{command.help[1:]}. {command.details}".strip()
         command.arguments(commands.add_parser(name, help=command.help, description=described))
     return top

@@ -41,8 +41,7 @@ from lvs.letters import Hello, Letter, Ping
 from lvs.model import Role, VirtualKey
 from lvs.pair import PAIRED, Pairing, Seat
 from lvs.state import State as DirectorState
-from lvs.sync import machine
-from lvs.sync.machine import State, deadline, step
+from lvs.sync.machine import step
 from lvs.sync.messages import (
     Abort,
     Answer,
@@ -74,6 +73,7 @@ from lvs.sync.messages import (
     Use,
 )
 from lvs.sync.messages import Input as SyncInput
+from lvs.sync.state import RUN_S, State, deadline
 from lvs.sync.version import Agreed, Text, Version
 
 if TYPE_CHECKING:  # with them comes ssl, for which a director on its own has no use
@@ -83,7 +83,6 @@ if TYPE_CHECKING:  # with them comes ssl, for which a director on its own has no
 LOOK_EVERY_S = 2.0  # for the key, and for our own address
 TELL_EVERY_S = 1.0  # what checks found
 RESOLVE_S = 12.0
-_KNOWN = 4  # configurations that are kept as they were understood
 
 Work = Run | Examine | Install | Discard
 
@@ -130,7 +129,7 @@ class Coupling:
         self._address = ""
         self._fault = ""  # why there is no channel
         self._pairing: Pairing | None = None  # as it was last looked at
-        self._known: dict[Version, ConfigLoaded] = {}
+        self._key: tuple[tuple[int, ...], PairKey | None] = ((), None)  # as its file was, what it held
         self._refused: dict[Version, Outcome] = {}  # the last
         self._waiting: dict[Version, list[asyncio.Future[Outcome]]] = {}
         self._book: Book = {}
@@ -370,9 +369,7 @@ class Coupling:
         async with director.loading:
             if self.state.mine != text:  # another one took its place meanwhile
                 return
-            loaded = self._known.get(text.version)
-            if loaded is None:
-                loaded = await asyncio.to_thread(self._understood, text)
+            loaded = await asyncio.to_thread(self._understood, text)
             await director.feed_beside(loaded)
             applied = None if director.state.applying is None else director.applied()
         self._settle(text.version, Outcome(applied=applied))
@@ -380,7 +377,7 @@ class Coupling:
         self._feed(Ran(text.version))
 
     def _understood(self, text: Text) -> ConfigLoaded:
-        """A configuration that has run before."""
+        """A configuration that was found valid before; what has not changed since is not read again."""
         file = self._director.file
         loaded = load(text.content, str(file.path), previous=file.loaded)
         assert loaded.config is not None
@@ -410,42 +407,37 @@ class Coupling:
         director, text = self._director, command.text
         applied = None
         async with director.loading:
-            fault = await asyncio.to_thread(self._put, command)
-            if not fault:
-                seen = await asyncio.to_thread(director.file.look)
-                what = await asyncio.to_thread(director.file.read, seen)
-                if isinstance(what, ConfigLoaded) and what.digest == text.version.digest:
-                    self._text(what, seen.content)
-                    await director.feed_beside(what)
-                    applied = None if director.state.applying is None else director.applied()
-                else:
-                    fault = "its file was edited at the same time"
-                    director.file.signature = ()  # it is to be read again
-        if fault:
-            self._feed(Installed(text.version, fault))
+            read = await asyncio.to_thread(self._put, command)
+            if not isinstance(read, str):
+                await director.feed_beside(read)
+                applied = None if director.state.applying is None else director.applied()
+        if isinstance(read, str):
+            self._feed(Installed(text.version, read))
             return
         self._settle(text.version, Outcome(applied=applied))
         await _patiently(applied)
         self._feed(Installed(text.version))
 
-    def _put(self, command: Install) -> str:
-        digests = {command.text.version.digest, command.expected.digest if command.expected else ""}
+    def _put(self, command: Install) -> ConfigLoaded | str:
+        """What the file is, once it holds this; why it does not, if it does not."""
+        file, text = self._director.file, command.text
+        digests = {text.version.digest, command.expected.digest if command.expected else ""}
 
         def fits(content: bytes) -> bool:
             return blake2b(content, digest_size=8).hexdigest() in digests
 
         try:
-            install.commit(self._director.file.path, command.text.content, fits, keep=command.forced)
+            install.commit(file.path, text.content, fits, keep=command.forced)
         except SystemFault as fault:
             return str(fault)
-        return ""
+        read = file.read(file.look())
+        if isinstance(read, ConfigLoaded) and read.digest == text.version.digest:
+            return read
+        file.signature = ()  # it is to be read again
+        return "its file was edited at the same time"
 
     def _text(self, what: ConfigLoaded, content: bytes) -> Text:
         version = Version(what.config.serial_no, what.digest)
-        self._known.pop(version, None)
-        self._known[version] = what
-        while len(self._known) > _KNOWN:
-            del self._known[next(iter(self._known))]
         return Text(version, content, str(format_of(what.file)))
 
     async def _finding(self) -> None:
@@ -503,10 +495,8 @@ class Coupling:
         if wire is None or pairing.seat not in PAIRED:
             self._fault = ""
             return None
-        from lvs.io import pairkey
-
         try:
-            key = pairkey.read(Path(wire.key_file))
+            key = self._read_key(Path(wire.key_file))
         except SystemFault as fault:
             if str(fault) != self._fault:
                 self._fault = str(fault)
@@ -516,10 +506,22 @@ class Coupling:
         ways = tuple((way.ours, way.theirs) for way in wire.ways)
         return _Settings(ways, wire.port, pairing.seat is Seat.BACKUP, key)
 
+    def _read_key(self, path: Path) -> PairKey:
+        """The pair's key; from memory as long as its file is the same. Errors: SystemFault."""
+        from lvs.io import files, pairkey
+
+        seen = files.outside(path)
+        if not seen or seen != self._key[0] or self._key[1] is None:
+            self._key = seen, None
+            self._key = seen, pairkey.read(path)
+        key = self._key[1]
+        assert key is not None
+        return key
+
 
 async def _patiently(applied: asyncio.Future[Converged | ConvergeFailed] | None) -> None:
     """Until the kernel has it, or for as long as the other director should wait for that."""
     if applied is not None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(machine.RUN_S):
+            async with asyncio.timeout(RUN_S):
                 await asyncio.shield(applied)

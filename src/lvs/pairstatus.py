@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from lvs.sync.machine import Phase, State
+from lvs.sync.state import Phase, State
 from lvs.sync.version import Course, Version, decide
 
 

@@ -146,6 +146,7 @@ def _modules() -> str:
         wheel,
     )
     from lvs.io import orders as kept_orders
+    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
     from lvs.kernel import resync as connections
     from lvs.kernel import state as kernel_state
     from lvs.probes import (
@@ -177,6 +178,7 @@ def _modules() -> str:
     from lvs.pulse import state as pulse_state
     from lvs.pulse import wire as pulse_wire
     from lvs.sync import machine, messages, version
+    from lvs.sync import state as sync_state
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 

@@ -27,6 +27,7 @@ with atheris.instrument_imports(include=["lvs.letters", "lvs.sync", "lvs.health.
     from lvs.letters import LONGEST, FrameError, Frames, Hello, Letter, Ping, frame, letter, unfit
     from lvs.model import Protocol, VirtualKey
     from lvs.sync import machine, messages
+    from lvs.sync.state import State
     from lvs.sync.version import Agreed, Text, Version
 
 ONE, TWO = (Text(Version(serial, str(serial)), b"", "toml") for serial in (1, 2))
@@ -47,13 +48,13 @@ GOOD: tuple[Letter, ...] = (
 )
 EMPTY: shared.Book = {}
 STATES = (
-    machine.State(mine=ONE, agreed=AGREED, connected=True, theirs=messages.Standing(ONE.version)),
+    State(mine=ONE, agreed=AGREED, connected=True, theirs=messages.Standing(ONE.version)),
     machine.step(
-        machine.State(mine=ONE, agreed=AGREED, connected=True, theirs=messages.Standing(ONE.version)),
+        State(mine=ONE, agreed=AGREED, connected=True, theirs=messages.Standing(ONE.version)),
         messages.FileRead(TWO),
         0.0,
     )[0],
-    machine.State(mine=ONE, bad=True, connected=True),
+    State(mine=ONE, bad=True, connected=True),
 )
 
 

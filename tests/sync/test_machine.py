@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lvs import events
 from lvs.events import Event
-from lvs.sync.machine import State, deadline, step
+from lvs.sync.machine import step
 from lvs.sync.messages import (
     Command,
     Connected,
@@ -37,6 +37,7 @@ from lvs.sync.messages import (
     TimePassed,
     Use,
 )
+from lvs.sync.state import State, deadline
 from lvs.sync.version import Agreed, Text, Version
 
 
@@ -363,6 +364,18 @@ def test_a_newer_file_takes_the_place_of_what_is_offered(world: World) -> None:
     world.settle()
     assert world.versions() == (3, 3)
     assert world.nodes[0].refused == [Refuse(Version(2, "two"), ("a newer file took its place",))]
+
+
+def test_nobody_waits_in_vain(world: World) -> None:
+    """For a file that is read while another one is being installed, and replaced before its turn comes."""
+    world.edit(0, text(2, "two"))
+    for index in (1, 0):
+        world.deliver(index)
+        world.work(1)
+    world.deliver(1)  # the commit; it is not carried out yet
+    world.edit(1, text(3, "three"))
+    world.edit(1, None)
+    assert [one.version.serial for one in world.nodes[1].refused] == [3]
 
 
 def test_refused_what_runs_is_offered_again(world: World) -> None:

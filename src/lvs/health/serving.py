@@ -131,7 +131,7 @@ def quorum(roster: Roster, effects: tuple[int | None, ...]) -> bool:
     """
     terms = roster.virtual_server.quorum
     servers = roster.virtual_server.real_servers
-    present = sum(one.weight for one, weight in zip(servers, effects, strict=True) if weight)
+    present = sum([one.weight for one, weight in zip(servers, effects, strict=True) if weight])
     if present >= terms.least + (0 if roster.quorum else terms.hysteresis):
         return True
     if roster.quorum and present >= terms.least - terms.hysteresis:

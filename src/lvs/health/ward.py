@@ -18,7 +18,7 @@ from lvs.checks import Answer, Reason, Target
 from lvs.events import Event
 from lvs.health import load
 from lvs.health.orders import Order, Verb, due, given, taken_back
-from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up
+from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up, nobody_asked
 from lvs.health.serving import Ground, serving
 from lvs.health.shared import Findings, believed
 from lvs.health.verdict import fold
@@ -160,6 +160,8 @@ class _Marks:
 
 
 def _wanted(roster: Roster) -> Iterable[tuple[Target, Asker]]:
+    if nobody_asked(roster):
+        return
     for index, member in enumerate(roster.members):
         for number, target in enumerate(member.targets):
             yield target, (roster.key, index, number)

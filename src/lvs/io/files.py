@@ -78,7 +78,7 @@ def look(path: Path) -> Text:
     try:
         return read(path)
     except SystemFault as fault:
-        return Text(b"", _outside(path), str(fault))
+        return Text(b"", outside(path), str(fault))
 
 
 def signature(path: Path) -> tuple[int, ...]:
@@ -86,7 +86,7 @@ def signature(path: Path) -> tuple[int, ...]:
     return look(path).signature
 
 
-def _outside(path: Path) -> tuple[int, ...]:
+def outside(path: Path) -> tuple[int, ...]:
     """What can be told of a file without reading it; empty if there is none."""
     try:
         return _signature(path.stat())
@@ -186,7 +186,7 @@ class Watch:
     def stale(self, known: tuple[int, ...]) -> bool:
         """Whether the file differs from what is known, and has stood still since the last call."""
         self.follow()
-        now = _outside(self._path)
+        now = outside(self._path)
         still = now == self._suspect
         self._suspect = now
         if now != known[:5]:

@@ -165,7 +165,7 @@ def desired(
         sysctls=_sysctls(config, common, vips, leave=_leave(config.kernel, common, parts, serving)),
         modules=common.modules,
         daemons=frozenset(_daemons(config.pair, role)),
-        barred=frozenset() if active else _barred(held_vips, parts),
+        barred=frozenset() if active else _barred(vips, parts),
     )
     return Desired(held, origin, parts, serving, services, common, own, active)
 
@@ -175,12 +175,13 @@ def alone(goal: Desired) -> frozenset[ServiceKey]:
     return goal.common.alone
 
 
-def _barred(held: tuple[Vip, ...], parts: tuple[Part, ...]) -> frozenset[tuple[str, bytes]]:
+def _barred(held: frozenset[Vip], parts: tuple[Part, ...]) -> frozenset[tuple[str, bytes]]:
     """Where a VIP would be one too many on a director that is not active.
 
     A real server for direct routing has its VIPs, and a director that is one may, too.
     """
-    real = {part.vip.address for part in parts if part.alone and part.vip is not None}
+    outlines = [part.outline for part in parts]
+    real = {one.vip.address for one in outlines if one.alone and one.vip is not None}
     return frozenset((vip.device, vip.address) for vip in held if vip.address not in real)
 
 
@@ -291,8 +292,9 @@ def _service(key: ServiceKey, group: list[Part], serving: Mapping[VirtualKey, Se
     for part in group:
         virtual_server, serves = part.virtual_server, serving.get(part.outline.identity)
         options_of: dict[tuple[int, int, int], Destination] = {}
-        for index, real_server in enumerate(virtual_server.real_servers):
-            weight = real_server.weight if serves is None else serves.weights[index]
+        real_servers = virtual_server.real_servers
+        weights = [one.weight for one in real_servers] if serves is None else serves.weights
+        for real_server, weight in zip(real_servers, weights, strict=True):
             if not real_server.active:
                 continue
             destination_key = destination_of(virtual_server, real_server)

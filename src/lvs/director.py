@@ -66,7 +66,7 @@ from lvs.model import Config, OnStop, Role, VirtualServer
 from lvs.pair import PAIRED
 from lvs.pulse import words
 from lvs.pulse.line import FromPulse
-from lvs.pulse.words import HoldingChanged, LeaveAsked, Vitals, VitalsChanged
+from lvs.pulse.words import LeaveAsked, Vitals, VitalsChanged
 from lvs.state import (
     ANNOUNCE_AFTER_S,
     Applying,
@@ -163,7 +163,8 @@ def _announced(state: State, failed: tuple[str, ...]) -> Step:
         Report(events.AnnouncementFailed(reason)) for reason in failed if reason not in state.unannounced
     )
     known = state.unannounced.union(failed) if failed or state.announcing else frozenset[str]()
-    return msgspec.structs.replace(state, unannounced=known), fresh
+    pairing, holds = pair.held(state.pairing, taken=False, announced=True)
+    return msgspec.structs.replace(state, unannounced=known, pairing=pairing), (*fresh, *holds)
 
 
 def _warnings(loaded: ConfigLoaded) -> tuple[Command, ...]:
@@ -187,7 +188,7 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
     same_serial = state.config is not None and state.config.serial_no == config.serial_no
     serial = (Report(events.SerialUnchanged(loaded.file, config.serial_no)),) if same_serial else ()
     health, change = ward.configured(state.health, config, now, partial(_known, state.found))
-    pairing, paired = pair.situated(state.pairing, config)
+    pairing, paired = pair.situated(state.pairing, config, starts=state.config is None)
     goal = desired(config, state.goal, health.serving, pairing.role)
     only = None if state.config is None else _only(state, goal)
     before = state.applying.before if state.applying else state.goal
@@ -432,11 +433,10 @@ def _converged(state: State, result: Converged, now: float) -> Step:
         if state.later and not state.stopping:
             commands.append(Ask(state.later, (), ()))
         new = msgspec.structs.replace(new, moving=frozenset(), all_moving=False, later=())
-        pairing = new.pairing
-        moved = command.only is None or command.cause is Cause.ROLE
-        if moved and pairing.role is Role.ACTIVE and not pairing.holding:
-            new = msgspec.structs.replace(new, pairing=msgspec.structs.replace(pairing, holding=True))
-            commands += [TellPulse(HoldingChanged(holding=True))] if pairing.seat in PAIRED else []
+        if command.only is None or command.cause is Cause.ROLE:
+            pairing, holds = pair.held(new.pairing, taken=True, announced=not taken)
+            new = msgspec.structs.replace(new, pairing=pairing)
+            commands += holds
     return new, tuple(commands)
 
 
@@ -546,11 +546,12 @@ def _stop_asked(state: State, reason: str, now: float) -> Step:
 def _stop(state: State, reason: str) -> Step:
     if state.stopping:
         return state, ()
+    state, given_up = _paired(state, pair.stopped(state.pairing), 0.0)
     new = msgspec.structs.replace(
         state, stopping=reason, applying=None, announcing=(), announce_at=None, look_at=None, leave_by=None
     )
     if state.config is not None and on_stop(state) is OnStop.EMPTY:
         return msgspec.structs.replace(new, goal=NOTHING), (Converge(NOTHING, Cause.STOP, state.goal),)
     if not settled(state):  # a table is left whole: the stop waits until it stands
-        return new, ()
+        return new, given_up
     return new, (Report(events.Stopped(reason, left(new))), Quit())

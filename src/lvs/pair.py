@@ -58,7 +58,7 @@ class Seat(StrEnum):
     ALONE = "alone"  # there is no other
     PRIMARY = "primary"
     BACKUP = "backup"
-    ASIDE = "aside"  # the backup, and backup_active is off
+    ASIDE = "aside"  # the backup, and backup_active is off or there is no backup any more
     NOBODY = "nobody"  # it has the addresses of neither
     UNKNOWN = "unknown"  # its addresses were not read yet
 
@@ -79,7 +79,8 @@ class Pairing(msgspec.Struct, frozen=True):
     wire: Wire | None = None  # as the pulse was wired
     faults: tuple[Fault, ...] = ()
     witnesses: Mapping[Target, Verdict] = {}
-    holding: bool = False  # the kernel holds what an active director holds
+    taken: bool = False  # the kernel holds what an active director holds
+    holding: bool = False  # ... and the neighbours were told
     vitals: Vitals = Vitals()
     connections: int = 0  # established ones, of services that both directors have
     tables: Tables = Tables()  # how they compare with the other's
@@ -95,10 +96,15 @@ class Pairing(msgspec.Struct, frozen=True):
 Step = tuple[Pairing, tuple[Command, ...]]
 
 
-def situated(pairing: Pairing, config: Config, *, unavailable: str = "") -> Step:
-    """The pairing for a configuration on this machine: seat, wiring, whom to ask, what is wrong."""
+def situated(pairing: Pairing, config: Config, *, unavailable: str = "", starts: bool = False) -> Step:
+    """The pairing for a configuration on this machine: seat, wiring, whom to ask, what is wrong.
+
+    Shape: `starts` with the daemon's first configuration: whether this director was active is not known yet.
+    """
     before, pair = pairing, config.pair
-    seat = _seat(pair, pairing.own)
+    seat = _seat(pairing, pair)
+    if starts and seat is Seat.UNKNOWN:
+        pairing = msgspec.structs.replace(pairing, role=Role.STANDBY)
     if seat is Seat.NOBODY and pairing.seat in PAIRED and _is(pairing.seat, pair, pairing.wire):
         seat = pairing.seat  # its address went away for now; that is a fault, and no other seat
     commands: list[Command] = []
@@ -123,9 +129,12 @@ def situated(pairing: Pairing, config: Config, *, unavailable: str = "") -> Step
     return pairing, (*commands, *more, *told)
 
 
-def _seat(pair: Pair, own: Mapping[str, str] | None) -> Seat:
+def _seat(pairing: Pairing, pair: Pair) -> Seat:
+    own = pairing.own
     if pair.backup is None or pair.primary is None:
-        return Seat.ALONE
+        # Where a pair is dissolved it is the primary that stays, or both would serve.
+        dismissed = pairing.seat in (Seat.BACKUP, Seat.ASIDE) and pair.primary is not None
+        return Seat.ASIDE if dismissed and str(pair.primary) not in (own or ()) else Seat.ALONE
     if own is None:
         return Seat.UNKNOWN
     if str(pair.primary) in own:
@@ -148,14 +157,15 @@ def _seated(pairing: Pairing, seat: Seat, config: Config) -> Pairing:
         case Seat.ALONE:
             role, reason = Role.ACTIVE, "there is no other director"
         case Seat.ASIDE:
-            role, reason = Role.STANDBY, "it is the backup, and backup_active is off"
+            off = "backup_active is off" if pair.backup else "the configuration has none any more"
+            role, reason = Role.STANDBY, f"it is the backup, and {off}"
         case Seat.NOBODY:
             role = Role.FAULT
             reason = (
                 f"neither primary ({pair.primary}) nor backup ({pair.backup}) is an address of this machine"
             )
         case Seat.UNKNOWN:
-            role, reason = Role.STANDBY, "it is not known yet which director this is"
+            role, reason = pairing.role, "it is not known yet which director this is"
         case _:
             was_active = pairing.role is Role.ACTIVE
             role = Role.ACTIVE if was_active else Role.STANDBY
@@ -192,6 +202,31 @@ def greeting(pairing: Pairing) -> tuple[ToPulse, ...]:
         VitalsChanged(pairing.vitals),
         HoldingChanged(pairing.role is Role.ACTIVE and pairing.holding),
     )
+
+
+def held(pairing: Pairing, *, taken: bool, announced: bool) -> Step:
+    """With what an active director holds in the kernel, and told to the neighbours.
+
+    The other director, which hands over, keeps its VIPs until both are so: clients have gone here then.
+    """
+    if pairing.role is not Role.ACTIVE:
+        return pairing, ()
+    new = msgspec.structs.replace(pairing, taken=pairing.taken or taken)
+    if not announced or not new.taken or new.holding:
+        return new, ()
+    new = msgspec.structs.replace(new, holding=True)
+    return new, (TellPulse(HoldingChanged(holding=True)),) if new.seat in PAIRED else ()
+
+
+def stopped(pairing: Pairing) -> Step:
+    """At a stop: VIPs are not left to a kernel without lvsd if the other director is going to take them."""
+    seen = pairing.seen
+    if pairing.role is not Role.ACTIVE or seen is None or seen.beat is None:
+        return pairing, ()
+    if pairing.seat not in PAIRED or not (seen.alive and seen.beat.able):
+        return pairing, ()
+    reason = "lvsd stops, and the other director can serve"
+    return msgspec.structs.replace(pairing, role=Role.STANDBY, reason=reason), ()
 
 
 # What is wrong
@@ -326,6 +361,7 @@ def _role(pairing: Pairing, what: TakeRole, config: Config, now: float) -> Step:
         term=what.term,
         reason=what.reason,
         since=pairing.since if same else now,
+        taken=pairing.taken and what.role is Role.ACTIVE,
         holding=pairing.holding and what.role is Role.ACTIVE,
     )
     return new, _told_role(pairing, new, config)

@@ -143,7 +143,8 @@ class Partner:
             await self._moved.wait()
             await asyncio.sleep(_SETTLE_S)
             self._moved.clear()
-            if self._director.state.pairing.seat is not Seat.ALONE:
+            pairing = self._director.state.pairing
+            if pairing.seat is not Seat.ALONE or pairing.own is not None:
                 with contextlib.suppress(KernelError):  # LinksUnheard tells it
                     await self.see_machine()
 

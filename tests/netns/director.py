@@ -42,6 +42,8 @@ class Director:
         self.file = file
         self.options = ("--state-dir", STATE) if checked else UNCHECKED
         self.process: Process | None = None
+        self.files: dict[str, str] = {}  # while its power is off
+        self.said_before = ""
 
     def spawn(self, *options: str, env: dict[str, str] | None = None) -> Process:
         """Start lvsd and do not wait for it."""
@@ -98,6 +100,10 @@ class Director:
     def table(self) -> list[str]:
         """The kernel's table, as another program reads it."""
         return sorted(self.machine.run("ipvsadm", "-Sn", root="tree").out.splitlines())
+
+    def mac(self) -> str:
+        """Of its first device."""
+        return self.machine.read("/sys/class/net/eth0/address").strip()
 
     def addresses(self) -> set[str]:
         """Addresses with prefix and label of all devices but lo."""

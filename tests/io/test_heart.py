@@ -13,7 +13,15 @@ import pytest
 
 from lvs.model import Role
 from lvs.pulse.line import FromPulse, Privileges, Seen, Strangers, ToPulse, Way, Wiring, encode, from_pulse
-from lvs.pulse.words import HoldingChanged, LeaveAsked, Left, SwitchoverAsked, SwitchoverEnded, TakeRole, Terms
+from lvs.pulse.words import (
+    HoldingChanged,
+    LeaveAsked,
+    Left,
+    SwitchoverAsked,
+    SwitchoverEnded,
+    TakeRole,
+    Terms,
+)
 
 KEY = b"k" * 32
 PATIENCE_S = 20.0
@@ -91,8 +99,9 @@ def both(port: int) -> Iterator[Both]:
 
 
 def settled(both: Both) -> Callable[[], bool]:
-    return lambda: {one.role for one in both} == {Role.ACTIVE, Role.STANDBY} and all(
-        isinstance(seen[-1], Seen) and seen[-1].alive for one in both if (seen := one.found(Seen))
+    return lambda: (
+        {one.role for one in both} == {Role.ACTIVE, Role.STANDBY}
+        and all(isinstance(seen[-1], Seen) and seen[-1].alive for one in both if (seen := one.found(Seen)))
     )
 
 

@@ -17,7 +17,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONOPTIMIZE
 
 .NOTPARALLEL:
-.PHONY: help run test check netns-test binary binary-test bench fuzz lock clean
+.PHONY: help run test check netns-test binary binary-test bench chaos fuzz lock clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
@@ -44,9 +44,13 @@ binary-test: $(VENV) $(BINARY)  ## tests of dist/lvsd
 bench: $(VENV)  ## measurements beside their reference points; ONLY=name for one
 	PYTHONPATH=tests $(PY) -m bench $(ONLY)
 
-fuzz: $(VENV)  ## fuzz both readers of the configuration, and what checks are answered; SECONDS=60 each
+chaos: $(VENV)  ## faults at random to a pair of directors, on real IPVS; SECONDS=60 long, SEED=n again
+	PYTHONPATH=tests $(PY) -m netns.chaos $(SECONDS) $(SEED)
+
+fuzz: $(VENV)  ## fuzz both readers of the configuration, what checks are answered, what directors say; SECONDS=60 each
 	$(PY) tests/fuzz/fuzz_config.py $(SECONDS)
 	$(PY) tests/fuzz/fuzz_talks.py $(SECONDS)
+	$(PY) tests/fuzz/fuzz_peer.py $(SECONDS)
 
 lock: $(VENV)  ## write the lock files anew from pyproject.toml
 	@.ci/lock

@@ -3,12 +3,14 @@
 A transcript is commands and their exact output, rewritten by `pytest --rewrite` and reviewed as
 a diff. Blocks are parted by empty lines; `#` begins a comment, `----` parts input and output:
 
-    load serial=1 [on_stop=empty]   a valid file; its virtual servers, indented, one a line:
+    load serial=1 [on_stop=empty] [primary=ADDRESS] [OPTION_OF_THE_PAIR=VALUE ...]
+                                    a valid file; its virtual servers, indented, one a line:
       web 192.0.2.1 on eth0:1 [with OPTION ...]: real1 10.0.0.1*3, real2 10.0.0.2
     warn LINE MESSAGE               the next load has this warning
     reject LINE MESSAGE             a file with one problem
     unreadable REASON               no file
     begin                           start on the newest Converge, and do not end it
+    announced [REASON]              the newest Announce is carried out, or was not for that reason
     converged                       carry out what was begun, or the newest Converge
     failed REASON                   the same, but the kernel cannot be read
     refuse TEXT: REASON             from now on the kernel refuses operations with TEXT in their line
@@ -24,6 +26,13 @@ a diff. Blocks are parted by empty lines; `#` begins a comment, `----` parts inp
     links                           devices or addresses changed
     time 3.0                        until then, with every deadline on the way
     stop REASON                     told to stop
+    seen DEVICE=ADDRESS,... ...     this machine's devices with a link and their addresses; DEVICE! has none
+    pulse ROLE TERM REASON          the pulse says so
+    word NAME [TEXT]                it says Left, Reannounce, or SwitchoverEnded or a notice with a text
+    silent | heard ROLE             what it knows of the other director
+    lost REASON                     there is no pulse
+    switchover USER                 an operator's order
+    counted NUMBER                  connections
 
 The kernel is `kernel.state.apply`, with modules and settings as they are to be.
 """
@@ -34,6 +43,7 @@ import re
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -43,9 +53,24 @@ from hypothesis import strategies as st
 import strategies
 from lvs import director, events
 from lvs.checks import Answer, Reason
-from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunAs, RunHook
+from lvs.commands import (
+    Announce,
+    Ask,
+    Cause,
+    Command,
+    Converge,
+    KeepOrders,
+    Quit,
+    Report,
+    RunAs,
+    RunHook,
+    ShareConnections,
+    TellPulse,
+    Unwire,
+    Wire,
+)
 from lvs.config.located import Problem, Severity
-from lvs.director import State, changed, deadline, step
+from lvs.director import step
 from lvs.health.orders import Order, Verb
 from lvs.health.ward import Health
 from lvs.inputs import (
@@ -59,17 +84,26 @@ from lvs.inputs import (
     Input,
     LinksChanged,
     LinksUnheard,
+    MachineSeen,
     OrderGiven,
     ProbesAnswered,
+    PulseLost,
+    PulseSaid,
     SessionsEnded,
     StopAsked,
+    SwitchoverAsked,
+    TableCounted,
     TimePassed,
 )
 from lvs.kernel import text
 from lvs.kernel.desired import desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import KernelState, Op, Service, TakeVip, apply
-from lvs.model import Config, Drain, OnStop, Protocol, Quorum, VirtualServer
+from lvs.model import Config, Drain, OnStop, Protocol, Quorum, Role, VirtualServer
+from lvs.pair import Seat
+from lvs.pulse import words as pulse_words
+from lvs.pulse.line import Seen, ToPulse
+from lvs.state import State, changed, deadline
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 FILE = "lvs.toml"
@@ -109,6 +143,11 @@ class Stage:
 
     def do_load(self, rest: str, lines: list[str]) -> None:
         words = dict(word.split("=") for word in rest.split())
+        pair = {
+            key: pair_value(key, value) for key, value in words.items() if key not in ("serial", "on_stop")
+        }
+        for end in ("primary", "backup"):
+            pair.setdefault(f"{end}_private", pair.get(end))
         for line in lines:
             self.known.setdefault(line, parsed(line))
         loaded = strategies.config(
@@ -116,6 +155,9 @@ class Stage:
             serial_no=int(words["serial"]),
             on_stop=OnStop(words.get("on_stop", "keep")),
         )
+        if "backup" in words:
+            pair = {"backup_active": True, "syncd_iface": "eth0", **pair}
+        loaded = msgspec.structs.replace(loaded, pair=msgspec.structs.replace(loaded.pair, **pair))
         warnings, self.warnings = self.warnings, ()
         self.feed(ConfigLoaded(FILE, rest, loaded, warnings))
 
@@ -148,8 +190,15 @@ class Stage:
         """What io.converge does."""
         goal, actual = command.goal.state, self.kernel
         if command.only is not None:
-            goal = KernelState({key: one for key, one in goal.services.items() if key in command.only})
-            actual = KernelState({key: one for key, one in actual.services.items() if key in command.only})
+            moves = command.cause is Cause.ROLE
+            goal, actual = (
+                KernelState(
+                    {key: one for key, one in held.services.items() if key in command.only},
+                    vips=held.vips if moves else frozenset(),
+                    daemons=held.daemons if moves else frozenset(),
+                )
+                for held in (goal, actual)
+            )
         done, refused = [], []
         for op in diff(actual, goal):
             line = text.line(op)
@@ -163,6 +212,9 @@ class Stage:
             else:
                 done.append(op)
         return tuple(done), tuple(refused)
+
+    def do_announced(self, rest: str, _: list[str]) -> None:
+        self.feed(Announced((rest,) if rest else ()))
 
     def do_failed(self, rest: str, _: list[str]) -> None:
         if self.running is None:
@@ -200,8 +252,8 @@ class Stage:
         self.give(Verb.DISABLE, rest)
 
     def give(self, verb: Verb, rest: str) -> None:
-        address, *words = rest.split()
-        times = {key: float(value) for key, _, value in (word.partition("=") for word in words)}
+        address, *options = rest.split()
+        times = {key: float(value) for key, _, value in (word.partition("=") for word in options)}
         order = Order(verb, ip_address(address), None, "root", 0.0, times.get("deadline"), times.get("until"))
         self.feed(OrderGiven(order))
 
@@ -245,6 +297,47 @@ class Stage:
             self.feed(TimePassed())
         self.now = until
 
+    def do_seen(self, rest: str, _: list[str]) -> None:
+        devices = [word.partition("=") for word in rest.split()]
+        own = {
+            address: name.rstrip("!")
+            for name, _, held in devices
+            for address in filter(None, held.split(","))
+        }
+        self.feed(MachineSeen(own, {name.rstrip("!"): "!" not in name for name, _, _ in devices}))
+
+    def do_pulse(self, rest: str, _: list[str]) -> None:
+        role, term, reason = rest.split(" ", 2)
+        self.feed(PulseSaid(pulse_words.TakeRole(Role(role), int(term), reason)))
+
+    def do_word(self, rest: str, _: list[str]) -> None:
+        name, said = rest.partition(" ")[::2]
+        match name:
+            case "Left":
+                self.feed(PulseSaid(pulse_words.Left()))
+            case "Reannounce":
+                self.feed(PulseSaid(pulse_words.Reannounce()))
+            case "SwitchoverEnded":
+                self.feed(PulseSaid(pulse_words.SwitchoverEnded(said)))
+            case _:
+                self.feed(PulseSaid(pulse_words.Tell(pulse_words.Notice(name), said)))
+
+    def do_silent(self, *_: object) -> None:
+        self.feed(PulseSaid(Seen(None)))
+
+    def do_heard(self, rest: str, _: list[str]) -> None:
+        beat = pulse_words.Beat(1, 1, role=Role(rest), connections=10, able=True)
+        self.feed(PulseSaid(Seen(beat, alive=True)))
+
+    def do_lost(self, rest: str, _: list[str]) -> None:
+        self.feed(PulseLost(rest))
+
+    def do_switchover(self, rest: str, _: list[str]) -> None:
+        self.feed(SwitchoverAsked(rest))
+
+    def do_counted(self, rest: str, _: list[str]) -> None:
+        self.feed(TableCounted(int(rest)))
+
     def do_stop(self, rest: str, _: list[str]) -> None:
         self.feed(StopAsked(rest))
 
@@ -260,6 +353,8 @@ class Stage:
         state = self.state
         words = ["no configuration" if state.config is None else f"serial {state.config.serial_no}"]
         words += [f"{len(state.goal.state.services)} services, {len(state.goal.state.vips)} VIPs"]
+        if state.pairing.seat is not Seat.ALONE:
+            words.append(f"{state.pairing.seat} {state.pairing.role}")
         if state.applying:
             words.append("applying")
         if state.refused:
@@ -312,6 +407,19 @@ def parsed(line: str) -> VirtualServer:
     return built
 
 
+def pair_value(key: str, value: str) -> Any:
+    """Of an option of the pair."""
+    if key.endswith("_s"):
+        return float(value)
+    if key == "witness":
+        return frozenset({ip_address(value)})
+    return (
+        {"yes": True, "no": False}.get(value)
+        if value in ("yes", "no")
+        else (ip_address(value) if value[0].isdigit() else value)
+    )
+
+
 def problem(rest: str, severity: Severity) -> Problem:
     line, _, message = rest.partition(" ")
     return Problem(FILE, int(line), "key", message, severity)
@@ -337,8 +445,31 @@ def shown(command: Command) -> str:
             return f"RunHook {hook.command} {hook.environment}"
         case KeepOrders(orders):
             return f"KeepOrders {', '.join(f'{one.verb} {one.address}' for one in orders) or 'none'}"
+        case Wire(ways, port, terms):
+            ends = ", ".join(f"{way.name} {way.ours} to {way.theirs}" for way in ways)
+            return f"Wire {ends} port {port}, {'primary' if terms.primary else 'backup'}"
+        case Unwire():
+            return "Unwire"
+        case ShareConnections():
+            return "ShareConnections"
+        case TellPulse(what):
+            return f"TellPulse {type(what).__name__}{in_short(what)}"
         case Quit():
             return "Quit"
+
+
+def in_short(what: ToPulse) -> str:
+    """What the pulse is told, without what every word of that kind says alike."""
+    match what:
+        case pulse_words.FaultsChanged(faults):
+            return f" {', '.join(f'{one.grade}: {one.text}' for one in faults) or 'none'}"
+        case pulse_words.VitalsChanged(vitals):
+            caught_up = ", caught up" if vitals.caught_up else ""
+            return f" serial {vitals.serial_no}, {vitals.connections} connections{caught_up}"
+        case pulse_words.HoldingChanged(holding):
+            return f" {holding}"
+        case _:
+            return ""
 
 
 def played(transcript: str) -> str:

@@ -7,13 +7,13 @@ from ipaddress import ip_address
 import msgspec
 
 from lvs.checks import Answer, Reason, Target
-from lvs.director import State
 from lvs.explain import Scene, explained
 from lvs.health import ward
 from lvs.health.orders import Order, Verb
 from lvs.kernel.desired import desired
 from lvs.kernel.state import ROUTE, Destination, DestinationKey
 from lvs.model import Checking
+from lvs.state import State
 from lvs.status import Connections, Held
 from strategies import config, packed, real_server, virtual_server
 

@@ -6,13 +6,13 @@ import pytest
 
 from lvs import operators
 from lvs.commands import Cause, Converge
-from lvs.director import State
 from lvs.errors import Exit
 from lvs.inputs import Converged, ConvergeFailed
 from lvs.kernel.desired import NOTHING, desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import Destination, LoadModule, ServiceKey, SetDestination
 from lvs.model import Scheduler
+from lvs.state import State
 from lvs.status import CheckVitals, Connections, Held
 from strategies import config, on_device, real_server, virtual_server
 

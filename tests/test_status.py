@@ -210,9 +210,9 @@ def test_nothing_to_show() -> None:
 
 def test_how_the_checks_are_doing() -> None:
     calm = Status("1.0", "f", 1, "", "", (), (), (), CheckVitals(followed=12, late_s=0.0123))
-    assert "Checks: 12, none overdue, at most 12 ms late in the last minute" in list(table(calm))
+    assert "Checks: 12, none overdue, at most 12 ms late in the last 30 s" in list(table(calm))
     late = Status("1.0", "f", 1, "", "", (), (), (), CheckVitals(followed=12, overdue=3))
-    assert "Checks: 12, 3 OVERDUE, at most 0 ms late in the last minute" in list(table(late))
+    assert "Checks: 12, 3 OVERDUE, at most 0 ms late in the last 30 s" in list(table(late))
 
 
 def test_orders_outlive_the_configuration() -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import signal
 import time
-from hashlib import blake2b
 from pathlib import Path
 
 import msgspec
@@ -18,7 +17,7 @@ import msgspec
 from lvs.commands import Command, Converge
 from lvs.config.load import Loaded, load
 from lvs.config.needs import Lacks
-from lvs.director import State, step
+from lvs.director import step
 from lvs.errors import Exit, KernelError, SystemFault
 from lvs.health.orders import Order
 from lvs.health.ward import Health
@@ -27,6 +26,7 @@ from lvs.io import control, files, modules, orders, requirements
 from lvs.io.converge import Converger, Outcome
 from lvs.io.netlink import Table
 from lvs.model import OnStop
+from lvs.state import State
 
 LEDGER_NAME = "owned.json"
 
@@ -49,19 +49,21 @@ class ConfigFile:
         self.path = path
         self.lacks = lacks  # what this machine lacks; None: it is not asked
         self.loaded: Loaded | None = None  # the last that was valid
+        self.first: tuple[ConfigLoaded | None, bytes] = (None, b"")  # what the start read, and its text
         self.signature: tuple[int, ...] = ()
         self.read_at = 0.0
 
-    def read(self) -> ConfigLoaded | ConfigRejected | ConfigUnreadable:
-        """The file as an input; the text that is validated is the text that is applied."""
-        name = str(self.path)
+    def look(self) -> files.Text:
+        """The file as it is now, for `read`; it is another if it has another signature."""
         self.read_at = time.monotonic()
-        try:
-            content = files.read(self.path)
-        except SystemFault as fault:
-            self.signature = files.signature(self.path)
-            return ConfigUnreadable(name, str(fault))
+        return files.look(self.path)
+
+    def read(self, content: files.Text) -> ConfigLoaded | ConfigRejected | ConfigUnreadable:
+        """What was seen as an input; the text that is validated is the text that is applied."""
+        name = str(self.path)
         self.signature = content.signature
+        if content.fault:
+            return ConfigUnreadable(name, content.fault)
         loaded = load(content.content, name, previous=self.loaded, lacks=self.lacks)
         problems = loaded.problems
         if loaded.config is None and self.loaded is None:
@@ -70,11 +72,10 @@ class ConfigFile:
         if loaded.config is None:
             return ConfigRejected(name, problems)
         self.loaded = loaded
-        digest = blake2b(content.content, digest_size=8).hexdigest()
-        return ConfigLoaded(name, digest, loaded.config, problems)
+        return ConfigLoaded(name, content.digest, loaded.config, problems)
 
 
-class Begun(msgspec.Struct, frozen=True):
+class Begun(msgspec.Struct):
     """Where the daemon goes on."""
 
     options: Options
@@ -105,7 +106,11 @@ def begin(options: Options) -> Begun:
     actual = table.read()
     health = Health(orders=kept, unchecked=options.unchecked)
     state = State(on_stop=options.on_stop, health=health, found=actual)
-    state, commands = step(state, file.read(), time.monotonic())
+    seen = file.look()
+    read = file.read(seen)
+    if isinstance(read, ConfigLoaded):
+        file.first = read, seen.content
+    state, commands = step(state, read, time.monotonic())
     first = None
     for command in commands:
         if isinstance(command, Converge):

@@ -34,7 +34,12 @@ class Command(NamedTuple):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the binary; errors become sentences and exit codes here and nowhere else."""
-    arguments = parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] == ["pulse"] and len(argv) == 2 and argv[1].isdigit():  # the daemon's, not a person's
+        from lvs import pulsing
+
+        return pulsing.main(int(argv[1]))
+    arguments = parser(argv[:1]).parse_args(argv)
     try:
         code = int(COMMANDS[arguments.command].run(arguments))
         sys.stdout.flush()  # here, where a reader that went away is handled
@@ -53,8 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line."""
+def parser(asked: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The command line; of one command only if that is `asked`: a third of what a start takes else."""
     top = argparse.ArgumentParser(
         prog="lvsd",
         description="The LVS director: keeps the kernel's IPVS table as lvs.toml or lvs.cf says.",
@@ -63,7 +68,8 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"lvsd {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
+    for name in [name for name in asked if name in COMMANDS] or COMMANDS:
+        command = COMMANDS[name]
         described = f"{command.help[0].upper()}{command.help[1:]}. {command.details}".strip()
         command.arguments(commands.add_parser(name, help=command.help, description=described))
     return top
@@ -265,6 +271,40 @@ def _reload(arguments: argparse.Namespace) -> int:
     return _ask(arguments, ReloadRequest())
 
 
+def _switchover(arguments: argparse.Namespace) -> int:
+    from lvs.protocol import SwitchoverRequest
+
+    return _ask(arguments, SwitchoverRequest())
+
+
+def _pair(arguments: argparse.Namespace) -> int:
+    from lvs import joining
+
+    return joining.run(arguments, _config_file(None) if arguments.pair in ("init", "join") else Path())
+
+
+def _pair_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="pair", metavar="VERB", required=True)
+    init = verbs.add_parser("init", help="make the key of the pair, on one director")
+    join = verbs.add_parser("join", help="install the key that the other director made")
+    join.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="the key (default: standard input)"
+    )
+    join.add_argument("--replace", action="store_true", help="put it in the place of another key")
+    for verb in (init, join):
+        verb.add_argument(
+            "--key", metavar="FILE", help="where it belongs (default: pair_key of the configuration)"
+        )
+    status = verbs.add_parser("status", help="show how the configurations of both directors stand")
+    status.add_argument("--json", action="store_true", help="as JSON, for programs")
+    resolve = verbs.add_parser("resolve", help="settle a conflict: choose one of the two configurations")
+    resolve.add_argument(
+        "--use", choices=("here", "there"), required=True, help="this director's, or the other one's"
+    )
+    for verb in (status, resolve):
+        _socket(verb)
+
+
 def _ask(arguments: argparse.Namespace, request: object) -> int:
     import msgspec
 
@@ -374,6 +414,18 @@ COMMANDS: dict[str, Command] = {
     "disable": Command(_upkeep, "take a real server out at once", _disable_arguments),
     "enable": Command(_upkeep, "take a real server back in; its checks decide again", _server_arguments),
     "reload": Command(_reload, "have the daemon read its file now, and say what came of it", _socket),
+    "pair": Command(
+        _pair,
+        "make two directors know each other, and keep one configuration on both",
+        _pair_arguments,
+        "init, then join on the other director; status and resolve ask the daemon.",
+    ),
+    "switchover": Command(
+        _switchover,
+        "have the other director of the pair serve, without a gap",
+        _socket,
+        "The other one takes over, then this one gives the VIPs up; it may be asked of either.",
+    ),
     "selftest": Command(
         _selftest, "check that this binary is whole, and what this machine offers", lambda _: None
     ),

@@ -12,6 +12,8 @@ from lvs.health.orders import Order
 from lvs.health.ward import Hook
 from lvs.kernel.desired import Desired
 from lvs.kernel.state import ServiceKey, Vip
+from lvs.pulse.line import ToPulse, Way
+from lvs.pulse.words import Terms
 
 
 class Cause(StrEnum):
@@ -19,6 +21,7 @@ class Cause(StrEnum):
 
     CONFIG = "configuration"
     HEALTH = "health"  # a check, an operator's order, a weight that grows
+    ROLE = "role"  # this director became active, or no longer is
     LOOK = "look"  # is it still as it should be?
     STOP = "stop"
 
@@ -62,6 +65,27 @@ class KeepOrders(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...]
 
 
+class ShareConnections(msgspec.Struct, frozen=True):
+    """Tell the other director's kernel of every connection that there is."""
+
+
+class Wire(msgspec.Struct, frozen=True):
+    """Have a pulse that is connected like this."""
+
+    ways: tuple[Way, ...]
+    port: int
+    terms: Terms
+    key_file: str
+
+
+class Unwire(msgspec.Struct, frozen=True):
+    """There is no pair any more: no pulse."""
+
+
+class TellPulse(msgspec.Struct, frozen=True):
+    what: ToPulse
+
+
 class Report(msgspec.Struct, frozen=True):
     event: Event
 
@@ -72,4 +96,17 @@ class Quit(msgspec.Struct, frozen=True):
     failed: bool = False  # what a stop should have removed is still there
 
 
-Command = Converge | Announce | Ask | RunAs | RunHook | KeepOrders | Report | Quit
+Command = (
+    Converge
+    | Announce
+    | Ask
+    | RunAs
+    | RunHook
+    | KeepOrders
+    | ShareConnections
+    | Wire
+    | Unwire
+    | TellPulse
+    | Report
+    | Quit
+)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 import time
 import traceback
 from collections.abc import Coroutine
@@ -19,15 +20,32 @@ import msgspec
 from lvs import __version__, events
 from lvs.begin import LEDGER_NAME, Begun
 from lvs.checks import Answer, Target
-from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunAs, RunHook
+from lvs.commands import (
+    Announce,
+    Ask,
+    Cause,
+    Command,
+    Converge,
+    KeepOrders,
+    Quit,
+    Report,
+    RunAs,
+    RunHook,
+    ShareConnections,
+    TellPulse,
+    Unwire,
+    Wire,
+)
+from lvs.coupling import Coupling, Outcome
 from lvs.desk import Desk
-from lvs.director import LOOK_EVERY_S, deadline, settled, step
+from lvs.director import LOOK_EVERY_S, step
 from lvs.errors import Exit, KernelError, LvsError, SystemFault
 from lvs.health import ward
 from lvs.health.orders import Order
 from lvs.inputs import (
     Announced,
     ChecksMeasured,
+    ConfigLoaded,
     Converged,
     ConvergeFailed,
     Input,
@@ -46,16 +64,23 @@ from lvs.io.links import DeviceChanged, Links
 from lvs.io.stalls import TimedSelector
 from lvs.kernel.state import Vip
 from lvs.operators import summary
+from lvs.pair import Seat
+from lvs.partner import Partner
 from lvs.protocol import SOCKET_NAME
+from lvs.state import deadline, settled
 from lvs.status import CheckVitals, ended
 
 _MEASURE_S = 1.0
 _COUNT_S = 1.0
+SWITCH_S = 0.0002
 _BURST_S = 0.05  # a file that was just loaded is not read again sooner
 
 
 def run(begun: Begun) -> int:
     """Serve until told to stop; the exit code."""
+    # A thread that reads a file holds the interpreter for so long at a time. By default that is 5 ms, and the
+    # loop has to have it back after every system call: ten thousand checks would be late by seconds.
+    sys.setswitchinterval(SWITCH_S)
     selector = TimedSelector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         return runner.run(Daemon(begun, selector).serve())
@@ -72,13 +97,14 @@ class Daemon:
         self._journal = Journal(to_journal=options.to_journal)
         self._notify = systemd.notifier()
         self.state = begun.state
-        self._first = begun.first  # until it is told
+        self._first, begun.first = begun.first, None  # until it is told; as long as the table, and held once
         self._ready_owed, self._status_told = True, ""  # what systemd was told
         self._started = not any(isinstance(command, Converge) for command in begun.commands)
         self._failed = False  # a stop did not remove all that it should
         self._links = Links()
         self._announcer = Announcer()
-        self.checking = Checking(self._answered, self._told)
+        self.partner = Partner(self, self._links)
+        self.checking = Checking(self._answered, self.report)
         self._desk = Desk(self)
         self._pending: Converge | None = None
         self._waiting: list[asyncio.Future[Converged | ConvergeFailed]] = []
@@ -89,12 +115,13 @@ class Daemon:
         self._quit = asyncio.Event()
         self._faults: asyncio.Queue[Exception] = asyncio.Queue()  # of callbacks
         self.kernel = asyncio.Lock()  # one conversation with the kernel at a time
-        self._loading = asyncio.Lock()  # one reading of the file at a time
+        self.loading = asyncio.Lock()  # one reading of the file at a time
         self._held_back: list[Input] | None = None  # inputs that wait for one that takes long
         self._reload_asked = False  # by SIGHUP
         self._reading = False  # a file is being read and decided
         self._announcements: asyncio.Queue[tuple[Vip, ...]] = asyncio.Queue()
 
+        self.coupling = Coupling(self, options.state_directory)
         if begun.orders_fault:
             self._journal.report(events.OrdersLost(begun.orders_fault))
         for command in begun.commands:
@@ -110,7 +137,7 @@ class Daemon:
         self.state, commands = step(self.state, what, time.monotonic())
         self._hand_out(commands)
 
-    async def _feed_beside(self, what: Input) -> None:
+    async def feed_beside(self, what: Input) -> None:
         """An input that takes long: decided in a thread, while the loop goes on and other inputs wait."""
         self._held_back = []
         try:
@@ -124,6 +151,9 @@ class Daemon:
     def _hand_out(self, commands: tuple[Command, ...]) -> None:
         for command in commands:
             self._carry_out(command)
+        if self.state.pairing.seat is Seat.UNKNOWN:
+            self.partner.machine_moved()
+        self.coupling.moved()
         self._moved.set()
 
     def _carry_out(self, command: Command) -> None:
@@ -141,6 +171,9 @@ class Daemon:
                 self.checking.run(hook)
             case KeepOrders(kept):
                 self._keep(kept)
+                self.coupling.orders_kept(kept)
+            case Wire() | Unwire() | TellPulse() | ShareConnections():
+                self.partner.carry_out(command)
             case Report(event):
                 self._journal.report(event)
             case Quit(failed):
@@ -149,10 +182,12 @@ class Daemon:
             case _:
                 assert_never(command)
 
+    # Checks
+
     def _answered(self, answers: tuple[tuple[Target, Answer], ...]) -> None:
         self.feed(ProbesAnswered(answers))
 
-    def _told(self, event: events.Event) -> None:
+    def report(self, event: events.Event) -> None:
         self._journal.report(event)
 
     def _keep(self, kept: tuple[Order, ...]) -> None:
@@ -183,11 +218,15 @@ class Daemon:
             await self._links.open()
             self._announcer.open()
             self.checking.open(loop)
+            self.partner.open(loop)
+            if self.state.pairing.seat is Seat.UNKNOWN:
+                await self.partner.see_machine()  # before the first Converge: it decides who holds the VIPs
             if self._pending is None:
                 self._tell_systemd()
             return await self._work()
         finally:
             self._notify("STOPPING=1")
+            self.partner.close()
             self.checking.close()
             self._links.close()
             self._announcer.close()
@@ -217,12 +256,14 @@ class Daemon:
             self._timing(),
             self._announcing(),
             self._listening_to_links(),
+            *self.partner.tasks(),
             self._watching_file(),
             self._answering(),
             self._measuring(),
             self._counting(),
             self._petting(),
             self._crashing(),
+            *self.coupling.tasks(),
         )
 
     def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -245,20 +286,55 @@ class Daemon:
 
     async def up_to_date(self) -> None:
         """Wait until no file is being read: what is known then is what counts."""
-        async with self._loading:
+        async with self.loading:
             pass
 
-    async def load(self) -> Input:
-        """Read the file and feed it; the input that it became."""
-        async with self._loading:
-            self._notify(*systemd.reloading())
-            self._ready_owed = self._reading = True
-            what = await asyncio.to_thread(self.file.read)
-            await self._feed_beside(what)
+    async def load(self) -> tuple[Input, Outcome]:
+        """Read the file and have it run, on the other director of a pair too; what became of it."""
+        async with self.loading:
+            loaded = await self._load(None)
+            assert loaded is not None, "nothing is known, so it is read"
+        what, held, outcome = loaded
+        return what, outcome if held is None else await held
+
+    async def _load_changed(self, *, anyway: bool = False) -> None:
+        """As `load`, if the file is another than the one that was read last; nobody waits for the pair."""
+        async with self.loading:
+            await self._load(None if anyway else self.file.signature)
+
+    async def _load(
+        self, known: tuple[int, ...] | None
+    ) -> tuple[Input, asyncio.Future[Outcome] | None, Outcome] | None:
+        self._reading = True
+        read = await asyncio.to_thread(self._read, known)
+        if read is None:
             self._reading = False
-            if self._pending is None:
-                self._tell_systemd()
-            return what
+            return None
+        what, content = read
+        self._ready_owed = True
+        held = None
+        if isinstance(what, ConfigLoaded):
+            held = self.coupling.read(what, content)
+        else:
+            self.coupling.bad()
+        if held is None:
+            await self.feed_beside(what)
+        self._reading = False
+        if self._pending is None:
+            self._tell_systemd()
+        applied = self.applied() if held is None and self.state.applying is not None else None
+        return what, held, Outcome(applied=applied)
+
+    def _read(self, known: tuple[int, ...] | None) -> tuple[Input, bytes] | None:
+        """The file as an input, unless it has the signature that is known; in a thread, and all in one.
+
+        (What a file takes, twice its size, stays with the thread that read it.)
+        """
+        seen = self.file.look()
+        if seen.signature == known:
+            return None
+        self._notify(*systemd.reloading())
+        return self.file.read(seen), seen.content
 
     def _hung_up(self) -> None:
         self._reload_asked = True
@@ -300,7 +376,8 @@ class Daemon:
         first, self._first = self._first, None
         try:
             async with self.kernel:
-                outcome = await self.converger.converge(goal, None if first else command.only)
+                role = command.cause is Cause.ROLE
+                outcome = await self.converger.converge(goal, None if first else command.only, role=role)
         except KernelError as fault:
             return ConvergeFailed(command.cause, str(fault))
         not_saved = None
@@ -339,6 +416,7 @@ class Daemon:
         while True:
             try:
                 async for change in self._links.changes():
+                    self.partner.machine_moved()
                     match change:
                         case DeviceChanged(name, up=True, carrier=True):
                             self.feed(LinksChanged(back=name))
@@ -361,14 +439,13 @@ class Daemon:
                         await self._poked.wait()
                 except TimeoutError:
                     if watch.stale(self.file.signature):
-                        await self.load()
+                        await self._load_changed(anyway=True)
                     continue
                 await asyncio.sleep(max(0.0, self.file.read_at + _BURST_S - time.monotonic()))
                 self._poked.clear()
                 watch.follow()
                 asked, self._reload_asked = self._reload_asked, False
-                if asked or files.signature(self._options.file) != self.file.signature:
-                    await self.load()
+                await self._load_changed(anyway=asked)
         finally:
             watch.stop()
 

@@ -12,10 +12,11 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
-from lvs import operators
+from lvs import operators, pairstatus
 from lvs.begin import ConfigFile
 from lvs.config.load import load
-from lvs.director import State, planned
+from lvs.coupling import Coupling, Outcome
+from lvs.director import planned
 from lvs.errors import Exit, KernelError, LvsError
 from lvs.explain import Scene, explained
 from lvs.health import ward
@@ -29,31 +30,40 @@ from lvs.inputs import (
     EnableAsked,
     Input,
     OrderGiven,
+    SwitchoverAsked,
 )
 from lvs.io import files
 from lvs.kernel.desired import Desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import KernelState, ServiceKey
+from lvs.pair import PAIRED
 from lvs.protocol import (
     DisableRequest,
     DrainRequest,
     EnableRequest,
     ExplainRequest,
+    PairRequest,
     PlanRequest,
     ReloadRequest,
     Reply,
     Request,
+    ResolveRequest,
     SessionsRequest,
     StatusRequest,
+    SwitchoverRequest,
 )
+from lvs.state import State
 from lvs.status import CheckVitals, Held, sessions, table
+from lvs.sync.messages import Use
 
 if TYPE_CHECKING:
     from lvs.io.checking import Checking
     from lvs.io.converge import Converger
     from lvs.model import Address, VirtualKey
+    from lvs.partner import Partner
 
 
+SWITCHOVER_S = 20.0  # longer than the pulse waits for the other director
 LONGEST_S = 10 * 366 * 86400.0  # of an order
 
 
@@ -64,12 +74,14 @@ class Director(Protocol):
     file: ConfigFile
     converger: Converger
     checking: Checking
+    partner: Partner
+    coupling: Coupling
     kernel: asyncio.Lock  # one conversation with the kernel at a time
 
     def feed(self, what: Input) -> None: ...
     def vitals(self) -> CheckVitals: ...
     async def up_to_date(self) -> None: ...
-    async def load(self) -> Input: ...
+    async def load(self) -> tuple[Input, Outcome]: ...
     def applied(self) -> asyncio.Future[Converged | ConvergeFailed]: ...
 
 
@@ -88,6 +100,12 @@ class Desk:
                 return await self._plan(file, content)
             case ReloadRequest():
                 return await self._reload()
+            case SwitchoverRequest():
+                return await self._switchover(by)
+            case PairRequest():
+                return self._pair()
+            case ResolveRequest(use):
+                return await self._resolve(use)
             case ExplainRequest(server, virtual):
                 return await self._explain(server, virtual)
             case DrainRequest() | DisableRequest():
@@ -137,7 +155,7 @@ class Desk:
 
     async def _reload(self) -> Reply:
         before = self._director.state
-        what = await self._director.load()
+        what, outcome = await self._director.load()
         match what:
             case ConfigRejected(_, problems):
                 return Reply(Exit.PROBLEMS, err=tuple(map(str, problems)))
@@ -145,11 +163,31 @@ class Desk:
                 return Reply(Exit.FAILED, err=(f"cannot read {file}: {reason}",))
             case ConfigLoaded(file, _, config, warnings):
                 shown = (*map(str, warnings), *operators.serial_warning(before, file, config))
-                if self._director.state.applying is None:
+                if outcome.refused:
+                    return Reply(Exit.PROBLEMS, err=(*shown, f"{file}: not applied", *outcome.refused))
+                if outcome.applied is None:
                     return Reply(out=(f"{file}: nothing to change",), err=shown)
-                return operators.reloaded(file, await self._director.applied(), shown)
+                return operators.reloaded(file, await outcome.applied, shown)
             case _:
                 raise AssertionError(f"reading a file gave {what}")
+
+    async def _switchover(self, by: str) -> Reply:
+        director = self._director
+        pairing = director.state.pairing
+        if pairing.seat not in PAIRED:
+            return Reply(Exit.FAILED, err=(f"there is nobody to switch to: {pairing.reason}",))
+        if pairing.lost:
+            return Reply(Exit.FAILED, err=(f"there is no heartbeat: {pairing.lost}",))
+        ended = director.partner.switchover()
+        director.feed(SwitchoverAsked(by))
+        try:
+            async with asyncio.timeout(SWITCHOVER_S):
+                refused = await ended
+        except TimeoutError:
+            refused = "the pulse did not say what came of it"
+        if refused:
+            return Reply(Exit.FAILED, err=(f"no switchover: {refused}",))
+        return Reply(out=(f"this director is {director.state.pairing.role} now",))
 
     async def _explain(self, server: str, virtual: str | None) -> Reply:
         try:
@@ -160,6 +198,18 @@ class Desk:
         scene = Scene(director.state, held, director.checking.last, time.monotonic(), time.time())
         lines = explained(scene, server, virtual)
         return Reply(out=lines) if lines else self._unknown(server, virtual)
+
+    # One configuration on both
+
+    def _pair(self) -> Reply:
+        shown = self._director.coupling.status()
+        return Reply(out=tuple(pairstatus.lines(shown)), pair=shown)
+
+    async def _resolve(self, use: Use) -> Reply:
+        reason = await self._director.coupling.resolve(use)
+        if reason:
+            return Reply(Exit.FAILED, err=(reason,))
+        return Reply(out=tuple(pairstatus.lines(self._director.coupling.status())))
 
     # Maintenance
 

@@ -13,9 +13,22 @@ from typing import assert_never
 
 import msgspec
 
-from lvs import events, telling
+from lvs import __version__, events, pair, telling
 from lvs.checks import Answer, Reason, Target
-from lvs.commands import Announce, Ask, Cause, Command, Converge, KeepOrders, Quit, Report, RunAs, RunHook
+from lvs.commands import (
+    Announce,
+    Ask,
+    Cause,
+    Command,
+    Converge,
+    KeepOrders,
+    Quit,
+    Report,
+    RunAs,
+    RunHook,
+    ShareConnections,
+    TellPulse,
+)
 from lvs.config.located import Problem, Severity
 from lvs.events import Event, counted
 from lvs.health import ward
@@ -30,95 +43,75 @@ from lvs.inputs import (
     Converged,
     ConvergeFailed,
     EnableAsked,
+    FindingsShared,
     Input,
     LinksChanged,
     LinksUnheard,
+    MachineSeen,
     OrderGiven,
+    OrdersShared,
     ProbesAnswered,
+    PulseLost,
+    PulseSaid,
     SessionsEnded,
     StopAsked,
+    SwitchoverAsked,
+    TableCounted,
     TimePassed,
 )
 from lvs.kernel import text
-from lvs.kernel.desired import NOTHING, Desired, desired, destination_of, service_key
-from lvs.kernel.state import Op, Service, ServiceKey, TakeVip, Vip
-from lvs.model import Config, OnStop, VirtualServer
+from lvs.kernel.desired import NOTHING, Desired, alone, desired, destination_of, service_key
+from lvs.kernel.state import Op, Service, ServiceKey, TakeVip
+from lvs.model import Config, OnStop, Role, VirtualServer
+from lvs.pair import PAIRED
+from lvs.pulse import words
+from lvs.pulse.line import FromPulse
+from lvs.pulse.words import LeaveAsked, Vitals, VitalsChanged
+from lvs.state import (
+    ANNOUNCE_AFTER_S,
+    Applying,
+    Repeat,
+    State,
+    Step,
+    changed,
+    goes_on,
+    held_vips,
+    left,
+    on_stop,
+    settled,
+)
 
 LOOK_EVERY_S = 3.0  # table and addresses are compared this often; drift is repaired within 5 s
 SETTLE_S = 0.05  # changes of devices and addresses come in bursts
-# Seconds after a VIP was taken: neighbours believe the first one they hear, which may get lost while a
-# switch learns the port; Piranha's five, a second apart, and one more. Then `announce_every`.
-ANNOUNCE_AFTER_S = (0.0, 0.2, 1.0, 2.0, 3.0, 4.0)
+LEAVE_S = 15.0  # for handing over before a stop: longer than the pulse itself waits
 FAULT_OVER_S = 60.0  # a fault of ours that was not heard of for so long is news when it comes again
-
-
-class Applying(msgspec.Struct, frozen=True):
-    """A loaded configuration on its way into the kernel."""
-
-    file: str
-    digest: str
-    before: Desired
-
-
-class Repeat(msgspec.Struct, frozen=True):
-    """VIPs that were just taken, and are to be announced again."""
-
-    vips: tuple[Vip, ...]
-    taken_at: float
-    told: int  # times
-
-    @property
-    def at(self) -> float:
-        return self.taken_at + ANNOUNCE_AFTER_S[self.told]
-
-
-class State(msgspec.Struct, frozen=True):
-    config: Config | None = None
-    digest: str = ""
-    goal: Desired = NOTHING
-    applying: Applying | None = None  # until the first Converged with its goal
-    on_stop: OnStop | None = None  # the command line's word over the configuration's
-    refused: tuple[tuple[str, str], ...] = ()  # told already
-    unavailable: str = ""  # told already
-    unheard: str = ""  # told already
-    not_saved: tuple[str, str] | None = None  # told already
-    unannounced: frozenset[str] = frozenset()  # told already, until all is announced
-    announcing: tuple[Repeat, ...] = ()
-    announce_at: float | None = None  # all that are held
-    look_at: float | None = None
-    stopping: str = ""
-    health: Health = Health()
-    found: Mapping[
-        ServiceKey, Service
-    ] = {}  # the table as the daemon found it, until the first configuration
-    moving: frozenset[ServiceKey] = frozenset()  # services on their way into the kernel
-    all_moving: bool = False  # everything is
-    later: tuple[Target, ...] = ()  # to be asked when the kernel knows the way to them
-    checks_late: bool = False  # told already
-    faults: Mapping[str, float] = {}  # why checks could not be made: told already, and when last heard of
-
-
-Step = tuple[State, tuple[Command, ...]]
-
-
-def deadline(state: State) -> float | None:
-    """When `TimePassed` is due, in monotonic seconds."""
-    times = [repeat.at for repeat in state.announcing]
-    times += [at for at in (state.look_at, state.announce_at) if at is not None]
-    if not state.stopping and (at := ward.deadline(state.health)) is not None:
-        times.append(at)
-    return min(times, default=None)
 
 
 def step(state: State, what: Input, now: float) -> Step:
     """The next state, and what to do; the same arguments give the same answer."""
+    new, commands = _stepped(state, what, now)
+    if new.pairing.seat not in PAIRED or new.config is None:
+        return new, commands
+    # What the pulse should know is told by what is so, whatever made it so.
+    pairing, faults = pair.judged(new.pairing, new.config, unavailable=new.unavailable)
+    vitals = Vitals(
+        new.config.serial_no, new.digest, pairing.connections, __version__, caught_up=pairing.caught_up
+    )
+    told = () if vitals == pairing.vitals else (TellPulse(VitalsChanged(vitals)),)
+    if not (faults or told):
+        return new, commands
+    pairing = msgspec.structs.replace(pairing, vitals=vitals)
+    return msgspec.structs.replace(new, pairing=pairing), (*commands, *faults, *told)
+
+
+def _stepped(state: State, what: Input, now: float) -> Step:
     match what:
         case ConfigLoaded():
             return _loaded(state, what, now)
         case ConfigRejected(file, problems):
             return state, _rejected(state, file, problems)
         case ConfigUnreadable(file, reason):
-            return state, (Report(events.ConfigUnreadable(file, reason, _serving(state))),)
+            return state, (Report(events.ConfigUnreadable(file, reason, goes_on(state))),)
         case Converged():
             return _converged(state, what, now)
         case ConvergeFailed(cause, reason):
@@ -138,12 +131,28 @@ def step(state: State, what: Input, now: float) -> Step:
             return _turned(state, ward.enabled(state.health, address, virtual, by, now))
         case SessionsEnded(orders):
             return _turned(state, ward.emptied(state.health, orders, now))
+        case OrdersShared(orders):
+            return _turned(state, ward.shared(state.health, orders, now))
+        case FindingsShared(findings):
+            return _turned(state, ward.heard(state.health, findings, now))
         case ChecksMeasured():
             return _measured(state, what)
+        case MachineSeen():
+            return _machine_seen(state, what, now)
+        case PulseSaid(word):
+            return _pulse_said(state, word, now)
+        case PulseLost(reason):
+            return _pulse_lost(state, reason)
+        case SwitchoverAsked(by):
+            ordered = Report(events.SwitchoverOrdered(by))
+            share = (ShareConnections(),) if _shares(state) else ()
+            return state, (ordered, *share, TellPulse(words.SwitchoverAsked(by)))
+        case TableCounted(connections):
+            return _paired(state, pair.counted(state.pairing, connections, now), now)
         case TimePassed():
             return _time_passed(state, now)
         case StopAsked(reason):
-            return _stop(state, reason)
+            return _stop_asked(state, reason, now)
         case _:
             assert_never(what)
 
@@ -154,7 +163,8 @@ def _announced(state: State, failed: tuple[str, ...]) -> Step:
         Report(events.AnnouncementFailed(reason)) for reason in failed if reason not in state.unannounced
     )
     known = state.unannounced.union(failed) if failed or state.announcing else frozenset[str]()
-    return msgspec.structs.replace(state, unannounced=known), fresh
+    pairing, holds = pair.held(state.pairing, taken=False, announced=True)
+    return msgspec.structs.replace(state, unannounced=known, pairing=pairing), (*fresh, *holds)
 
 
 def _warnings(loaded: ConfigLoaded) -> tuple[Command, ...]:
@@ -178,7 +188,8 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
     same_serial = state.config is not None and state.config.serial_no == config.serial_no
     serial = (Report(events.SerialUnchanged(loaded.file, config.serial_no)),) if same_serial else ()
     health, change = ward.configured(state.health, config, now, partial(_known, state.found))
-    goal = desired(config, state.goal, health.serving)
+    pairing, paired = pair.situated(state.pairing, config, starts=state.config is None)
+    goal = desired(config, state.goal, health.serving, pairing.role)
     only = None if state.config is None else _only(state, goal)
     before = state.applying.before if state.applying else state.goal
     new = msgspec.structs.replace(
@@ -189,6 +200,7 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
         applying=Applying(loaded.file, loaded.digest, before),
         look_at=now + LOOK_EVERY_S,
         health=health,
+        pairing=pairing,
         found={},
         moving=only or frozenset(),
         all_moving=only is None,
@@ -201,7 +213,72 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
     user = None if state.config is None else state.config.check_user
     run_as = (RunAs(config.check_user),) if config.check_user != user else ()
     converge = Converge(goal, Cause.CONFIG, before, only)
-    return new, (*warnings, *serial, converge, *run_as, *_follows(change))
+    return new, (*warnings, *serial, converge, *run_as, *paired, *_follows(change))
+
+
+# The pair
+
+
+def _paired(state: State, turn: pair.Step, now: float) -> Step:
+    """Another state of the pair; another role is another goal."""
+    pairing, commands = turn
+    if pairing is state.pairing:
+        return state, commands
+    new = msgspec.structs.replace(state, pairing=pairing)
+    if pairing.role is state.pairing.role or state.config is None or state.stopping:
+        return new, commands
+    goal = desired(state.config, state.goal, state.health.serving, pairing.role)
+    before = state.applying.before if state.applying else state.goal
+    only = alone(goal) if settled(state) else None  # all other services stand already
+    new = msgspec.structs.replace(
+        new, goal=goal, moving=frozenset(), all_moving=True, announcing=(), look_at=now + LOOK_EVERY_S
+    )
+    return new, (Converge(goal, Cause.ROLE, before, only), *commands)
+
+
+def _machine_seen(state: State, what: MachineSeen, now: float) -> Step:
+    pairing = msgspec.structs.replace(state.pairing, own=what.own, linked=what.linked)
+    if pairing == state.pairing:
+        return state, ()
+    if state.config is None:
+        return msgspec.structs.replace(state, pairing=pairing), ()
+    pairing = pair.adopted(pairing, state.config)
+    return _paired(state, pair.situated(pairing, state.config), now)
+
+
+def _pulse_said(state: State, word: FromPulse, now: float) -> Step:
+    if state.config is None:
+        return state, ()
+    if isinstance(word, words.Reannounce):
+        held = held_vips(state)
+        if not held or state.stopping:
+            return state, ()
+        return msgspec.structs.replace(state, announcing=(Repeat(held, now, 1),)), (Announce(held),)
+    new, commands = _paired(state, pair.heard(state.pairing, word, state.config, now), now)
+    if isinstance(word, words.Tell) and word.notice is words.Notice.PEER_HEARD and _shares(new):
+        new = msgspec.structs.replace(new, share_at=now + pair.SHARE_AFTER_S)
+    if isinstance(word, words.Left) and state.leaving:
+        new, more = _stop(new, state.leaving)
+        commands = (*commands, *more)
+    return new, commands
+
+
+def _shares(state: State) -> bool:
+    """Whether this director's kernel tells the other's of connections."""
+    shared = state.config is not None and state.config.pair.syncdaemon
+    return shared and state.pairing.role is Role.ACTIVE and state.pairing.seat in PAIRED
+
+
+def _pulse_lost(state: State, reason: str) -> Step:
+    pairing, commands = pair.lost(state.pairing, reason)
+    new = msgspec.structs.replace(state, pairing=pairing)
+    if state.leaving:
+        new, more = _stop(new, state.leaving)
+        commands = (*commands, *more)
+    return new, commands
+
+
+# Health
 
 
 def _known(found: Mapping[ServiceKey, Service], virtual_server: VirtualServer) -> Known:
@@ -229,15 +306,11 @@ def _only(state: State, goal: Desired) -> frozenset[ServiceKey] | None:
     return None if only is None else only | state.moving
 
 
-def settled(state: State) -> bool:
-    """Whether nothing is on its way into the kernel."""
-    return not (state.applying or state.moving or state.all_moving)
-
-
 def planned(state: State, config: Config, now: float) -> Desired:
     """What the kernel would be meant to hold with another configuration."""
     health, _ = ward.configured(state.health, config, now)
-    return desired(config, state.goal, health.serving)
+    pairing, _ = pair.situated(state.pairing, config)
+    return desired(config, state.goal, health.serving, pairing.role)
 
 
 def _follows(change: Change) -> tuple[Command, ...]:
@@ -267,7 +340,7 @@ def _turned(state: State, turn: tuple[Health, Change]) -> Step:
     new = msgspec.structs.replace(state, health=health)
     if state.config is None or state.stopping or health.serving == state.goal.serving:
         return new, tuple(commands)
-    goal = desired(state.config, state.goal, health.serving)
+    goal = desired(state.config, state.goal, health.serving, state.pairing.role)
     only = _only(state, goal)
     before = state.applying.before if state.applying else state.goal
     new = msgspec.structs.replace(new, goal=goal, moving=only or frozenset(), all_moving=only is None)
@@ -277,6 +350,8 @@ def _turned(state: State, turn: tuple[Health, Change]) -> Step:
 def _answered(state: State, answers: tuple[tuple[Target, Answer], ...], now: float) -> Step:
     """What checks found; why one could not be made, for a fault of ours, is told once as long as it lasts."""
     new, commands = _turned(state, ward.answered(state.health, answers, now))
+    if state.pairing.witnesses:
+        new = msgspec.structs.replace(new, pairing=pair.witnessed(new.pairing, answers, now))
     faults = {one.text: str(target.address) for target, one in answers if one.reason is Reason.LOCAL_FAULT}
     if not faults:
         return new, commands
@@ -306,30 +381,15 @@ def _links_changed(state: State, back: str, now: float) -> State:
     return msgspec.structs.replace(state, look_at=look_at, announcing=announcing)
 
 
-def changed(before: Desired, after: Desired) -> frozenset[ServiceKey] | None:
-    """The services that can differ between two goals; None if more than services does."""
-    one, other = before.state, after.state
-    if msgspec.structs.replace(one, services={}) != msgspec.structs.replace(other, services={}):
-        return None
-    kept = {key for key, service in other.services.items() if one.services.get(key) is service}
-    return frozenset((one.services.keys() | other.services.keys()) - kept)
-
-
 def _rejected(state: State, file: str, problems: tuple[Problem, ...]) -> tuple[Command, ...]:
     errors = [problem for problem in problems if problem.severity is Severity.ERROR]
     return (
-        Report(events.ConfigRefused(file, len(errors), _serving(state))),
+        Report(events.ConfigRefused(file, len(errors), goes_on(state))),
         *(
             Report(events.ConfigProblem(problem.file, problem.line, problem.path, str(problem)))
             for problem in errors[: telling.ONE_BY_ONE]
         ),
     )
-
-
-def _serving(state: State) -> str:
-    if state.config is None:
-        return "nothing is changed in the kernel until there is a valid configuration"
-    return f"serial {state.config.serial_no} goes on"
 
 
 def _converged(state: State, result: Converged, now: float) -> Step:
@@ -341,7 +401,7 @@ def _converged(state: State, result: Converged, now: float) -> Step:
         refused = tuple(dict.fromkeys((*state.refused, *refused)))
     told = list(_told(result, cause, {line for line, _ in state.refused}))
     if applying and state.config is not None:
-        told.append(_applied(state.config, applying, result))
+        told.append(_applied(state.config, state.goal, applying, result))
     before = set(state.refused)
     fresh = [refusal for refusal in refused if refusal not in before]
     told += [events.OperationRefused(*refusal) for refusal in fresh[: telling.ONE_BY_ONE]]
@@ -355,9 +415,9 @@ def _converged(state: State, result: Converged, now: float) -> Step:
     if taken and not state.stopping:
         commands.append(Announce(taken))
         announcing = (*announcing, Repeat(taken, now, 1))
-    whole = _on_stop(state) is OnStop.KEEP and command.goal is state.goal
+    whole = on_stop(state) is OnStop.KEEP and command.goal is state.goal
     if state.stopping and (cause is Cause.STOP or whole):
-        stopped = Report(events.Stopped(state.stopping, _left(state, len(refused))))
+        stopped = Report(events.Stopped(state.stopping, left(state, len(refused))))
         commands += [stopped, Quit(failed=cause is Cause.STOP and bool(refused))]
     new = msgspec.structs.replace(
         state,
@@ -373,6 +433,10 @@ def _converged(state: State, result: Converged, now: float) -> Step:
         if state.later and not state.stopping:
             commands.append(Ask(state.later, (), ()))
         new = msgspec.structs.replace(new, moving=frozenset(), all_moving=False, later=())
+        if command.only is None or command.cause is Cause.ROLE:
+            pairing, holds = pair.held(new.pairing, taken=True, announced=not taken)
+            new = msgspec.structs.replace(new, pairing=pairing)
+            commands += holds
     return new, tuple(commands)
 
 
@@ -382,12 +446,6 @@ def _next_announcement(state: State, now: float) -> float | None:
     if state.stopping or not every or not state.goal.state.vips:
         return None
     return now + every if state.announce_at is None else min(state.announce_at, now + every)
-
-
-def _held(state: State) -> tuple[Vip, ...]:
-    """The VIPs that this director has: what it should, but for those that could not be taken."""
-    refused = {line for line, _ in state.refused}
-    return tuple(vip for vip in sorted(state.goal.state.vips) if text.line(TakeVip(vip)) not in refused)
 
 
 def _next_look(state: State, command: Converge, now: float) -> float:
@@ -413,14 +471,13 @@ def _told(result: Converged, cause: Cause, refused_before: set[str]) -> tuple[Ev
     return (*told, events.Drifted(len(drifted), telling.shortened(drifted))) if drifted else told
 
 
-def _applied(config: Config, applying: Applying, result: Converged) -> Event:
-    active = [virtual_server for virtual_server in config.virtual_servers if virtual_server.active]
+def _applied(config: Config, goal: Desired, applying: Applying, result: Converged) -> Event:
     return events.ConfigApplied(
         file=applying.file,
         serial=config.serial_no,
         digest=applying.digest,
-        virtual_servers=len(active),
-        real_servers=sum(one.active for virtual_server in active for one in virtual_server.real_servers),
+        virtual_servers=len(goal.parts),
+        real_servers=sum([part.real_servers for part in goal.parts]),
         changes=len(result.done),
         refused=len(result.refused),
         took_ms=round(result.took_s * 1000),
@@ -429,7 +486,7 @@ def _applied(config: Config, applying: Applying, result: Converged) -> Event:
 
 def _failed(state: State, cause: Cause, reason: str) -> Step:
     told = () if reason == state.unavailable else (Report(events.KernelUnavailable(reason)),)
-    if state.stopping and (cause is Cause.STOP or _on_stop(state) is OnStop.KEEP):
+    if state.stopping and (cause is Cause.STOP or on_stop(state) is OnStop.KEEP):
         stopped = Report(events.Stopped(state.stopping, "the kernel keeps what it has"))
         return state, (*told, stopped, Quit(failed=cause is Cause.STOP))
     return msgspec.structs.replace(state, unavailable=reason), told
@@ -449,7 +506,7 @@ def _time_passed(state: State, now: float) -> Step:
                 announcing.append(Repeat(vips, repeat.taken_at, told))
     new = msgspec.structs.replace(state, announcing=tuple(announcing))
     if new.announce_at is not None and new.announce_at <= now:
-        if held := _held(new):
+        if held := held_vips(new):
             commands.append(Announce(held))
         new = msgspec.structs.replace(new, announce_at=None)
         new = msgspec.structs.replace(new, announce_at=_next_announcement(new, now))
@@ -465,34 +522,36 @@ def _time_passed(state: State, now: float) -> Step:
             Converge(new.goal, Cause.LOOK if settled(new) or new.applying else Cause.HEALTH, before)
         )
         new = msgspec.structs.replace(new, look_at=now + LOOK_EVERY_S)
+        if new.pairing.lost and new.pairing.wire is not None:
+            commands.append(new.pairing.wire)
+    if new.share_at is not None and new.share_at <= now:
+        commands += [ShareConnections()] if _shares(new) else []
+        new = msgspec.structs.replace(new, share_at=None)
+    if new.leave_by is not None and new.leave_by <= now:
+        new, stopped = _stop(new, new.leaving)
+        commands += stopped
     return new, tuple(commands)
+
+
+def _stop_asked(state: State, reason: str, now: float) -> Step:
+    """One of a pair hands over first, or says goodbye; whoever asks twice does not want to wait."""
+    pairing = state.pairing
+    if state.stopping or state.leaving or pairing.wire is None or pairing.lost:
+        return _stop(state, state.leaving or reason)
+    leaving = msgspec.structs.replace(state, leaving=reason, leave_by=now + LEAVE_S)
+    share = (ShareConnections(),) if _shares(state) else ()
+    return leaving, (*share, TellPulse(LeaveAsked()))
 
 
 def _stop(state: State, reason: str) -> Step:
     if state.stopping:
         return state, ()
+    state, given_up = _paired(state, pair.stopped(state.pairing), 0.0)
     new = msgspec.structs.replace(
-        state, stopping=reason, applying=None, announcing=(), announce_at=None, look_at=None
+        state, stopping=reason, applying=None, announcing=(), announce_at=None, look_at=None, leave_by=None
     )
-    if state.config is not None and _on_stop(state) is OnStop.EMPTY:
+    if state.config is not None and on_stop(state) is OnStop.EMPTY:
         return msgspec.structs.replace(new, goal=NOTHING), (Converge(NOTHING, Cause.STOP, state.goal),)
-    if state.applying is not None:  # a table is left whole: the stop waits until it stands
-        return new, ()
-    return new, (Report(events.Stopped(reason, _left(new))), Quit())
-
-
-def _on_stop(state: State) -> OnStop:
-    if state.on_stop is not None:
-        return state.on_stop
-    return OnStop.KEEP if state.config is None else state.config.on_stop
-
-
-def _left(state: State, refused: int = 0) -> str:
-    if state.config is None:
-        return "the kernel was not changed"
-    if _on_stop(state) is OnStop.KEEP:
-        services = counted(len(state.goal.origin), "service")
-        return f"left serving: {services}, {counted(len(state.goal.state.vips), 'VIP')}"
-    if refused:
-        return f"our services and VIPs are removed but for what was refused: {counted(refused, 'operation')}"
-    return "our services and VIPs are removed, settings put back"
+    if not settled(state):  # a table is left whole: the stop waits until it stands
+        return new, given_up
+    return new, (Report(events.Stopped(reason, left(new))), Quit())

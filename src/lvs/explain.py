@@ -8,7 +8,6 @@ from typing import Protocol
 import msgspec
 
 from lvs.checks import Answer, Pace, Target
-from lvs.director import State
 from lvs.health import ward
 from lvs.health.orders import Order, applying
 from lvs.health.roster import Roster
@@ -17,6 +16,7 @@ from lvs.kernel import text
 from lvs.kernel.desired import destination_of, service_key
 from lvs.kernel.state import ServiceKey
 from lvs.model import Need
+from lvs.state import State
 from lvs.status import Held, clock, duration, rule, said
 
 

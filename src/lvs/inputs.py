@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from lvs.checks import Answer, Target
 from lvs.commands import Cause, Converge
 from lvs.config.located import Problem
 from lvs.health.orders import Order
+from lvs.health.shared import Findings
 from lvs.kernel.state import Op
 from lvs.model import Address, Config, VirtualKey
+from lvs.pulse.line import FromPulse
 
 
 class ConfigLoaded(msgspec.Struct, frozen=True):
@@ -92,11 +96,52 @@ class SessionsEnded(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...]
 
 
+class OrdersShared(msgspec.Struct, frozen=True):
+    """The operators' orders, with those of the other director."""
+
+    orders: tuple[Order, ...]
+
+
+class FindingsShared(msgspec.Struct, frozen=True):
+    """What the other director's checks found."""
+
+    findings: Findings
+
+
 class ChecksMeasured(msgspec.Struct, frozen=True):
     """How the checks go: how many are overdue, and why as far as that is known."""
 
     overdue: int
     reason: str = ""
+
+
+class MachineSeen(msgspec.Struct, frozen=True):
+    """The machine's addresses, and which of its devices have a link."""
+
+    own: Mapping[str, str]  # address -> device
+    linked: Mapping[str, bool]  # device -> is up, and has a carrier
+
+
+class PulseSaid(msgspec.Struct, frozen=True):
+    what: FromPulse
+
+
+class PulseLost(msgspec.Struct, frozen=True):
+    """There is no pulse, for this reason; it is started again as soon as that is possible."""
+
+    reason: str
+
+
+class TableCounted(msgspec.Struct, frozen=True):
+    """So many established connections are in the kernel's table, of services that both directors have."""
+
+    connections: int
+
+
+class SwitchoverAsked(msgspec.Struct, frozen=True):
+    """An operator wants the other director to be active."""
+
+    by: str
 
 
 class TimePassed(msgspec.Struct, frozen=True):
@@ -120,7 +165,14 @@ Input = (
     | OrderGiven
     | EnableAsked
     | SessionsEnded
+    | OrdersShared
+    | FindingsShared
     | ChecksMeasured
+    | MachineSeen
+    | PulseSaid
+    | PulseLost
+    | TableCounted
+    | SwitchoverAsked
     | TimePassed
     | StopAsked
 )

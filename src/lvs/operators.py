@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from lvs import __version__, events, telling
-from lvs.director import State
 from lvs.errors import Exit
 from lvs.events import counted
 from lvs.inputs import Converged, ConvergeFailed
@@ -21,9 +20,12 @@ from lvs.kernel.state import (
     TakeVip,
     Vip,
 )
-from lvs.model import Config
+from lvs.model import Config, Role
+from lvs.pair import Seat
 from lvs.protocol import Reply
-from lvs.status import CheckVitals, Held, Status, left_over, virtual_servers
+from lvs.pulse.line import Seen
+from lvs.state import State
+from lvs.status import CheckVitals, Held, OtherStatus, PairStatus, Status, left_over, virtual_servers
 
 
 def summary(state: State) -> str:
@@ -33,6 +35,8 @@ def summary(state: State) -> str:
     if state.config is None:
         return "waiting for a valid configuration"
     refused = f", {counted(len(state.refused), 'operation')} refused" if state.refused else ""
+    if state.pairing.role is not Role.ACTIVE:
+        return f"{state.pairing.role}, with {counted(len(state.goal.origin), 'virtual server')}{refused}"
     return f"serving {counted(len(state.goal.origin), 'virtual server')}{refused}"
 
 
@@ -52,6 +56,39 @@ def status(
         virtual_servers=tuple(virtual_servers(state.goal, held, state.health, now)),
         checks=checks,
         orders=left_over(state.health),
+        pair=_pair(state, now),
+    )
+
+
+def _pair(state: State, now: float) -> PairStatus | None:
+    pairing = state.pairing
+    if pairing.seat is Seat.ALONE:
+        return None
+    other = None
+    if pairing.wire is not None:
+        seen = pairing.seen or Seen(None)
+        beat = seen.beat
+        other = OtherStatus(
+            address=pairing.wire.ways[0].theirs,
+            alive=seen.alive,
+            heard_s=None if beat is None else seen.heard_s + max(0.0, now - pairing.seen_at),
+            role="" if beat is None else str(beat.role),
+            reason="" if beat is None else beat.reason,
+            version="" if beat is None else beat.version,
+            serial_no=0 if beat is None else beat.serial_no,
+            digest="" if beat is None else beat.digest,
+            connections=0 if beat is None else beat.connections,
+            silent_paths=seen.silent,
+        )
+    return PairStatus(
+        seat=str(pairing.seat),
+        role=str(pairing.role),
+        since_s=None if pairing.since is None else max(0.0, now - pairing.since),
+        term=pairing.term,
+        reason=pairing.reason,
+        faults=tuple(fault.text for fault in pairing.faults),
+        heartbeat=pairing.lost,
+        other=other,
     )
 
 

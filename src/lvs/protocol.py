@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+from lvs.pairstatus import PairStatus
 from lvs.status import Status
+from lvs.sync.messages import Use
 
 SOCKET_NAME = "lvsd.sock"  # in the run directory
 LONGEST = 96 << 20  # bytes of a request: a file of 64 MiB in base64
@@ -23,6 +25,10 @@ class PlanRequest(msgspec.Struct, frozen=True, tag="plan"):
 
 class ReloadRequest(msgspec.Struct, frozen=True, tag="reload"):
     """Read the file again, and say what came of it."""
+
+
+class SwitchoverRequest(msgspec.Struct, frozen=True, tag="switchover"):
+    """The other director of the pair is to serve."""
 
 
 class ExplainRequest(msgspec.Struct, frozen=True, tag="explain"):
@@ -63,15 +69,28 @@ class SessionsRequest(msgspec.Struct, frozen=True, tag="sessions"):
     virtual: str | None = None
 
 
+class PairRequest(msgspec.Struct, frozen=True, tag="pair"):
+    """How the configurations of the two directors stand to each other."""
+
+
+class ResolveRequest(msgspec.Struct, frozen=True, tag="resolve"):
+    """Settle a conflict between them."""
+
+    use: Use
+
+
 Request = (
     StatusRequest
     | PlanRequest
     | ReloadRequest
+    | SwitchoverRequest
     | ExplainRequest
     | DrainRequest
     | DisableRequest
     | EnableRequest
     | SessionsRequest
+    | PairRequest
+    | ResolveRequest
 )
 
 
@@ -82,4 +101,5 @@ class Reply(msgspec.Struct, frozen=True):
     out: tuple[str, ...] = ()
     err: tuple[str, ...] = ()
     status: Status | None = None
+    pair: PairStatus | None = None
     sessions: int | None = None  # left on a real server; None: not asked

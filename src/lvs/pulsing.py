@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from lvs.io.heart import main
+from lvs.io.heart import main as main  # noqa: PLC0414
 
 if __name__ == "__main__":
     sys.exit(main(int(sys.argv[1])))

@@ -50,6 +50,7 @@ def _modules() -> str:
         checks,
         commands,
         completion,
+        coupling,
         daemon,
         desk,
         director,
@@ -57,9 +58,16 @@ def _modules() -> str:
         events,
         explain,
         inputs,
+        joining,
+        letters,
         model,
         operators,
+        pair,
+        pairstatus,
+        partner,
         protocol,
+        pulsing,
+        state,
         status,
         telling,
         upkeep,
@@ -89,9 +97,12 @@ def _modules() -> str:
     from lvs.events import base, table
     from lvs.events import health as health_events
     from lvs.events import pair as pair_events
+    from lvs.events import peer as peer_events
+    from lvs.events import pulse as pulse_events
     from lvs.health import load as dynamic_weight
-    from lvs.health import orders, roster, serving, verdict, ward
+    from lvs.health import orders, roster, serving, shared, verdict, ward
     from lvs.io import (
+        addresses,
         announce,
         askers,
         checking,
@@ -103,21 +114,31 @@ def _modules() -> str:
         failure,
         files,
         findings,
+        heart,
+        heartbeat,
         hooks,
+        install,
         journal,
         ledger,
+        line,
         links,
         modules,
         neighbour,
         netlink,
+        pairfile,
+        pairkey,
+        peer,
         probe,
         processes,
         programs,
+        pulse,
         requirements,
+        resync,
         rtnetlink,
         runnable,
         secrets,
         stalls,
+        strangers,
         streams,
         sysctls,
         systemd,
@@ -125,7 +146,9 @@ def _modules() -> str:
         wheel,
     )
     from lvs.io import orders as kept_orders
-    from lvs.kernel import decode, desired, diff, encode, frames, refusal, state, text, wire
+    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
+    from lvs.kernel import resync as connections
+    from lvs.kernel import state as kernel_state
     from lvs.probes import (
         ber,
         dialogue,
@@ -149,6 +172,13 @@ def _modules() -> str:
         tls,
     )
     from lvs.probes import load as load_monitor
+    from lvs.pulse import hearing, speaking, tables, words
+    from lvs.pulse import line as pulse_line
+    from lvs.pulse import machine as pulse_machine
+    from lvs.pulse import state as pulse_state
+    from lvs.pulse import wire as pulse_wire
+    from lvs.sync import machine, messages, version
+    from lvs.sync import state as sync_state
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 

@@ -70,7 +70,7 @@ class VirtualServerStatus(msgspec.Struct, frozen=True):
 
 
 class CheckVitals(msgspec.Struct, frozen=True):
-    """How the checks themselves are doing; maxima of the last minute."""
+    """How the checks themselves are doing; maxima of the last half minute."""
 
     followed: int = 0  # targets: each is asked again and again
     in_flight: int = 0
@@ -90,6 +90,34 @@ class OrderStatus(msgspec.Struct, frozen=True):
     at: float  # seconds since the epoch
 
 
+class OtherStatus(msgspec.Struct, frozen=True):
+    """The other director of the pair, as it was heard last."""
+
+    address: str
+    alive: bool
+    heard_s: float | None  # ago; None: never
+    role: str
+    reason: str
+    version: str
+    serial_no: int
+    digest: str
+    connections: int
+    silent_paths: tuple[str, ...]
+
+
+class PairStatus(msgspec.Struct, frozen=True):
+    """Which of the two directors this is, and what it is to the other."""
+
+    seat: str  # primary, backup, aside, nobody, unknown
+    role: str  # active, standby, fault
+    since_s: float | None
+    term: int
+    reason: str
+    faults: tuple[str, ...]
+    heartbeat: str  # why there is none; empty: there is
+    other: OtherStatus | None
+
+
 class Status(msgspec.Struct, frozen=True):
     version: str
     file: str
@@ -101,6 +129,7 @@ class Status(msgspec.Struct, frozen=True):
     virtual_servers: tuple[VirtualServerStatus, ...]
     checks: CheckVitals = CheckVitals()
     orders: tuple[OrderStatus, ...] = ()  # of real servers that are in no table below
+    pair: PairStatus | None = None  # None: there is no other director
 
 
 def virtual_servers(
@@ -294,6 +323,8 @@ def table(status: Status) -> Iterator[str]:
     yield f"lvsd {status.version}: {status.state}, {serial}, {status.file}"
     for line in status.refused:
         yield f"refused: {line}"
+    if status.pair is not None:
+        yield from _pair(status.pair, status.digest)
     if status.vips:
         yield f"VIPs: {', '.join(status.vips)}"
     yield from _vitals(status.checks)
@@ -315,8 +346,32 @@ def table(status: Status) -> Iterator[str]:
             yield f"{kernel} {row.name:<{name}}  {row.reason}".rstrip()
 
 
+def _pair(pair: PairStatus, digest: str) -> Iterator[str]:
+    since = "" if pair.since_s is None else f" {duration(pair.since_s)}"
+    yield f"Director: {pair.seat}, {pair.role}{since} (term {pair.term}): {pair.reason}"
+    for fault in pair.faults:
+        yield f"Fault: {fault}"
+    if pair.heartbeat:
+        yield f"Heartbeat: none, {pair.heartbeat}"
+    other = pair.other
+    if other is None:
+        return
+    if other.heard_s is None:
+        yield f"Other: {other.address}, never heard"
+        return
+    heard = (
+        f"heard {other.heard_s:.1f} s ago" if other.alive else f"SILENT for {duration(other.heard_s)}, was"
+    )
+    config = "the same configuration" if other.digest == digest else f"ANOTHER configuration, {other.digest}"
+    silent = f", silent on {', '.join(other.silent_paths)}" if other.silent_paths else ""
+    yield (
+        f"Other: {other.address}, {heard} {other.role}{silent}, serial {other.serial_no}, {config}, "
+        f"lvsd {other.version or 'unknown'}: {other.reason}"
+    )
+
+
 def _vitals(checks: CheckVitals) -> Iterator[str]:
     if checks.followed:
         overdue = f"{checks.overdue} OVERDUE" if checks.overdue else "none overdue"
-        late = f"at most {checks.late_s * 1000:.0f} ms late in the last minute"
+        late = f"at most {checks.late_s * 1000:.0f} ms late in the last 30 s"
         yield f"Checks: {checks.followed}, {overdue}, {late}"

@@ -9,12 +9,15 @@ import time
 from statistics import median
 from typing import Any
 
-from bench import checking, emulated, native
+from bench import checking, emulated, native, pushing
 from bench.measured import Figure, Measured, NotHereError
 from lab.paths import CHECKOUT
 
 TARGET = CHECKOUT / "build" / "bench.json"
-FIGURES = {figure.name: figure for figure in (*native.FIGURES, *emulated.FIGURES, *checking.FIGURES)}
+FIGURES = {
+    figure.name: figure
+    for figure in (*native.FIGURES, *emulated.FIGURES, *checking.FIGURES, *pushing.FIGURES)
+}
 LINE = "{:<32} {:>8} {:>6}  {:<22} {:>9} {:>9} {:>4}  {}"
 
 

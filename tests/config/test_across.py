@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvs.config.across import Facts, across, twice
+from lvs.config.across import Facts, Together, across, twice
 from lvs.config.load import load
-from lvs.config.located import Note, Severity
+from lvs.config.located import Severity
 from lvs.kernel.desired import desired
 
 VIPS = st.none() | st.tuples(
@@ -34,8 +34,7 @@ FACTS = st.builds(
 
 @given(st.lists(FACTS, max_size=5), st.booleans())
 def test_against_a_dumb_twin(facts: list[Facts], syncdaemon: bool) -> None:
-    notes: list[Note] = []
-    across(facts, syncdaemon=syncdaemon, notes=notes)
+    notes = across(tuple(facts), syncdaemon=syncdaemon).notes
     expected = set()
     for index, fact in enumerate(facts):
         before = facts[:index]
@@ -52,6 +51,14 @@ def test_against_a_dumb_twin(facts: list[Facts], syncdaemon: bool) -> None:
         if syncdaemon and fact.mixed:
             expected.add((index, "", Severity.ERROR))
     assert {(note.place.block, note.place.key, note.severity) for note in notes} == expected
+
+
+@given(st.lists(st.tuples(st.lists(FACTS, max_size=3), st.booleans()), max_size=3))
+def test_what_was_said_before_is_said_only_of_the_same(rounds: list[tuple[list[Facts], bool]]) -> None:
+    before = Together()
+    for facts, syncdaemon in rounds:
+        before = across(tuple(facts), syncdaemon=syncdaemon, before=before)
+        assert before == across(tuple(facts), syncdaemon=syncdaemon)
 
 
 def told(text: str, name: str = "lvs.toml") -> list[str]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lvs.checks import Load, Pace, Reason, Target
 from lvs.health.orders import Order, Verb
-from lvs.health.roster import Member, Roster
+from lvs.health.roster import NOBODY, Member, Roster
 from lvs.health.serving import Ground, effect, quorum, ramp, serving
 from lvs.health.verdict import Verdict
 from lvs.model import Checking, Drain, Protocol, Quorum, Serving, key_of
@@ -136,6 +136,27 @@ def test_nannys_doubling() -> None:
         "web", "192.0.2.1", weight_doubling=True, checking=Checking(None, None, False, None, 30, 15, None)
     )
     assert ramp(slow, 64, 29.0) == (2, 30)
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), st.integers(0, 3)), max_size=4),
+    st.sampled_from((NOTHING, drain(), drain(over=True))),
+    st.booleans(),
+    st.integers(0, 3),
+)
+def test_whom_nobody_asks_serves_as_by_rule(
+    servers: list[tuple[bool, int]], ground: Ground, met: bool, least: int
+) -> None:
+    real_servers = [
+        real_server(f"r{n}", f"10.0.0.{n + 1}", weight, active=active)
+        for n, (active, weight) in enumerate(servers)
+    ]
+    built = virtual_server("web", "192.0.2.1", *real_servers, quorum=Quorum(least), sorry_server=RIP)
+    shared = Roster(key_of(built), built, (NOBODY,) * len(servers), met)
+    alike = msgspec.structs.replace(shared, members=tuple(Member() for _ in servers))
+    after, serves, at = serving(shared, ground, None)
+    assert (after, serves, at) == serving(alike, ground, None)
+    assert serves.weights == tuple(effect(after, index, ground).weight for index in range(len(servers)))
 
 
 @given(st.integers(0, 65535), st.floats(0, 1000), st.floats(0.1, 600), st.booleans())

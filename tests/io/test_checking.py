@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+import subprocess
+import sys
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -95,6 +98,30 @@ def test_a_credential_that_is_gone_is_told_and_no_news_of_the_real_server(tmp_pa
     assert answer.reason is Reason.LOCAL_FAULT
     assert answer.text.startswith("this director cannot check ldap: ")
     assert "gone" in answer.text
+
+
+def test_room_for_all_real_servers_at_once() -> None:
+    """In a process of its own, for who gives a limit away does not get it back."""
+    script = """
+import resource, sys
+from lvs.io.checking import room
+limit = tuple(map(int, sys.argv[1:]))
+resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+print(room(), *resource.getrlimit(resource.RLIMIT_NOFILE))
+"""
+
+    def asked(soft: int, hard: int) -> list[int]:
+        argv = (sys.executable, "-c", script, str(soft), str(hard))
+        done = subprocess.run(argv, check=True, capture_output=True, text=True)
+        return [int(word) for word in done.stdout.split()]
+
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    assert hard == resource.RLIM_INFINITY or hard > 4096
+    assert asked(1024, 4096) == [3096, 4096, 4096]
+    assert asked(256, 512) == [256, 512, 512]
+    if hard == resource.RLIM_INFINITY or hard >= 21_000:
+        assert asked(1024, hard) == [20_000, 21_000, hard]
+        assert asked(hard, hard)[0] == 20_000
 
 
 def test_hooks_run_with_what_happened_in_their_environment(tmp_path: Path) -> None:

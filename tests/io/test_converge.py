@@ -153,10 +153,12 @@ class Director:
     def again(self) -> Director:
         return Director(self.kernel, self.file)
 
-    def to(self, desired: KernelState, only: Iterable[ServiceKey] | None = None) -> Outcome:
+    def to(
+        self, desired: KernelState, only: Iterable[ServiceKey] | None = None, *, role: bool = False
+    ) -> Outcome:
         with pytest.MonkeyPatch.context() as patched:
             self.pretend(patched)
-            return asyncio.run(self.converger.converge(desired, only))
+            return asyncio.run(self.converger.converge(desired, only, role=role))
 
     def first(self, desired: KernelState) -> Outcome:
         with pytest.MonkeyPatch.context() as patched:
@@ -222,6 +224,53 @@ def test_roles_change_and_the_table_stays(file: Path) -> None:
     assert director.to(ACTIVE).done == (TakeVip(HELD), StopDaemon(BACKUP), StartDaemon(SENDS))
     assert director.again().to(ACTIVE).done == ()
     assert director.to(STANDBY).done == (DropVip(HELD), StopDaemon(MASTER), StartDaemon(RECEIVES))
+
+
+def test_a_standby_holds_no_vip_whoever_put_it_there(file: Path) -> None:
+    """B34: with a note that was lost, or by a script of the system's, there would be two of it."""
+    bare = msgspec.structs.replace(HELD, prefix=32, label="")
+    elsewhere = msgspec.structs.replace(bare, device="lo")  # as a real server has it
+    standby = msgspec.structs.replace(STANDBY, barred=frozenset({(HELD.device, HELD.address)}))
+    kernel = Kernel(KernelState(vips=frozenset({bare, elsewhere, ALSO})))
+    director = Director(kernel, file)
+    assert DropVip(bare) in director.to(standby).done
+    assert kernel.state.vips == {elsewhere, ALSO}
+    kernel.state = apply(TakeVip(HELD), kernel.state)
+    assert director.to(standby, (), role=True).done == (DropVip(HELD),)
+
+
+def test_a_takeover_reads_no_table(file: Path) -> None:
+    """But for the services that only the active director has."""
+    director = Director(Kernel(), file)
+    director.to(STANDBY)
+    kernel = director.kernel
+    kernel.reads.clear()
+    moved = (TakeVip(HELD), StopDaemon(BACKUP), StartDaemon(SENDS))
+    assert director.to(ACTIVE, (), role=True).done == moved
+    assert kernel.reads == []
+    assert kernel.state == msgspec.structs.replace(ACTIVE, services=kernel.state.services)
+    assert director.again().to(ACTIVE).done == ()
+
+    gives_way = (DropVip(HELD), StopDaemon(MASTER), StartDaemon(RECEIVES))
+    assert director.to(STANDBY, (), role=True).done == gives_way
+    assert director.again().to(STANDBY).done == ()
+
+    more = msgspec.structs.replace(ACTIVE, services={KEY: ONE, OTHER: TWO})
+    outcome = director.to(more, {OTHER}, role=True)
+    assert [type(op) for op in outcome.done] == [AddService, AddDestination, *map(type, moved)]
+    assert kernel.reads[-1] == frozenset({OTHER})
+
+
+def test_a_takeover_leaves_a_vip_whose_service_is_refused(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.to(STANDBY)
+    apart = strategies.KEYS[3]
+    lonely = Vip("eth0", apart.address, 24, "")
+    active = msgspec.structs.replace(ACTIVE, services={KEY: ONE, apart: TWO}, vips=frozenset({HELD, lonely}))
+    director.kernel.refuse = {text.line(AddService(apart, OPTIONS))}
+    outcome = director.to(active, {apart}, role=True)
+    assert director.kernel.state.vips == {HELD}
+    assert (text.line(TakeVip(lonely)), "none of its services is in the kernel") in outcome.refused
 
 
 def test_a_sync_daemon_that_drifted_is_put_right(file: Path) -> None:

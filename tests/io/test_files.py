@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
 import threading
@@ -14,7 +15,7 @@ import pytest
 
 from lvs.errors import SystemFault
 from lvs.io import files
-from lvs.io.files import Text, Watch, chain, read, signature
+from lvs.io.files import Text, Watch, chain, look, read, signature
 
 PATIENCE_S = 5.0  # for the watching thread, on a busy machine; it takes milliseconds
 
@@ -28,6 +29,15 @@ def test_read(tmp_path: Path) -> None:
     found = read(path)
     assert found.content == b"serial_no = 1\r\n\xff\0"
     assert found.signature == signature(path)
+    assert found == look(path)
+    assert found.digest == hashlib.blake2b(found.content, digest_size=8).hexdigest()
+
+
+def test_what_cannot_be_read_is_seen(tmp_path: Path) -> None:
+    assert look(tmp_path / "lvs.toml") == Text(b"", (), "no such file or directory")
+    seen = look(tmp_path)
+    assert (seen.content, seen.fault) == (b"", "is a directory")
+    assert len(seen.signature) == 5
 
 
 def test_read_through_links(tmp_path: Path) -> None:

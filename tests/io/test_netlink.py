@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import struct
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -203,6 +204,19 @@ def test_the_table_is_the_kernels(one: KernelState, other: KernelState) -> None:
             assert table.read(goal.services) == goal.services
             assert table.daemons() == goal.daemons
         assert not kernel.answers
+
+
+def test_established_connections_are_counted_beside_the_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(netlink, "CONNECTIONS", tmp_path / "ip_vs")
+    with pytest.raises(KernelError, match="No such file"):
+        netlink.established()
+    heads = "one\ntwo\nthree\n"
+    rows = "TCP  C0000201:0050 rr\n  -> 0A000001:0050      Route   1      12         3         \n"
+    (tmp_path / "ip_vs").write_text(heads + rows)
+    assert netlink.established() == 12
+    assert netlink.established([KEY]) == 0
 
 
 def test_batches_end_with_a_barrier(table: Table, kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,7 +156,7 @@ def test_a_torn_dump_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
                 yield self.parser(struct.pack("=IHHII", 16, 20, flags, 1, 0), 0, 16)
 
     monkeypatch.setattr("pyroute2.netlink.nlsocket.NetlinkRequest", Request)
-    assert len(asyncio.run(links_module._dump(None, 0, Question))) == 2
+    assert len(list(asyncio.run(links_module._dump(None, 0, Question)))) == 2
     assert answers == []
 
 

@@ -29,6 +29,7 @@ from lvs.checks import (
     Target,
 )
 from lvs.io import probe as record
+from lvs.io import streams
 from lvs.io.engine import Engine
 from lvs.io.findings import Finished
 from lvs.probes.talk import LONGEST, down, up
@@ -270,6 +271,67 @@ def test_more_to_send_than_fits() -> None:
     with listening() as (listener, port):
         assert ask(port, Scripted(b"x" * size), serve=serve, pace=Pace(60, 5, 5)).answer == up("line")
     assert taken == size
+
+
+@pytest.mark.parametrize("slice_s", [streams.SLICE_S, -1.0])
+def test_many_at_once_however_little_time_there_is(monkeypatch: pytest.MonkeyPatch, slice_s: float) -> None:
+    """A sweep that has to stop after one of them goes on where it stopped; all are closed without a reset."""
+    monkeypatch.setattr(streams, "SLICE_S", slice_s)
+    told: dict[Target, Answer] = {}
+    ended: list[bytes | str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            said = await reader.read(100)
+            if said:
+                writer.write(b"hello\n")
+                said = await reader.read(100)
+            ended.append(said)
+        except ConnectionError as error:
+            ended.append(str(error))
+        writer.close()
+
+    async def run() -> None:
+        server = await asyncio.start_server(serve, "0.0.0.0", 0, backlog=100)
+        port = server.sockets[0].getsockname()[1]
+        engine = Engine(
+            lambda results: told.update({one.target: one.answer for one in results}),
+            lambda target: Scripted(b"hello?") if isinstance(target.check, Http) else None,
+        )
+        engine.open(asyncio.get_running_loop())
+        checks = (Connect(), Http())
+        homes = [IPv4Address(f"127.0.1.{number}") for number in range(1, 21)]
+        many = [Target(home, port, check, Pace(60, 5, 5)) for home in homes for check in checks]
+        engine.follow(many)
+        await until(lambda: len(told) == len(many))
+        await until(lambda: len(ended) == len(many))
+        engine.close()
+        server.close()
+
+    asyncio.run(run())
+    assert {(type(target.check), answer.text) for target, answer in told.items()} == {
+        (Connect, "connection accepted"),
+        (Http, "line"),
+    }
+    assert set(ended) == {b""}
+
+
+def test_an_answer_that_takes_its_time() -> None:
+    """Longer than a tick, so that the epoll is what hears of it."""
+
+    async def serve() -> None:
+        loop = asyncio.get_running_loop()
+        connection, _ = await loop.sock_accept(listener)
+        with connection:
+            connection.setblocking(False)
+            await loop.sock_recv(connection, 100)
+            await asyncio.sleep(0.1)
+            await loop.sock_sendall(connection, b"at last\n")
+
+    with listening() as (listener, port):
+        found = ask(port, Scripted(b"hello?"), serve=serve, pace=Pace(60, 5, 5))
+    assert found.answer == up("line")
+    assert 0.1 <= found.took_s < 1
 
 
 def test_dialogue_and_farewell() -> None:

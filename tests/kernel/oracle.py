@@ -88,9 +88,10 @@ def oracle_destination(destination: Any) -> Destination:
         weight=destination.get_attr("IPVS_DEST_ATTR_WEIGHT"),
         upper_threshold=destination.get_attr("IPVS_DEST_ATTR_U_THRESH"),
         lower_threshold=destination.get_attr("IPVS_DEST_ATTR_L_THRESH"),
-        tunnel_type=destination.get_attr("IPVS_DEST_ATTR_TUN_TYPE"),
-        tunnel_port=htons(destination.get_attr("IPVS_DEST_ATTR_TUN_PORT")),
-        tunnel_flags=destination.get_attr("IPVS_DEST_ATTR_TUN_FLAGS"),
+        tunnel_type=destination.get_attr("IPVS_DEST_ATTR_TUN_TYPE")
+        or 0,  # left out: 0, as the kernel takes it
+        tunnel_port=htons(destination.get_attr("IPVS_DEST_ATTR_TUN_PORT") or 0),
+        tunnel_flags=destination.get_attr("IPVS_DEST_ATTR_TUN_FLAGS") or 0,
     )
 
 

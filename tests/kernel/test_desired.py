@@ -8,10 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 import strategies
 from lvs.kernel import state, text
-from lvs.kernel.desired import NOTHING, desired, destination_of, modules, service_key, sysctls, vips
+from lvs.kernel.desired import NOTHING, desired, destination_of, service_key
+from lvs.kernel.desired import alone as lone_services
 from lvs.kernel.state import (
     Destination,
     DestinationKey,
@@ -22,6 +24,7 @@ from lvs.kernel.state import (
     Vip,
 )
 from lvs.model import (
+    CheckPath,
     Config,
     Drain,
     Forwarding,
@@ -35,6 +38,7 @@ from lvs.model import (
     Tunnel,
     TunnelChecksum,
     TunnelType,
+    VirtualKey,
     VirtualServer,
     key_of,
 )
@@ -63,6 +67,10 @@ def options(**changes: Any) -> ServiceOptions:
     return service.options
 
 
+def held(meant: Config) -> KernelState:
+    return desired(meant).state
+
+
 def destinations(*virtual_servers: VirtualServer) -> dict[DestinationKey, Destination]:
     [service] = desired(config(*virtual_servers)).state.services.values()
     return service.destinations
@@ -71,10 +79,10 @@ def destinations(*virtual_servers: VirtualServer) -> dict[DestinationKey, Destin
 def test_a_whole_configuration() -> None:
     web = virtual_server("web", VIP, REAL, vip=on_device(VIP, "eth0:1"))
     kernel = msgspec.structs.replace(config().kernel, tcp_timeout_s=900, udp_timeout_s=300, conntrack=True)
-    held = desired(config(web, kernel=kernel))
+    goal = desired(config(web, kernel=kernel))
     key = ServiceKey(4, state.TCP, packed(VIP), 80, 0)
-    assert held.origin == {key: (web,)}
-    assert held.state == KernelState(
+    assert goal.origin == {key: (web,)}
+    assert goal.state == KernelState(
         services={
             key: state.Service(
                 ServiceOptions("wlc", 0, 0, strategies.ALL_IPV4, ""),
@@ -112,7 +120,7 @@ def test_keys(changes: dict[str, Any], key: ServiceKey) -> None:
 @pytest.mark.parametrize("scheduler", Scheduler)
 def test_schedulers(scheduler: Scheduler) -> None:
     assert options(scheduler=scheduler).scheduler == scheduler.value
-    assert f"ip_vs_{scheduler.value}" in set(modules(config(virtual_server("a", VIP, scheduler=scheduler))))
+    assert f"ip_vs_{scheduler.value}" in held(config(virtual_server("a", VIP, scheduler=scheduler))).modules
 
 
 @pytest.mark.parametrize(
@@ -156,7 +164,7 @@ def test_persistence_of_ipv6_is_by_prefix() -> None:
 
 def test_sip_is_a_module() -> None:
     sip = virtual_server("sip", VIP, persistence=Persistence(60, None, PersistenceEngine.SIP))
-    assert set(modules(config(sip))) == {"ip_vs", "ip_vs_wlc", "ip_vs_pe_sip"}
+    assert held(config(sip)).modules == {"ip_vs", "ip_vs_wlc", "ip_vs_pe_sip"}
 
 
 TUNNEL = Tunnel(TunnelType.GUE, 6080, TunnelChecksum.REMOTE)
@@ -205,9 +213,8 @@ def test_what_is_inactive_is_not_there() -> None:
     off = msgspec.structs.replace(
         virtual_server("off", VIP, REAL, active=False, vip=on_device(VIP, "eth0")), address=None
     )
-    assert desired(config(off)).state.services == {}
-    assert not list(vips(config(off)))
-    assert not list(modules(config(off)))
+    state_of = held(config(off))
+    assert (state_of.services, state_of.vips, state_of.modules) == ({}, frozenset(), frozenset())
 
 
 @pytest.mark.parametrize(
@@ -247,20 +254,20 @@ def test_an_address_is_held_once_as_the_first_has_it() -> None:
     one = virtual_server("one", VIP, vip=on_device(VIP, "eth0:1"))
     two = virtual_server("two", VIP, vip=on_device(VIP, "eth1", None), port=443)
     six = virtual_server("six", VIP6, vip=on_device(VIP6, "eth1", None))
-    assert list(vips(config(one, two, six))) == [
+    assert held(config(one, two, six)).vips == {
         Vip("eth0", packed(VIP), 24, "eth0:1"),
         Vip("eth1", packed(VIP6), 128, ""),
-    ]
+    }
 
 
 def test_the_nat_router_is_held_where_something_masquerades() -> None:
     inside = on_device("10.0.0.254", "eth1:1")
     masquerading = virtual_server("web", VIP, forwarding=Forwarding.MASQUERADING)
-    held = Vip("eth1", packed("10.0.0.254"), 24, "eth1:1")
-    assert list(vips(config(masquerading, nat_router=inside))) == [held]
-    assert not list(vips(config(virtual_server("web", VIP), nat_router=inside)))
+    router = Vip("eth1", packed("10.0.0.254"), 24, "eth1:1")
+    assert held(config(masquerading, nat_router=inside)).vips == {router}
+    assert not held(config(virtual_server("web", VIP), nat_router=inside)).vips
     off = msgspec.structs.replace(masquerading, active=False)
-    assert not list(vips(config(off, nat_router=inside)))
+    assert not held(config(off, nat_router=inside)).vips
 
 
 @pytest.mark.parametrize(
@@ -269,27 +276,65 @@ def test_the_nat_router_is_held_where_something_masquerades() -> None:
 def test_masquerading_forwards_in_its_own_family(address: str, setting: str) -> None:
     masquerading = virtual_server("web", address, forwarding=Forwarding.MASQUERADING)
     both = {"net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding"}
-    assert {name for name in sysctls(config(masquerading)) if name in both} == {setting}
-    assert not both & sysctls(config(virtual_server("web", address))).keys()
+    assert {name for name in held(config(masquerading)).sysctls if name in both} == {setting}
+    assert not both & held(config(virtual_server("web", address))).sysctls.keys()
 
 
 def test_secondaries_are_promoted_on_devices_with_ipv4_vips() -> None:
     one = virtual_server("one", VIP, vip=on_device(VIP, "bond0.10"))
     six = virtual_server("six", VIP6, vip=on_device(VIP6, "eth1"))
-    found = {name for name in sysctls(config(one, six)) if name.endswith("promote_secondaries")}
+    found = {name for name in held(config(one, six)).sysctls if name.endswith("promote_secondaries")}
     assert found == {"net/ipv4/conf/bond0.10/promote_secondaries"}
 
 
 # What is reused
 
 
-@given(strategies.configs(), strategies.configs())
-def test_reuse_changes_nothing(before: Config, after: Config) -> None:
-    """Some virtual servers of the second are the first one's objects, as with an edited file."""
-    mixed = {one.name: one for one in (*before.virtual_servers[1:], *after.virtual_servers)}
-    mixed |= {one.name: one for one in before.virtual_servers[:1]}
-    new = msgspec.structs.replace(after, virtual_servers=tuple(mixed.values()))
-    assert desired(new, desired(before)) == desired(new, NOTHING)
+@st.composite
+def histories(draw: st.DrawFn) -> list[tuple[Config, dict[VirtualKey, Serving]]]:
+    """Configurations one after the other, as edits make them: what is not edited is the identical object.
+
+    Some share a firewall mark; some are checked through the VIP; who serves changes, too.
+    """
+    fresh = [draw(strategies.configs()) for _ in range(draw(st.integers(1, 3)))]
+    known: dict[str, VirtualServer] = {}
+    serving: dict[VirtualKey, Serving] = {}
+    history = []
+    for meant in fresh:
+        for one in meant.virtual_servers:
+            if one.name not in known or draw(st.booleans()):
+                mark = draw(st.sampled_from((0, 0, 7)))
+                path = draw(st.sampled_from(CheckPath))
+                known[one.name] = msgspec.structs.replace(
+                    one,
+                    fwmark=mark,
+                    drain=draw(st.sampled_from(Drain)),
+                    checking=msgspec.structs.replace(one.checking, path=path),
+                )
+        names = draw(st.sampled_from((sorted(known), [one.name for one in meant.virtual_servers])))
+        servers = tuple(known[name] for name in names)
+        serving = {key: serves for key, serves in serving.items() if draw(st.booleans())}
+        for one in servers:
+            count = len(one.real_servers)
+            before = serving.get(key_of(one))
+            if before is None or len(before.weights) != count or draw(st.booleans()):
+                weights = tuple(draw(st.sampled_from((None, 0, 1))) for _ in range(count))
+                marks = tuple(range(100, 100 + count)) if one.checking.path is CheckPath.VIP else ()
+                serving[key_of(one)] = Serving(weights, marks=marks)
+        kernel = msgspec.structs.replace(meant.kernel, expire_quiescent_template=draw(st.booleans()))
+        inside = draw(st.sampled_from((None, on_device("10.0.0.254", "eth1:1"))))
+        edited = msgspec.structs.replace(meant, virtual_servers=servers, kernel=kernel, nat_router=inside)
+        history.append((edited, dict(serving)))
+    return history
+
+
+@given(histories())
+def test_reuse_changes_nothing(history: list[tuple[Config, dict[VirtualKey, Serving]]]) -> None:
+    """With all that was known before, as without any of it."""
+    before = NOTHING
+    for meant, serving in history:
+        before = desired(meant, before, serving)
+        assert before == desired(meant, NOTHING, serving)
 
 
 @given(strategies.configs())
@@ -383,6 +428,8 @@ def test_persistent_clients_may_stay_while_nobody_says_leave(drains: tuple[Drain
 
 def test_ways_for_checks_through_the_vip() -> None:
     web = virtual_server("web", "192.0.2.1", real_server("a", "10.0.0.1"), real_server("b", "10.0.0.2"))
+    through = msgspec.structs.replace(web.checking, path=CheckPath.VIP)
+    web = msgspec.structs.replace(web, checking=through)
     before = desired(config(web), serving={key_of(web): Serving((1, None), marks=(71, 72))})
     ways = {key.fwmark: one for key, one in before.state.services.items() if key.fwmark}
     assert [list(ways[mark].destinations) for mark in (71, 72)] == [
@@ -402,6 +449,8 @@ def test_a_director_that_is_not_active_holds_the_table_and_no_addresses(role: Ro
     standby = desired(both, active, role=role)
     assert len(active.state.vips) == 2
     assert standby.state.vips == frozenset()
+    assert standby.state.barred == {("eth0", packed(VIP)), ("eth1", packed("10.0.0.254"))}
+    assert active.state.barred == frozenset()
     [(key, service)] = standby.state.services.items()
     assert active.state.services[key] is service
     assert standby.state.sysctls == active.state.sysctls  # a takeover is a matter of addresses
@@ -434,8 +483,15 @@ def test_who_forwards_to_a_director_is_in_one_table_only(
     expected = {service_key(other)} if alone else set(map(service_key, (there, sorry, other)))
     assert standby.state.services.keys() == standby.origin.keys() == expected
     assert desired(whole, standby) == active
+    for goal in (active, standby):
+        assert lone_services(goal) == active.state.services.keys() - expected
     single = msgspec.structs.replace(whole, pair=msgspec.structs.replace(PAIR, backup_active=False))
     assert len(desired(single, active, role=Role.STANDBY).state.services) == 3
+
+
+def test_a_director_that_is_a_real_server_may_have_the_vip() -> None:
+    web = virtual_server("web", VIP, real_server("d", "10.0.0.9"), vip=on_device(VIP, "dummy0"))
+    assert desired(config(web, pair=PAIR), role=Role.STANDBY).state.barred == frozenset()
 
 
 def test_a_shared_mark_is_in_one_table_only_as_a_whole() -> None:

@@ -136,6 +136,11 @@ class Lab:
         for removal in removals:
             removal.result(60)
 
+    def remove(self, name: str) -> None:
+        """Remove one machine: its power is gone, and all that it had in memory."""
+        del self.machines[name]
+        self.channel.ask("remove", name=name)
+
     def preload(self, machine: Machine, *paths: Path | str, root: Root = None) -> None:
         """Copy files and folders into the guest's memory, under their own paths.
 

@@ -11,7 +11,7 @@ from typing import Literal
 from .machine import Machine, Process
 from .paths import LAB, PYTHON
 
-Kind = Literal["tcp", "udp", "udpnew", "stream"]
+Kind = Literal["tcp", "udp", "udpnew", "stream", "lasting", "steady"]
 
 # No site, no environment: half the start-up time.
 SCRIPT = (PYTHON, "-I", "-S")
@@ -43,6 +43,7 @@ class Tally:
     by: dict[str, int]
     longest_gap_s: float
     slowest_s: float
+    gaps: list[tuple[float, float]]  # (when it began, seconds), on the lab's clock
 
 
 class Traffic:

@@ -30,22 +30,35 @@ class Segment:
         *,
         gateway: str | None = None,
     ) -> None:
-        self.name = name
+        self.name, self._lab, self._gateway = name, lab, gateway
         self.switch = lab.machine(f"segment-{name}", bare=True)
         self.interface: dict[str, str] = {}
         # Forwarding starts at once, and no multicast is withheld until a querier shows up.
         lines = ["link add br0 type bridge forward_delay 0 stp_state 0 mcast_snooping 0", "link set br0 up"]
+        self._join(addresses, lines)
+
+    def _join(self, addresses: Mapping[str, str | Sequence[str]], lines: list[str]) -> None:
         inside: dict[Machine, list[str]] = {}
         for member, given in addresses.items():
-            machine = lab.machine(member)
-            interface = self.interface[member] = f"eth{machine.interfaces}"
-            machine.interfaces += 1
+            machine = self._lab.machine(member)
+            if member not in self.interface:
+                self.interface[member] = f"eth{machine.interfaces}"
+                machine.interfaces += 1
+            interface = self.interface[member]
             lines.append(f"link add name {_cable(member)} type veth peer name {interface} netns {member}")
             lines.append(f"link set dev {_cable(member)} master br0 up")
-            inside[machine] = _addressing(interface, given, gateway)
+            inside[machine] = _addressing(interface, given, self._gateway)
         ip_batch(self.switch, lines)
         for pending in [begin_ip(machine, batch) for machine, batch in inside.items()]:
             pending.result()
+
+    def remove(self, machine: str) -> None:
+        """Take a machine's interface away, with all that is on it."""
+        self.switch.run("ip", "link", "del", "dev", _cable(machine))
+
+    def join(self, machine: str, addresses: str | Sequence[str]) -> None:
+        """Give a machine its interface back, under the same name: a new one."""
+        self._join({machine: addresses}, [])
 
     def cut(self, machine: str) -> None:
         """Pull a machine's plug: it loses its carrier."""
@@ -64,10 +77,15 @@ class Segment:
         """Lose all that is sent to a machine; what it sends arrives."""
         self._drop(machine, "egress")
 
-    def _drop(self, machine: str, direction: str) -> None:
+    def isolate(self, machine: str) -> None:
+        """Lose all that a machine sends and all that is sent to it; it keeps its carrier."""
+        self._drop(machine, "ingress", "egress")
+
+    def _drop(self, machine: str, *directions: str) -> None:
         device = ["dev", _cable(machine)]
         self.switch.run("tc", "qdisc", "replace", *device, "clsact")
-        self.switch.run("tc", "filter", "add", *device, direction, "matchall", "action", "drop")
+        for direction in directions:
+            self.switch.run("tc", "filter", "add", *device, direction, "matchall", "action", "drop")
 
 
 def ip_batch(machine: Machine, lines: Sequence[str]) -> Result:

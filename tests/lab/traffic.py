@@ -3,23 +3,29 @@
 traffic.py KIND ADDRESS PORT PERIOD_S COUNT FIRST_PORT PORTS
   tcp      a connection for each request        udp      a datagram for each request, one socket
   stream   one connection, a line a request     udpnew   a datagram for each request, a new socket
+  lasting  the same, with a minute of patience: it outlives a takeover
+  steady   a datagram for each request, one socket, and no wait for the answer to the one before
 COUNT 0 means until SIGTERM or SIGINT. With PORTS > 0 the source ports are FIRST_PORT and the
 PORTS - 1 after it, in turn. The result is one JSON object on standard output:
   sent, answered, failed, refused, reset, by (answers a name), longest_gap_s (between answers),
-  slowest_s, slow (answers that took 0.9 s or more: a retransmission).
+  slowest_s, slow (answers that took 0.9 s or more: a retransmission),
+  gaps (each time of 0.2 s or more without an answer: when it began, on the monotonic clock, and seconds).
 Runs inside the machine, so it starts light.
 """
 
 from __future__ import annotations
 
 import json
+import select
 import signal
 import socket
 import sys
 import time
 
 PATIENCE_S = 1.5  # for one answer; more than one retransmission of a SYN
+LASTING_S = 60.0
 SLOW_S = 0.9
+GAP_S = 0.2
 
 
 class Count:
@@ -29,6 +35,7 @@ class Count:
         self.sent = self.answered = self.failed = self.refused = self.reset = self.slow = 0
         self.by: dict[str, int] = {}
         self.longest_gap_s = self.slowest_s = 0.0
+        self.gaps: list[tuple[float, float]] = []
         self._last = time.monotonic()
 
     def answer(self, name: str, began: float) -> None:
@@ -36,10 +43,16 @@ class Count:
         now = time.monotonic()
         self.answered += 1
         self.by[name] = self.by.get(name, 0) + 1
-        self.longest_gap_s = max(self.longest_gap_s, now - self._last)
+        self._gap(now)
         self.slowest_s = max(self.slowest_s, now - began)
         self.slow += now - began >= SLOW_S
         self._last = now
+
+    def _gap(self, now: float) -> None:
+        gap_s = now - self._last
+        self.longest_gap_s = max(self.longest_gap_s, gap_s)
+        if gap_s >= GAP_S:
+            self.gaps.append((round(self._last, 3), round(gap_s, 3)))
 
     def failure(self, problem: OSError) -> None:
         """Take note of a request without an answer."""
@@ -49,7 +62,7 @@ class Count:
 
     def report(self) -> str:
         """All of it, as JSON."""
-        self.longest_gap_s = max(self.longest_gap_s, time.monotonic() - self._last)
+        self._gap(time.monotonic())
         shown = {key: value for key, value in vars(self).items() if not key.startswith("_")}
         return json.dumps(shown)
 
@@ -77,7 +90,7 @@ class Client:
                 raise ConnectionResetError
             return reply.decode().split()[0]
         except OSError:
-            if self.kind == "stream":
+            if self.kind in ("stream", "lasting"):
                 self._drop()
             raise
         finally:
@@ -85,14 +98,14 @@ class Client:
                 self._drop()
 
     def _connect(self) -> socket.socket:
-        kind = socket.SOCK_DGRAM if self.kind.startswith("udp") else socket.SOCK_STREAM
+        kind = socket.SOCK_STREAM if self.kind in ("tcp", "stream", "lasting") else socket.SOCK_DGRAM
         sock = socket.socket(self.family, kind)
         try:
             if self.ports:
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 sock.bind(("", self.first_port + self.made % self.ports))
             self.made += 1
-            sock.settimeout(PATIENCE_S)
+            sock.settimeout(LASTING_S if self.kind == "lasting" else PATIENCE_S)
             sock.connect(self.target)
         except OSError:
             sock.close()
@@ -109,6 +122,36 @@ class Client:
             if echoed == token:
                 return name.decode()
 
+    def steady(self, tally: Count, period_s: float, stopped: list[bool], count: int) -> None:
+        """Send on, come what may; an answer counts whenever it comes."""
+        sock = self._connect()
+        sock.setblocking(False)
+        began: dict[bytes, float] = {}
+        due = time.monotonic()
+        while not stopped and (count == 0 or tally.sent < count):
+            tally.sent += 1
+            token = str(tally.sent).encode()
+            began[token] = time.monotonic()
+            try:
+                sock.send(token)
+            except OSError as problem:  # of this one, or an ICMP answer to one before
+                tally.failure(problem)
+            due = max(due + period_s, time.monotonic() - 1)
+            while (left := due - time.monotonic()) > 0 and not stopped:
+                if select.select([sock], [], [], left)[0]:
+                    self._hear(sock, tally, began)
+        tally.failed = tally.sent - tally.answered
+
+    @staticmethod
+    def _hear(sock: socket.socket, tally: Count, began: dict[bytes, float]) -> None:
+        try:
+            name, _, echoed = sock.recv(4096).partition(b" ")
+        except OSError as problem:
+            tally.failure(problem)
+            return
+        if (when := began.pop(echoed, None)) is not None:
+            tally.answer(name.decode(), when)
+
     def _drop(self) -> None:
         if self.open is not None:
             self.open.close()
@@ -123,6 +166,10 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.append(True))
     print("started", flush=True)
+    if kind == "steady":
+        client.steady(tally, float(period), stopped, int(count))
+        print(tally.report(), flush=True)
+        return
     due = time.monotonic()
     while not stopped and (int(count) == 0 or tally.sent < int(count)):
         began = time.monotonic()

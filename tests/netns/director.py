@@ -42,6 +42,8 @@ class Director:
         self.file = file
         self.options = ("--state-dir", STATE) if checked else UNCHECKED
         self.process: Process | None = None
+        self.files: dict[str, str] = {}  # while its power is off
+        self.said_before = ""
 
     def spawn(self, *options: str, env: dict[str, str] | None = None) -> Process:
         """Start lvsd and do not wait for it."""
@@ -88,13 +90,20 @@ class Director:
 
     def status(self) -> dict[str, Any]:
         """As `lvsd status --json`, without starting it: under emulation that takes two seconds."""
-        reply = self.machine.run(*SCRIPT, "-c", ASK, stdin='{"type":"status"}\n').out
-        found: dict[str, Any] = json.loads(reply)["status"]
+        found: dict[str, Any] = json.loads(self.ask({"type": "status"}))["status"]
         return found
+
+    def ask(self, request: dict[str, Any]) -> str:
+        """The daemon's reply to a request, as JSON."""
+        return self.machine.run(*SCRIPT, "-c", ASK, stdin=json.dumps(request) + "\n").out
 
     def table(self) -> list[str]:
         """The kernel's table, as another program reads it."""
         return sorted(self.machine.run("ipvsadm", "-Sn", root="tree").out.splitlines())
+
+    def mac(self) -> str:
+        """Of its first device."""
+        return self.machine.read("/sys/class/net/eth0/address").strip()
 
     def addresses(self) -> set[str]:
         """Addresses with prefix and label of all devices but lo."""

@@ -25,7 +25,15 @@ PATIENCE_S = 30.0
 
 # With their dependencies; without: what of CUPS is not the scheduler, for its filters are 80 MB, and a
 # news server, whose mail server nobody needs to be greeted
-WHOLE = ("slapd", "cups-daemon", "postgresql", "mariadb-server-core", "freeradius", "kamailio")
+WHOLE = (
+    "slapd",
+    "cups-daemon",
+    "postgresql",
+    "mariadb-server-core",
+    "freeradius",
+    "kamailio",
+    "clamav-daemon",
+)
 ALONE = ("cups", "sn")
 
 

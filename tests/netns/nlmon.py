@@ -14,7 +14,19 @@ from lab import Machine
 REQUEST = 0x1  # NLM_F_REQUEST: dumps come back under the same command numbers, without it
 ROUTE, GENERIC = 0, 16
 RTM_NEWADDR, RTM_DELADDR = 20, 21
-IPVS_WRITES = {1: "-A", 2: "-E", 3: "-D", 5: "-a", 6: "-e", 7: "-d", 12: "--set", 16: "zero", 17: "-C"}
+IPVS_WRITES = {
+    1: "-A",
+    2: "-E",
+    3: "-D",
+    5: "-a",
+    6: "-e",
+    7: "-d",
+    12: "--set",
+    16: "zero",
+    17: "-C",
+    9: "--start-daemon",
+    10: "--stop-daemon",
+}
 FILE = "/tmp/netlink.pcap"
 
 
@@ -34,20 +46,24 @@ class Witness:
 
     def writes(self) -> list[str]:
         """The writes since the start, in order: ipvsadm's letters, `address add`, `address del`."""
+        return [name for _, name in self.timed()]
+
+    def timed(self) -> list[tuple[float, str]]:
+        """The same, each with its time, seconds since the epoch."""
         self._tcpdump.stop()
         self._machine.run("ip", "link", "del", "nlmon0")
         return list(_writes(self._machine.read_bytes(FILE, root="tree")))
 
 
-def _writes(pcap: bytes) -> list[str]:
-    found, at = [], 24
+def _writes(pcap: bytes) -> list[tuple[float, str]]:
+    found, at = list[tuple[float, str]](), 24
     while at + 16 <= len(pcap):
-        size = struct.unpack_from("<I", pcap, at + 8)[0]
+        seconds, microseconds, size = struct.unpack_from("<III", pcap, at)
         packet = pcap[at + 16 : at + 16 + size]
         at += 16 + size
         (family,) = struct.unpack_from(">14xH", packet)
         if family in (ROUTE, GENERIC):
-            found += _messages(packet[16:], family)
+            found += [(seconds + microseconds / 1e6, one) for one in _messages(packet[16:], family)]
     return found
 
 

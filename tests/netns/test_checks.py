@@ -7,6 +7,7 @@ interval. An emulated machine adds its own, `SLACK_S`; nothing here waits longer
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -446,6 +447,28 @@ def test_b20_one_probe_a_period_for_fifty_virtual_servers(lab: Lab, director: Di
     asked, took_s = len(server.ended(80)) - before, time.monotonic() - began
     assert 3 <= asked <= took_s / INTERVAL_S + 2
     assert len(director.table()) == 100
+
+
+def test_b22_why_since_when_and_what_it_last_answered(lab: Lab, director: Director) -> None:
+    """One sentence for it, in status, journal and explain."""
+    faulty(lab.machine("real2"), [Place(80, "right")])
+    director.start(HEAD + virtual("web", 80, 'type = "connect"', real=(REAL1, REAL2)))
+    awaited(director, {"web": "refused"})
+    row = rows(director)["web"]
+    why = re.escape("connection refused")
+    assert re.fullmatch(rf"down \d+ s: {why}", row["reason"])
+    assert row["since_s"] >= 0
+    director.wait_for(rf"real server real1 of web \(10\.0\.0\.3:80\) is down: {why}\n")
+    explained = director.lvsd("explain", "real1")
+    assert re.search(rf"\n  state    down \d+ s: {why} \[refused\], since \d{{4}}-\d\d-\d\d ", explained), (
+        explained
+    )
+    assert re.search(rf"\n  answer   \d+ s ago: {why} \[refused\]", explained), explained
+    assert re.search(r"\n  again    in \d\.\d s", explained), explained
+    assert "\n  kernel   not in the table\n" in explained
+    answered = director.lvsd("explain", "real2")
+    assert re.search(r"\n  state    up \d+ s: connection accepted \[answered\], since ", answered), answered
+    assert "Checks: 2, none overdue" in director.lvsd("status")
 
 
 def test_b23_a_check_parts_with_fin(lab: Lab, director: Director) -> None:

@@ -1,4 +1,4 @@
-"""LDAP, IPP, LPD, PostgreSQL, MySQL, RADIUS, SIP and NNTP, against Debian's own servers on this host."""
+"""LDAP, IPP, LPD, databases, RADIUS, SIP, NNTP and clamd, against Debian's own servers on this host."""
 
 from __future__ import annotations
 
@@ -652,5 +652,35 @@ def test_news(root: Path, place: Path) -> None:
         expect(dialogue.nntp(), server.port, UP, 'nntp: answered "205 bye"')
         expect(dialogue.smtp(), server.port, WRONG, "smtp: answered .201 Hi.*")
         stops(server, dialogue.nntp())
+    finally:
+        server.stop()
+
+
+# ClamAV, with one signature, its own test's
+
+CLAMD_CONF = """\
+TCPSocket {port}
+TCPAddr 127.0.0.1
+DatabaseDirectory {place}/signatures
+TemporaryDirectory {place}
+Foreground yes
+SelfCheck 0
+"""
+SIGNATURE = "44d88612fea8a8f36de82e1278abb02f:68:Eicar-Test-Signature\n"
+
+
+def test_virus_scanner(root: Path, place: Path) -> None:
+    directory = place / "clamd"
+    (directory / "signatures").mkdir(parents=True)
+    (directory / "signatures" / "own.hdb").write_text(SIGNATURE)
+    port = free_port()
+    settings = directory / "clamd.conf"
+    settings.write_text(CLAMD_CONF.format(port=port, place=directory))
+    server = Server(port, (find(root, "usr/sbin/clamd"), "-c", settings), directory, environment(root))
+    server.start()
+    try:
+        expect(dialogue.clamd(), port, UP, 'clamd: answered "PONG"')
+        expect(dialogue.redis(), port, WRONG, "redis: answered .PONG., .*")
+        stops(server, dialogue.clamd())
     finally:
         server.stop()

@@ -53,11 +53,27 @@ def twice(keys: Sequence[object]) -> Iterator[tuple[int, int]]:
             yield index, other
 
 
-def across(facts: Sequence[Facts], *, syncdaemon: bool, notes: list[Note]) -> None:
-    """Judge virtual servers together; the places of `notes` count through the whole file.
+class Together(msgspec.Struct, frozen=True):
+    """What is to be said of virtual servers together: a pure function of `facts` and `syncdaemon`."""
+
+    facts: tuple[Facts, ...] = ()
+    syncdaemon: bool = False
+    notes: tuple[Note, ...] = ()  # places count through the whole file
+    masquerading: bool = False  # some active virtual server is
+    vips: frozenset[int] = frozenset()
+
+
+NOTHING = Together()
+
+
+def across(facts: tuple[Facts, ...], *, syncdaemon: bool, before: Together = NOTHING) -> Together:
+    """Judge virtual servers together; most edits leave the facts as they were `before`.
 
     The clean case, which is nearly every load, is decided by comparing sizes of sets.
     """
+    if before.facts == facts and before.syncdaemon == syncdaemon:
+        return before
+    notes: list[Note] = []
     names = [fact.name for fact in facts]
     if len(set(names)) != len(names):
         for index, other in twice(names):
@@ -69,8 +85,9 @@ def across(facts: Sequence[Facts], *, syncdaemon: bool, notes: list[Note]) -> No
             same = "protocol, port and fwmark" if facts[index].mark else "protocol and port"
             message = f"virtual[{other}] ({names[other]}) has this VIP, {same} already"
             notes.append(Note(Place("address", index), message))
-    vips = {fact.vip for fact in facts if fact.vip is not None}
-    if len({vip[0] for vip in vips}) != len(vips):
+    held = {fact.vip for fact in facts if fact.vip is not None}
+    vips = frozenset([vip[0] for vip in held])
+    if len(vips) != len(held):
         _vips_apart(facts, notes)
     marks = [fact.mark for fact in facts if fact.mark]
     if len(set(marks)) != len(marks):
@@ -83,6 +100,8 @@ def across(facts: Sequence[Facts], *, syncdaemon: bool, notes: list[Note]) -> No
                     "turn off syncdaemon, or use one family"
                 )
                 notes.append(Note(Place("", index), message))
+    masquerading = any([fact.masquerading for fact in facts])  # noqa: C419  a list is faster
+    return Together(facts, syncdaemon, tuple(notes), masquerading, vips)
 
 
 def _vips_apart(facts: Sequence[Facts], notes: list[Note]) -> None:
@@ -189,7 +208,7 @@ def _ports(ports: dict[int, int]) -> str:
 # --- addresses
 
 
-def addresses(config: Config, facts: Sequence[Facts], notes: list[Note]) -> None:
+def addresses(config: Config, together: Together, notes: list[Note]) -> None:
     """Judge what is held, VIPs and NAT router, beside the directors' own addresses.
 
     Such an address of its own goes with the active director. A lone director may hold one that it
@@ -200,9 +219,9 @@ def addresses(config: Config, facts: Sequence[Facts], notes: list[Note]) -> None
         address = getattr(config.pair, option)
         if address is not None:
             own.setdefault(number(address), option)
-    vips = {fact.vip[0] for fact in facts if fact.vip is not None}
+    facts, vips = together.facts, together.vips
     router = config.nat_router
-    if router is not None and any([fact.masquerading for fact in facts]):  # noqa: C419  a list is faster
+    if router is not None and together.masquerading:
         held = number(router.address)
         if held in own:
             notes.append(_own(config, Place("nat_router"), own[held]))

@@ -12,6 +12,7 @@ and half empty, and Piranha set up nothing that is inactive.
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from lvs.config import checking
@@ -181,9 +182,8 @@ def _real_servers(
                 f"{forwarding} forwarding keeps the port: checked at {check_port}, forwarded to {port}",
                 index,
             )
-        built.append(
-            RealServer(entry.name, address, target, check_port, active, get("weight", 1), upper, lower)
-        )
+        name = intern(entry.name)  # the same ten in a thousand virtual servers
+        built.append(RealServer(name, address, target, check_port, active, get("weight", 1), upper, lower))
     keys = [int(server.address) << 16 | server.port for server in built if server.active]
     if len(set(keys)) != len(keys) and judge.sound("port", "forwarding"):
         _same_real_servers(judge, built)

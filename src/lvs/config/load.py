@@ -14,13 +14,13 @@ from __future__ import annotations
 
 import gc
 from bisect import bisect_right
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from lvs.config import build, whole
-from lvs.config.across import Facts, across, addresses
+from lvs.config.across import NOTHING, Facts, Together, across, addresses
 from lvs.config.located import GIVEN_BEFORE, BadSyntaxError, Note, Place, Problem, Severity
 from lvs.config.needs import lacking
 from lvs.config.options import GLOBAL
@@ -57,6 +57,7 @@ class Loaded(msgspec.Struct, frozen=True):
     format: Format
     stretches: tuple[Stretch, ...] = ()  # for the next load; nobody else's
     network: Forwarding | None = None  # what they were built with
+    together: Together = NOTHING  # what was said of virtual servers together
 
 
 def format_of(file: str) -> Format:
@@ -102,14 +103,18 @@ def _load(
             decoded = None
     if decoded is None:  # what is known is kept: the next text may be like the one before this
         before = previous or Loaded(None, (), file_format)
-        return Loaded(None, _problems(file, (), notes), file_format, before.stretches, before.network)
+        problems = _problems(file, (), notes)
+        return msgspec.structs.replace(before, config=None, problems=problems)
 
     settings, bad, again = _settings(stretches)
-    virtual_servers = tuple([server for stretch in stretches for server in stretch.virtual_servers])
-    facts = [fact for stretch in stretches for fact in stretch.facts]
-    across(facts, syncdaemon=settings.get("syncdaemon", False), notes=notes)
-    config = whole.config(settings, bad, file_format, virtual_servers, facts=facts, notes=notes)
-    addresses(config, facts, notes)
+    virtual_servers = tuple(chain.from_iterable([stretch.virtual_servers for stretch in stretches]))
+    facts = tuple(chain.from_iterable([stretch.facts for stretch in stretches]))
+    known = NOTHING if previous is None else previous.together
+    together = across(facts, syncdaemon=settings.get("syncdaemon", False), before=known)
+    notes += together.notes
+    masquerading = together.masquerading
+    config = whole.config(settings, bad, file_format, virtual_servers, masquerading=masquerading, notes=notes)
+    addresses(config, together, notes)
     if lacks is not None:
         notes += lacking(facts, settings, lacks)
     if notes or again:
@@ -120,8 +125,8 @@ def _load(
                 notes.append(finder.located(Note(Place(key), GIVEN_BEFORE, Severity.WARNING), index))
     problems = _problems(file, stretches, notes)
     if any(problem.severity is Severity.ERROR for problem in problems):
-        return Loaded(None, problems, file_format, stretches, network)
-    return Loaded(config, problems, file_format, stretches, network)
+        return Loaded(None, problems, file_format, stretches, network, together)
+    return Loaded(config, problems, file_format, stretches, network, together)
 
 
 def _decoded(text: bytes | str, file_format: Format, notes: list[Note]) -> str | None:

@@ -57,7 +57,14 @@ def lacking(facts: Sequence[Facts], settings: Mapping[str, Any], lacks: Lacks) -
     user: str | None = settings.get("check_user")
     shell: str = settings.get("rsh_command") or REMOTE_SHELL
     told: dict[Need, str] = {}
-    asked = [] if user is None else [(Need(NeedKind.USER, user), Place("check_user"))]
+
+    def asked(need: Need) -> str:
+        if need not in told:
+            told[need] = lacks(need)
+        return told[need]
+
+    if user is not None and (why := asked(Need(NeedKind.USER, user))):
+        yield Note(Place("check_user"), why)
     for index, fact in enumerate(facts):
         for needed in fact.needs:
             need = needed.need
@@ -65,9 +72,5 @@ def lacking(facts: Sequence[Facts], settings: Mapping[str, Any], lacks: Lacks) -
                 need = Need(NeedKind.PROGRAM, shell.split(maxsplit=1)[0], user)
             elif need.kind is NeedKind.PROGRAM and user is not None:
                 need = Need(NeedKind.PROGRAM, need.name, user)
-            asked.append((need, msgspec.structs.replace(needed.place, block=index)))
-    for need, place in asked:
-        if need not in told:
-            told[need] = lacks(need)
-        if told[need]:
-            yield Note(place, told[need])
+            if why := asked(need):
+                yield Note(msgspec.structs.replace(needed.place, block=index), why)

@@ -10,9 +10,6 @@ from lvs.config.options import Scope
 from lvs.model import Address, Config, Format, Kernel, Pair, Unused, VirtualServer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from lvs.config.across import Facts
     from lvs.config.located import Note
     from lvs.config.values import Device
 
@@ -27,10 +24,13 @@ def config(
     file_format: Format,
     virtual_servers: tuple[VirtualServer | None, ...],
     *,
-    facts: Sequence[Facts],
+    masquerading: bool,
     notes: list[Note],
 ) -> Config:
-    """Build the whole; of no use if there is an error anywhere, as a missing virtual server shows."""
+    """Build the whole; of no use if there is an error anywhere, as a missing virtual server shows.
+
+    Shape: `masquerading` says whether some active virtual server is.
+    """
     judge = Judge(notes, bad)
     values = {**DEFAULTS[file_format, Scope.GLOBAL], **given}
     get = values.__getitem__
@@ -42,7 +42,7 @@ def config(
         judge.refuse("nat_router", "missing beside nat_router_device")
     if nat_router is None and get("nat_nmask") is not None and judge.sound("nat_router"):
         judge.warn("nat_nmask", "ignored without nat_router")
-    if nat_router is not None and not any([fact.masquerading for fact in facts]):  # noqa: C419
+    if nat_router is not None and not masquerading:
         judge.warn("nat_router", "no active virtual server has nat forwarding, so it is not held")
     return Config(
         get("serial_no"),

@@ -145,14 +145,18 @@ def enrolled(
     asked = () if unchecked else tuple(c for c in checks(virtual_server) if not isinstance(c, Unchecked))
     paces = tuple(pace(virtual_server, check) for check in asked)
     load = None if unchecked else load_check(virtual_server, rsh_command)
+    if not asked and load is None and (before is None or nobody_asked(before)):
+        nobody = (NOBODY,) * len(virtual_server.real_servers)
+        quorum = before is None or before.quorum
+        return Roster(key_of(virtual_server), virtual_server, nobody, quorum)
     sctp = virtual_server.protocol is Protocol.SCTP
     held = {} if before is None else _held(before)
     found: Known = (None,) * len(virtual_server.real_servers) if held else known(virtual_server)
-    start_up = virtual_server.checking.start is Start.UP
+    guesses = _guesses(now, virtual_server.checking.start, len(asked))
     members = []
     for one, in_use in zip(virtual_server.real_servers, found, strict=True):
         if not one.active:
-            members.append(_NOBODY)
+            members.append(NOBODY)
             continue
         mark = mark_of(virtual_server, one) if asked else 0
         path = Path(virtual_server.address, mark) if mark and virtual_server.address else None
@@ -166,14 +170,25 @@ def enrolled(
                 members.append(old)
                 continue
             verdicts = _carried(old, targets, before, now)
-        elif in_use is not None:
-            text = "in use" if in_use else "not in use"
-            verdicts = (guess(now, Reason.ADOPTED, f"{text} when lvsd started", up=in_use),) * len(targets)
         else:
-            verdicts = (guess(now, Reason.NOT_CHECKED_YET, "not checked yet", up=start_up),) * len(targets)
+            verdicts = guesses[in_use]
         members.append(Member(targets, verdicts, watched, old.up_from if old else None, mark))
     quorum = before.quorum if before is not None else True
     return Roster(key_of(virtual_server), virtual_server, tuple(members), quorum)
+
+
+def nobody_asked(roster: Roster) -> bool:
+    """Whether no real server is asked anything, nor was ever."""
+    return all([member is NOBODY for member in roster.members])  # noqa: C419  a list is faster
+
+
+def _guesses(now: float, start: Start, count: int) -> dict[bool | None, tuple[Verdict, ...]]:
+    """What is held of a newcomer by `count` checks, by what the kernel had of it."""
+    return {
+        True: (guess(now, Reason.ADOPTED, "in use when lvsd started", up=True),) * count,
+        False: (guess(now, Reason.ADOPTED, "not in use when lvsd started", up=False),) * count,
+        None: (guess(now, Reason.NOT_CHECKED_YET, "not checked yet", up=start is Start.UP),) * count,
+    }
 
 
 def _held(before: Roster) -> dict[tuple[int, int], Member]:
@@ -185,7 +200,7 @@ def _held(before: Roster) -> dict[tuple[int, int], Member]:
     }
 
 
-_NOBODY = Member()
+NOBODY = Member()  # the one real server that is not checked: they are all alike
 _LOAD_PACE = Pace(LOAD_EVERY_S, LOAD_EVERY_S / 2, LOAD_EVERY_S / 2)
 
 

@@ -14,7 +14,7 @@ import msgspec
 from lvs.checks import Reason, Target
 from lvs.health import load
 from lvs.health.orders import Order, Verb, applying
-from lvs.health.roster import Roster, decisive, is_up, pending
+from lvs.health.roster import Roster, decisive, is_up, nobody_asked, pending
 from lvs.model import Drain, Protocol, Serving, VirtualServer
 
 RAMP_STEP_S = 1.0  # a weight that grows is not changed more often
@@ -131,7 +131,7 @@ def quorum(roster: Roster, effects: tuple[int | None, ...]) -> bool:
     """
     terms = roster.virtual_server.quorum
     servers = roster.virtual_server.real_servers
-    present = sum(one.weight for one, weight in zip(servers, effects, strict=True) if weight)
+    present = sum([one.weight for one, weight in zip(servers, effects, strict=True) if weight])
     if present >= terms.least + (0 if roster.quorum else terms.hysteresis):
         return True
     if roster.quorum and present >= terms.least - terms.hysteresis:
@@ -145,8 +145,13 @@ def serving(roster: Roster, ground: Ground, before: Serving | None) -> tuple[Ros
     The Serving is the identical object as `before` if it is equal.
     """
     servers = roster.virtual_server.real_servers
-    rules = [_rule(roster, index, ground) for index in range(len(servers))]
-    weights = tuple([rule.weight for rule in rules])
+    next_at = None
+    if not ground.orders and nobody_asked(roster):
+        weights = tuple([one.weight if one.active else None for one in servers])
+    else:
+        rules = [_rule(roster, index, ground) for index in range(len(servers))]
+        weights = tuple([rule.weight for rule in rules])
+        next_at = min([rule.next_at for rule in rules if rule.next_at is not None], default=None)
     met = quorum(roster, weights)
     if met is not roster.quorum:
         roster = msgspec.structs.replace(roster, quorum=met)
@@ -154,7 +159,6 @@ def serving(roster: Roster, ground: Ground, before: Serving | None) -> tuple[Ros
     if sorry:
         instead = 0 if roster.virtual_server.quiesce_server else None
         weights = tuple([instead if weight else weight for weight in weights])
-    next_at = min((rule.next_at for rule in rules if rule.next_at is not None), default=None)
     marks = tuple([member.mark for member in roster.members])
     after = Serving(weights, sorry, marks if any(marks) else ())
     return roster, before if before == after and before is not None else after, next_at

@@ -18,8 +18,9 @@ from lvs.checks import Answer, Reason, Target
 from lvs.events import Event
 from lvs.health import load
 from lvs.health.orders import Order, Verb, due, given, taken_back
-from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up
+from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up, nobody_asked
 from lvs.health.serving import Ground, serving
+from lvs.health.shared import Findings, believed
 from lvs.health.verdict import fold
 from lvs.model import (
     Address,
@@ -107,7 +108,9 @@ def configured(
             )
             fresh.append(roster.key)
         rosters[roster.key] = roster
-    gone = [key for key in health.rosters if key not in rosters]
+    gone = []
+    if rosters.keys() != health.rosters.keys():
+        gone = [key for key in health.rosters if key not in rosters]
     askers, asking = _askers(health, rosters, fresh, gone)
     new = msgspec.structs.replace(
         health,
@@ -157,6 +160,8 @@ class _Marks:
 
 
 def _wanted(roster: Roster) -> Iterable[tuple[Target, Asker]]:
+    if nobody_asked(roster):
+        return
     for index, member in enumerate(roster.members):
         for number, target in enumerate(member.targets):
             yield target, (roster.key, index, number)
@@ -384,6 +389,42 @@ def enabled(health: Health, address: Address, virtual: VirtualKey | None, by: st
     new, change = _served(msgspec.structs.replace(health, orders=left), _where(health, address, None), now)
     told = [events.MaintenanceEnded(_who(health, order), str(address), "enabled", by) for order in gone]
     return new, msgspec.structs.replace(change, told=(*told, *change.told), orders_changed=True)
+
+
+def shared(health: Health, orders: tuple[Order, ...], now: float) -> Turn:
+    """With the orders as both directors have them by now."""
+    if orders == health.orders:
+        return health, Change()
+    new, change = _served(msgspec.structs.replace(health, orders=orders), health.rosters, now)
+    told: list[Event] = []
+    for order in health.orders:
+        if not any((order.address, order.virtual) == (one.address, one.virtual) for one in orders):
+            name, by = _who(health, order), "the other director"
+            told.append(events.MaintenanceEnded(name, str(order.address), "enabled", by))
+    for order in orders:
+        if not any(
+            order.address == one.address and order.virtual == one.virtual and order.verb is one.verb
+            for one in health.orders
+        ):
+            name, by = _who(health, order), f"{order.by}, on the other director"
+            told.append(events.MaintenanceOrdered(name, str(order.address), str(order.verb), by))
+    return new, msgspec.structs.replace(change, told=(*told, *change.told), orders_changed=True)
+
+
+def heard(health: Health, findings: Findings, now: float) -> Turn:
+    """With what the other director's checks found."""
+    rosters = dict(health.rosters)
+    touched = []
+    for key, rows in findings.rows:
+        roster = rosters.get(key)
+        changed = {} if roster is None else believed(roster, rows, now)
+        if roster is not None and changed:
+            members = tuple([changed.get(index, one) for index, one in enumerate(roster.members)])
+            rosters[key] = msgspec.structs.replace(roster, members=members)
+            touched.append(key)
+    if not touched:
+        return health, Change()
+    return _served(msgspec.structs.replace(health, rosters=rosters), touched, now)
 
 
 def emptied(health: Health, orders: Iterable[Order], now: float) -> Turn:

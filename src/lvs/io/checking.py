@@ -6,6 +6,7 @@ The daemon says whom to ask and hears answers; how that is done is nobody else's
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from collections.abc import Callable
 
@@ -25,6 +26,24 @@ from lvs.io.stalls import Worst
 from lvs.probes.talk import Talk
 from lvs.probes.talks import credentials, talk_for
 from lvs.status import CheckVitals
+
+AT_ONCE = 20_000  # probes in flight: when a network is cut, all are, for as long as their limit is
+OTHERS = 1000  # descriptors that are for anything else, and for connections that are being closed
+
+
+def room() -> int:
+    """How many probes can be in flight at once; this process is allowed the descriptors for them.
+
+    With fewer than there are real servers, a network that drops everything would be noticed later than
+    interval and limit promise: the next probes wait for the limit of those before. systemd allows 1,024
+    unless asked, and half a million to who asks (systemd.exec(5), LimitNOFILE).
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = AT_ONCE + OTHERS
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(hard, wanted)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    return max(allowed - OTHERS, allowed // 2)
 
 
 class Checking:
@@ -49,7 +68,7 @@ class Checking:
             Neighbour: neighbours,
             File: files,
         }
-        self._engine = Engine(self._finished, self._talk, askers)
+        self._engine = Engine(self._finished, self._talk, askers, at_once=room())
         self._late, self._stalled = Worst(), Worst()
         self._vitals: Vitals | None = None
         self._open = False

@@ -80,9 +80,12 @@ class Converger:
         done, refused = self._execute(ops)
         return Outcome(tuple(done), tuple(refused), time.perf_counter() - started, not_saved)
 
-    async def converge(self, desired: KernelState, only: Iterable[ServiceKey] | None = None) -> Outcome:
-        """Everything; with `only`, just these services.
+    async def converge(
+        self, desired: KernelState, only: Iterable[ServiceKey] | None = None, *, role: bool = False
+    ) -> Outcome:
+        """Everything; with `only`, just these services, and what else a change of `role` moves.
 
+        A takeover need not wait until 10,000 real servers are read: those that are not in `only` stand.
         Errors: KernelError if the kernel cannot be read.
         """
         started = time.perf_counter()
@@ -90,11 +93,15 @@ class Converger:
             actual, wanted = await self.actual(desired), desired
         else:
             keys = frozenset(only)
-            actual = KernelState(services=await _in_thread(self.table.read, keys))
+            actual = KernelState(services=await _in_thread(self.table.read, keys) if keys else {})
             wanted = KernelState(
                 services={key: desired.services[key] for key in keys & desired.services.keys()}
             )
-        if only is None:
+        if only is not None and role:
+            held = {"vips": await self._vips(desired), "daemons": self._daemons(desired)}
+            actual = msgspec.structs.replace(actual, **held)
+            wanted = msgspec.structs.replace(wanted, vips=desired.vips, daemons=desired.daemons)
+        if only is None or role:
             not_saved = self._own(desired, desired.vips - actual.vips, self._started(desired, actual))
         else:
             not_saved = self._own(desired, frozenset(), self._ledger.daemons)
@@ -103,7 +110,7 @@ class Converger:
         stuck: set[bytes] = set()  # VIPs that could not be dropped: they keep their services
         for _, run in groupby(diff(actual, wanted), _stage):
             ops = tuple(run)
-            bare = _unserved(desired, actual, done)
+            bare = _unserved(desired, wanted, actual, done)
             idle = {op for op in ops if isinstance(op, TakeVip) and op.vip.address in bare}
             refused += [(text.line(op), "none of its services is in the kernel") for op in ops if op in idle]
             system = [op for op in ops if isinstance(op, SystemOp) and op not in idle]
@@ -122,15 +129,21 @@ class Converger:
         """What the kernel holds of what is ours or wanted."""
         services = await _in_thread(self.table.read)
         ours = self._ledger.services
-        addresses = await self.links.addresses() if self.links else frozenset()
         return KernelState(
             services={k: v for k, v in services.items() if k in desired.services or k in ours},
-            vips=addresses & (desired.vips | self._ledger.vips),
+            vips=await self._vips(desired),
             timeouts=self.table.timeouts(),
             sysctls=sysctls.read(desired.sysctls),
             modules=self._loaded(desired.modules),
             daemons=self._daemons(desired),
         )
+
+    async def _vips(self, desired: KernelState) -> frozenset[Vip]:
+        addresses = await self.links.addresses() if self.links else frozenset()
+        found = addresses & (desired.vips | self._ledger.vips)
+        if desired.barred:
+            found |= {vip for vip in addresses if (vip.device, vip.address) in desired.barred}
+        return found
 
     def _daemons(self, desired: KernelState) -> frozenset[SyncDaemon]:
         """The sync daemons: all while one is wanted, else those that we started.
@@ -283,12 +296,18 @@ def _index(device: str) -> int:
         return 0
 
 
-def _unserved(desired: KernelState, actual: KernelState, done: Sequence[Op]) -> set[bytes]:
-    """Addresses that have services of which the kernel took none: a VIP would only answer with resets."""
+def _unserved(
+    desired: KernelState, wanted: KernelState, actual: KernelState, done: Sequence[Op]
+) -> set[bytes]:
+    """Addresses that have services of which the kernel took none: a VIP would only answer with resets.
+
+    Shape: what is desired, but not among what is wanted now, stands.
+    """
     present = {key.address for key in actual.services} | {
         op.key.address for op in done if isinstance(op, AddService)
     }
-    return {key.address for key in desired.services} - present
+    present |= {key.address for key in desired.services if key not in wanted.services}
+    return {key.address for key in wanted.services} - present
 
 
 def _leaves(op: TableOp, vips: set[bytes]) -> bool:

@@ -53,7 +53,6 @@ RETRY_S = 1.0  # after a fault of this director
 HOLD_S = 0.25  # without starts once no socket could be had
 STALLED_S = 0.5  # a tick this late means that real servers could not be heard
 LOCAL_FAULT = Reason.LOCAL_FAULT  # looked up for each result
-OVERDUE = 3  # intervals, and the limit, without any result
 
 
 class Engine:
@@ -153,11 +152,7 @@ class Engine:
 
     def health(self, now: float) -> Vitals:
         """How the engine is doing; the two maxima begin anew."""
-        overdue = 0
-        for probe in self._probes.values():
-            pace = probe.target.pace
-            interval_s = max(pace.interval_s, pace.down_interval_s or 0.0)
-            overdue += now - probe.at > OVERDUE * interval_s + pace.limit_s
+        overdue = sum([now - probe.at > probe.overdue_s for probe in self._probes.values()])
         late_s = max(self._late_s, now - self._ready[0].due if self._ready else 0.0)
         stall_s = max(self._stall_s, now - self._planned if self._timer is not None else 0.0)
         self._late_s = self._stall_s = 0.0
@@ -307,11 +302,13 @@ class Engine:
         """Start what is due, in order, as far as there is room and time."""
         now = self._clock()
         until = now + SLICE_S
-        while self._ready and self._in_flight < self._at_once and self._held_until <= now <= until:
-            probe = self._ready.popleft()
+        ready = self._ready
+        while ready and self._in_flight < self._at_once and self._held_until <= now <= until:
+            probe = ready.popleft()
             if probe.phase == READY:
                 self._start(probe, now)
-                now = self._clock()
+                if not self._serial % 4:
+                    now = self._clock()
 
     # One probe
 
@@ -378,9 +375,18 @@ class Engine:
     def _finish(self, probe: Probe, answer: Answer) -> None:
         """Remember a result, tell it if it can change anything, and plan the next probe."""
         now = self._clock()
-        target = probe.target
         self._in_flight -= 1
         probe.phase = IDLE
+        if answer is probe.answer and probe.streak > probe.most and not probe.loud:
+            # The very same once more, as nearly all are: nobody is to hear of it.
+            probe.streak += 1
+            probe.at = now
+            probe.took_s = now - probe.started
+            due = probe.base + probe.period_s
+            probe.due = due = max(now, due)
+            probe.slot = self._wheel.put(probe, due)
+            return
+        target = probe.target
         if answer.reason is LOCAL_FAULT:
             if probe.answer is None and not probe.faulty:
                 probe.faulty = True  # who waits for a first answer is told that there is none
@@ -412,6 +418,7 @@ class Engine:
         interval_s = pace.interval_s
         if not answer.ok and pace.down_interval_s is not None:
             interval_s = pace.down_interval_s
+        probe.period_s = interval_s
         if before is None:
             probe.due = probe.base = probe.started
             interval_s *= self._random.random()

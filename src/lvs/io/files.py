@@ -36,7 +36,13 @@ class Text(msgspec.Struct, frozen=True):
     """A file's content, and what tells whether it is still the same."""
 
     content: bytes
-    signature: tuple[int, ...]  # device, inode, size, mtime, ctime, digest
+    signature: tuple[int, ...]  # device, inode, size, mtime, ctime, digest; shorter or empty: not read
+    fault: str = ""  # why it could not be read
+
+    @property
+    def digest(self) -> str:
+        """What `b2sum -l 64` says of the content."""
+        return f"{self.signature[-1]:016x}"
 
 
 def read(path: Path) -> Text:
@@ -67,15 +73,20 @@ def _digest(content: bytes) -> int:
     return int.from_bytes(blake2b(content, digest_size=8).digest())
 
 
+def look(path: Path) -> Text:
+    """As `read`, but that it could not be read is a value."""
+    try:
+        return read(path)
+    except SystemFault as fault:
+        return Text(b"", outside(path), str(fault))
+
+
 def signature(path: Path) -> tuple[int, ...]:
     """What `Text.signature` would be now; shorter if the file cannot be read, empty if there is none."""
-    try:
-        return read(path).signature
-    except SystemFault:
-        return _outside(path)
+    return look(path).signature
 
 
-def _outside(path: Path) -> tuple[int, ...]:
+def outside(path: Path) -> tuple[int, ...]:
     """What can be told of a file without reading it; empty if there is none."""
     try:
         return _signature(path.stat())
@@ -175,7 +186,7 @@ class Watch:
     def stale(self, known: tuple[int, ...]) -> bool:
         """Whether the file differs from what is known, and has stood still since the last call."""
         self.follow()
-        now = _outside(self._path)
+        now = outside(self._path)
         still = now == self._suspect
         self._suspect = now
         if now != known[:5]:

@@ -64,6 +64,7 @@ class Heart:
         self._pulse: Pulse | None = None
         self._waiting: list[Input] = []  # before there is a wiring
         self._seen_at = self._strangers_at = self._retry_at = 0.0
+        self._silent = False  # the first word was not said yet: what the daemon says first goes into it
         self._gone = False
 
     def run(self) -> None:
@@ -89,7 +90,8 @@ class Heart:
         if self._pulse is None:
             return
         now = time.monotonic()
-        if now >= deadline(self._pulse):
+        if self._silent or now >= deadline(self._pulse):
+            self._silent = False
             self._feed(TimePassed())
         if not self._sockets.whole and now >= self._retry_at:
             self._retry_at = now + RETRY_S
@@ -134,8 +136,9 @@ class Heart:
         boot = secrets.randbits(63) | 1
         self._pulse = begin(wiring.terms, boot, time.monotonic(), adopted=wiring.active)
         waiting, self._waiting = self._waiting, []
-        for what in (*waiting, TimePassed()):  # which says the first word
+        for what in waiting:
             self._feed(what)
+        self._silent = True
 
     def _feed(self, what: Input) -> None:
         assert self._pulse is not None, "fed before it was wired"

@@ -14,13 +14,14 @@ import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
+from pathlib import Path
 
 import msgspec
 
 from lvs.errors import Exit, KernelError
-from lvs.kernel import decode, encode, wire
+from lvs.kernel import decode, encode, proc, wire
 from lvs.kernel.decode import Counted
 from lvs.kernel.refusal import reason
 from lvs.kernel.state import (
@@ -43,6 +44,20 @@ _RECEIVE_BUFFER = 8 << 20  # a refused operation queues about 900 bytes
 # destinations fits into one.
 _ANSWER_WITHIN = struct.pack("ll", 10, 0)  # struct timeval: seconds, microseconds
 _READ_BYTES = 1 << 13
+CONNECTIONS = Path("/proc/net/ip_vs")
+
+
+def established(without: Collection[ServiceKey] = ()) -> int:
+    """How many established connections the kernel has, but for those of some services.
+
+    Asks /proc, not the table's socket, so it needs no turn of the kernel's: call it from any thread.
+    Errors: KernelError if IPVS is not there.
+    """
+    try:
+        text = CONNECTIONS.read_bytes()
+    except OSError as fault:
+        raise KernelError(f"{CONNECTIONS}: {fault.strerror}", fault.errno or 0) from fault
+    return proc.established(text, without)
 
 
 class Refusal(msgspec.Struct, frozen=True):

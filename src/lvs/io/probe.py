@@ -18,6 +18,8 @@ TALKING = 4
 ASKED = 5  # something else than a socket asks
 GONE = 6  # nobody follows it
 
+OVERDUE = 3  # intervals, and the limit, without any result
+
 SO_MARK = 36  # include/uapi/asm-generic/socket.h; not in Python's socket before 3.13
 IP_BIND_ADDRESS_NO_PORT = 24  # include/uapi/linux/in.h
 
@@ -51,7 +53,9 @@ class Probe:
         "latest",
         "loud",
         "most",
+        "overdue_s",
         "patience_s",
+        "period_s",
         "phase",
         "serial",
         "slot",
@@ -74,6 +78,7 @@ class Probe:
         self.slot = 0  # of the engine's wheel; the one that counts
         self.due = now
         self.base = now  # start of the current period
+        self.period_s = target.pace.interval_s  # from it to the next
         self.started = now
         self.deadline = now  # of the current step
         self.latest = now  # of the whole
@@ -92,6 +97,8 @@ class Probe:
         self.at = now
         self.took_s = 0.0
         self.streak = 0
+        pace = target.pace
+        self.overdue_s = OVERDUE * max(pace.interval_s, pace.down_interval_s or 0.0) + pace.limit_s
         self.most = max(target.pace.rise, target.pace.fall)
         self.patience_s = min(target.pace.step_s, target.pace.limit_s)  # with connecting
         self.loud = 0  # results that are told even if nothing changed

@@ -35,11 +35,16 @@ class PulseProcess:
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
 
-    def start(self, first: Callable[[], tuple[ToPulse, ...]]) -> None:
-        """Have a pulse; `first` gives what it is told first, at this start and at each later one."""
+    def start(self, first: Callable[[], tuple[ToPulse, ...]]) -> bool:
+        """Have a pulse; whether it was started now, and so told what `first` gives.
+
+        Each later start, after a death, is told that, too.
+        """
         self._wanted = first
-        if self._process is None and self._restart is None:
-            self._spawn()
+        if self._process is not None or self._restart is not None:
+            return False
+        self._spawn()
+        return True
 
     def tell(self, what: ToPulse) -> None:
         """Tell the pulse; without one nothing happens, the next is told all of it."""

@@ -12,11 +12,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-SPAN_S = 10.0  # maxima are kept for each, and for six of them
+SPAN_S = 10.0  # a maximum is kept of each of these,
+SPANS = 3  # and so many count
 
 
 class Worst:
-    """The greatest of what was noted within the last minute, or a little less of it."""
+    """The greatest of what was noted within the last half minute, or a little less of it."""
 
     def __init__(self) -> None:
         self._spans: dict[int, float] = {}
@@ -25,13 +26,13 @@ class Worst:
         span = int(now // SPAN_S)
         before = self._spans.get(span)
         if before is None:
-            self._spans = {number: worst for number, worst in self._spans.items() if number > span - 6}
+            self._spans = {number: worst for number, worst in self._spans.items() if number > span - SPANS}
             self._spans[span] = value
         elif value > before:
             self._spans[span] = value
 
     def now(self, now: float) -> float:
-        oldest = int(now // SPAN_S) - 6
+        oldest = int(now // SPAN_S) - SPANS
         return max([worst for number, worst in self._spans.items() if number > oldest], default=0.0)
 
 

@@ -136,24 +136,36 @@ class Sockets:
         if now - self._swept < LULL_S and not self.behind:
             return
         self._swept, self.behind = now, False
-        for sock in self._parted:
-            self._let_go(sock)
+        until = self._clock() + SLICE_S
+        while self._parted:
+            self._let_go(self._parted.pop())
+            if not len(self._parted) % 8 and self._clock() > until:
+                self.behind = True
+                return
         self._parted, self._parting = self._parting, []
         young, poll = self._young, self._poll
         if not young:
             return
         self._young, self._poll = {}, select.poll()
-        until = self._clock() + SLICE_S
+        done, parting = self._done, self._parting
         events = poll.poll(0)
         for index, (number, what) in enumerate(events):
             probe = young.pop(number)
-            if probe.talk is None and not probe.datagrams and not what & FAILED:
-                self._accepted(probe)
-                continue
-            self._happened(probe, what)
-            if probe.socket is not None and not probe.heard and number not in self._young:
-                self._listen(number, probe)
-            if self._clock() > until:
+            if what == CONNECTED and probe.talk is None:  # as most are, so it stands here in full
+                sock, probe.socket = probe.socket, None
+                assert sock is not None
+                try:
+                    sock.shutdown(socket.SHUT_WR)
+                except OSError:
+                    sock.close()
+                else:
+                    parting.append(sock)
+                done(probe, ACCEPTED)
+            else:
+                self._happened(probe, what)
+                if probe.socket is not None and not probe.heard and number not in self._young:
+                    self._listen(number, probe)
+            if not index % 4 and self._clock() > until:
                 self.behind = True
                 for other, _ in events[index + 1 :]:
                     self._again(other, young.pop(other))

@@ -73,16 +73,37 @@ _FLAG = {
 }
 
 
-class Part(msgspec.Struct, frozen=True):
-    """What one active virtual server adds to the whole."""
+class Outline(msgspec.Struct, frozen=True):
+    """What one active virtual server means for all but its own service; hardly an edit changes it."""
 
-    virtual_server: VirtualServer
     identity: VirtualKey
     key: ServiceKey
     vip: Vip | None
     modules: tuple[str, ...]
     masqueraded: int | None  # the family whose packets are, 0 if a firewall mark does not tell
-    alone: bool = False  # only the active director has it: a director is among its real servers
+    through_vip: bool  # its real servers are checked that way
+    drain: Drain
+    alone: bool  # only the active director has it: a director is among its real servers
+
+
+class Part(msgspec.Struct, frozen=True):
+    """What one active virtual server adds to the whole."""
+
+    virtual_server: VirtualServer
+    outline: Outline
+    real_servers: int  # those that are active
+
+
+class Common(msgspec.Struct, frozen=True):
+    """What all outlines together ask of the kernel."""
+
+    vips: frozenset[Vip] = frozenset()
+    modules: frozenset[str] = frozenset()
+    masqueraded: frozenset[int] = frozenset()  # families whose packets are
+    through_vip: bool = False  # some virtual server is checked that way
+    checked_on: frozenset[str] = frozenset()  # devices with VIPs that are
+    some_stay: bool = False  # clients of some virtual server stay while it drains
+    alone: frozenset[ServiceKey] = frozenset()  # services that only the active director has
 
 
 class Desired(msgspec.Struct, frozen=True):
@@ -92,7 +113,10 @@ class Desired(msgspec.Struct, frozen=True):
     origin: dict[ServiceKey, tuple[VirtualServer, ...]]  # several for a shared firewall mark
     parts: tuple[Part, ...] = ()  # in the configuration's order
     serving: Mapping[VirtualKey, Serving] = {}  # who serves; without an entry: all as configured
+    services: dict[ServiceKey, Service] = {}  # those of the state that virtual servers stand behind
+    common: Common = Common()
     own: frozenset[int] = frozenset()  # the directors' own addresses that `parts` was made with
+    active: bool = True
 
 
 NOTHING = Desired(KernelState(), {})
@@ -114,36 +138,51 @@ def desired(
 ) -> Desired:
     """What the kernel should hold; `before` is the last answer, reused where nothing changed."""
     serving = {} if serving is None else serving
-    own = _own(config.pair)
+    own, active = _own(config.pair), role is Role.ACTIVE
     parts = _parts(config, own, before)
-    active = role is Role.ACTIVE
-    grouped: dict[ServiceKey, list[Part]] = {}
-    for part in parts:
-        grouped.setdefault(part.key, []).append(part)
-    if not active:  # those of one firewall mark stay or go together
-        grouped = {key: group for key, group in grouped.items() if not any(part.alone for part in group)}
-    origin: dict[ServiceKey, tuple[VirtualServer, ...]] = {}
-    services = {}
-    for key, group in grouped.items():
+    if _alike(parts, before.parts) and (active is before.active or not before.common.alone):
+        stale = _stale(parts, before, serving)
+        origin, services, common = dict(before.origin), dict(before.services), before.common
+    else:
+        stale = {part.outline.key for part in parts}
+        origin, services, common = {}, {}, _common(parts)
+    for key, group in _groups(parts, stale if active else stale - common.alone).items():
         virtual_servers = origin[key] = tuple([part.virtual_server for part in group])
         last = before.origin.get(key, ())
         same = len(last) == len(virtual_servers) and all(map(is_, last, virtual_servers))
         for part in group:
-            same = same and before.serving.get(part.identity) is serving.get(part.identity)
-        services[key] = before.state.services[key] if same else _service(key, group, serving)
-    services.update(_ways(parts, before, serving))
-    held_vips = tuple(_vips(config, parts))
+            identity = part.outline.identity
+            same = same and before.serving.get(identity) is serving.get(identity)
+        services[key] = before.services[key] if same else _service(key, group, serving)
+    ways = dict(_ways(parts, before, serving)) if common.through_vip else {}
+    vips = _vips(config, common)
     held = KernelState(
-        services=services,
-        vips=frozenset(held_vips if active else ()),
+        services={**services, **ways} if ways else services,
+        vips=vips if active else frozenset(),
         timeouts=Timeouts(
             config.kernel.tcp_timeout_s, config.kernel.tcpfin_timeout_s, config.kernel.udp_timeout_s
         ),
-        sysctls=_sysctls(config, parts, held_vips, serving),
-        modules=frozenset(_modules(parts)),
+        sysctls=_sysctls(config, common, vips, leave=_leave(config.kernel, common, parts, serving)),
+        modules=common.modules,
         daemons=frozenset(_daemons(config.pair, role)),
+        barred=frozenset() if active else _barred(vips, parts),
     )
-    return Desired(held, origin, parts, serving, own)
+    return Desired(held, origin, parts, serving, services, common, own, active)
+
+
+def alone(goal: Desired) -> frozenset[ServiceKey]:
+    """The services that only the active director has."""
+    return goal.common.alone
+
+
+def _barred(held: frozenset[Vip], parts: tuple[Part, ...]) -> frozenset[tuple[str, bytes]]:
+    """Where a VIP would be one too many on a director that is not active.
+
+    A real server for direct routing has its VIPs, and a director that is one may, too.
+    """
+    outlines = [part.outline for part in parts]
+    real = {one.vip.address for one in outlines if one.alone and one.vip is not None}
+    return frozenset((vip.device, vip.address) for vip in held if vip.address not in real)
 
 
 def _own(pair: Pair) -> frozenset[int]:
@@ -157,18 +196,23 @@ def _number(address: Address) -> int:
     return int(address) if type(address) is IPv4Address else int(address) + (1 << 128)
 
 
-def _parts(config: Config, own: frozenset[int] = frozenset(), before: Desired = NOTHING) -> tuple[Part, ...]:
+def _parts(config: Config, own: frozenset[int], before: Desired) -> tuple[Part, ...]:
+    """One for each active virtual server; of one that is the identical object, the identical part.
+
+    The outline is the identical object, too, if it is equal to that in the same place before.
+    """
     known = {id(part.virtual_server): part for part in before.parts} if own == before.own else {}
+    active = [virtual_server for virtual_server in config.virtual_servers if virtual_server.active]
+    parts = [known.get(id(virtual_server)) for virtual_server in active]
     return tuple(
         [
-            known.get(id(virtual_server)) or _part(virtual_server, own)
-            for virtual_server in config.virtual_servers
-            if virtual_server.active
+            part or _part(virtual_server, own, before.parts[index] if index < len(before.parts) else None)
+            for index, (part, virtual_server) in enumerate(zip(parts, active, strict=True))
         ]
     )
 
 
-def _part(virtual_server: VirtualServer, own: frozenset[int]) -> Part:
+def _part(virtual_server: VirtualServer, own: frozenset[int], before: Part | None) -> Part:
     names = ["ip_vs", f"ip_vs_{virtual_server.scheduler.value}"]
     if virtual_server.persistence is not None and virtual_server.persistence.engine is not None:
         names.append(f"ip_vs_pe_{virtual_server.persistence.engine.value}")
@@ -176,15 +220,19 @@ def _part(virtual_server: VirtualServer, own: frozenset[int]) -> Part:
     masqueraded = None
     if virtual_server.forwarding is Forwarding.MASQUERADING:
         masqueraded = 0 if virtual_server.address is None else virtual_server.address.version
-    return Part(
-        virtual_server,
+    outline = Outline(
         key_of(virtual_server),
         service_key(virtual_server),
         vip,
         tuple(names),
         masqueraded,
+        virtual_server.checking.path is CheckPath.VIP,
+        virtual_server.drain,
         bool(own) and _forwards_to(virtual_server, own),
     )
+    if before is not None and before.outline == outline:
+        outline = before.outline
+    return Part(virtual_server, outline, sum([one.active for one in virtual_server.real_servers]))
 
 
 def _forwards_to(virtual_server: VirtualServer, own: frozenset[int]) -> bool:
@@ -195,6 +243,34 @@ def _forwards_to(virtual_server: VirtualServer, own: frozenset[int]) -> bool:
     return (sorry is not None and _number(sorry) in own) or any(
         [one.active and _number(one.address) in own for one in virtual_server.real_servers]  # noqa: C419
     )
+
+
+def _alike(parts: tuple[Part, ...], before: tuple[Part, ...]) -> bool:
+    """Whether the outlines are the same ones, in the same places."""
+    return len(parts) == len(before) and all(
+        map(is_, [part.outline for part in parts], [part.outline for part in before])
+    )
+
+
+def _stale(
+    parts: tuple[Part, ...], before: Desired, serving: Mapping[VirtualKey, Serving]
+) -> set[ServiceKey]:
+    """Services, of the same outlines as before, that may have changed."""
+    stale = {part.outline.key for part, old in zip(parts, before.parts, strict=True) if part is not old}
+    if serving is not before.serving:
+        now, then = serving.get, before.serving.get
+        outlines = [part.outline for part in parts]
+        stale.update([one.key for one in outlines if now(one.identity) is not then(one.identity)])
+    return stale
+
+
+def _groups(parts: tuple[Part, ...], keys: set[ServiceKey]) -> dict[ServiceKey, list[Part]]:
+    """The parts that make up each of these services."""
+    grouped: dict[ServiceKey, list[Part]] = {}
+    for part in parts:
+        if part.outline.key in keys:
+            grouped.setdefault(part.outline.key, []).append(part)
+    return grouped
 
 
 def service_key(virtual_server: VirtualServer) -> ServiceKey:
@@ -214,10 +290,11 @@ def _service(key: ServiceKey, group: list[Part], serving: Mapping[VirtualKey, Se
     destinations: dict[DestinationKey, Destination] = {}
     out: set[DestinationKey] = set()
     for part in group:
-        virtual_server, serves = part.virtual_server, serving.get(part.identity)
+        virtual_server, serves = part.virtual_server, serving.get(part.outline.identity)
         options_of: dict[tuple[int, int, int], Destination] = {}
-        for index, real_server in enumerate(virtual_server.real_servers):
-            weight = real_server.weight if serves is None else serves.weights[index]
+        real_servers = virtual_server.real_servers
+        weights = [one.weight for one in real_servers] if serves is None else serves.weights
+        for real_server, weight in zip(real_servers, weights, strict=True):
             if not real_server.active:
                 continue
             destination_key = destination_of(virtual_server, real_server)
@@ -244,7 +321,7 @@ def _ways(
 ) -> Iterator[tuple[ServiceKey, Service]]:
     """Services by which checks reach one real server through the VIP, as its clients do."""
     for part in parts:
-        serves = serving.get(part.identity)
+        serves = serving.get(part.outline.identity) if part.outline.through_vip else None
         if serves is None or not serves.marks or part.virtual_server.address is None:
             continue
         virtual_server = part.virtual_server
@@ -315,19 +392,28 @@ def _options(key: ServiceKey, virtual_server: VirtualServer) -> ServiceOptions:
     return ServiceOptions(virtual_server.scheduler.value, flags, timeout_s, netmask, str(engine))
 
 
-def vips(config: Config) -> Iterator[Vip]:
-    """Addresses to hold: each VIP once, as the first active virtual server has it, and the NAT router."""
-    return _vips(config, _parts(config))
+def _common(parts: tuple[Part, ...]) -> Common:
+    outlines = [part.outline for part in parts]
+    vips: dict[bytes, Vip] = {}  # each VIP once, as the first active virtual server has it
+    for one in outlines:
+        if one.vip is not None:
+            vips.setdefault(one.vip.address, one.vip)
+    return Common(
+        vips=frozenset(vips.values()),
+        modules=frozenset(chain.from_iterable([one.modules for one in outlines])),
+        masqueraded=frozenset([one.masqueraded for one in outlines if one.masqueraded is not None]),
+        through_vip=any([one.through_vip for one in outlines]),  # noqa: C419  a list is faster
+        checked_on=frozenset([one.vip.device for one in outlines if one.through_vip and one.vip is not None]),
+        alone=frozenset([one.key for one in outlines if one.alone]),
+        some_stay=any([one.drain is Drain.STAY for one in outlines]),  # noqa: C419
+    )
 
 
-def _vips(config: Config, parts: tuple[Part, ...]) -> Iterator[Vip]:
-    held: set[bytes] = set()
-    for part in parts:
-        if part.vip is not None and part.vip.address not in held:
-            held.add(part.vip.address)
-            yield part.vip
-    if config.nat_router is not None and any(part.masqueraded is not None for part in parts):
-        yield _vip(config.nat_router)
+def _vips(config: Config, common: Common) -> frozenset[Vip]:
+    """Addresses to hold: the VIPs, and the NAT router."""
+    if config.nat_router is None or not common.masqueraded:
+        return common.vips
+    return common.vips | {_vip(config.nat_router)}
 
 
 def _vip(held: DeviceAddress) -> Vip:
@@ -348,57 +434,42 @@ def _daemons(pair: Pair, role: Role) -> Iterator[SyncDaemon]:
     yield SyncDaemon(kind, pair.syncd_iface, pair.syncd_id, maxlen, group, pair.syncd_port, pair.syncd_ttl)
 
 
-def sysctls(config: Config) -> dict[str, str]:
-    """Kernel settings that the configuration needs, by sysctl(8) name; docs/kernel.md says why."""
-    parts = _parts(config)
-    return _sysctls(config, parts, tuple(_vips(config, parts)), {})
-
-
-def _leave(kernel: Kernel, parts: tuple[Part, ...], serving: Mapping[VirtualKey, Serving]) -> bool:
+def _leave(
+    kernel: Kernel, common: Common, parts: tuple[Part, ...], serving: Mapping[VirtualKey, Serving]
+) -> bool:
     """Whether persistent clients leave a real server of weight 0.
 
     The kernel knows one answer for all services: they may stay while nobody but virtual servers
     whose `drain` says so has a real server of weight 0.
     """
-    idle = [
-        part.virtual_server.drain
+    if not (kernel.expire_quiescent_template and common.some_stay):
+        return kernel.expire_quiescent_template
+    idle = {
+        part.outline.drain
         for part in parts
-        if (serves := serving.get(part.identity)) is not None and 0 in serves.weights
-    ]
-    return kernel.expire_quiescent_template and not (idle and all(drain is Drain.STAY for drain in idle))
+        if (serves := serving.get(part.outline.identity)) is not None and 0 in serves.weights
+    }
+    return idle != {Drain.STAY}
 
 
-def _sysctls(
-    config: Config, parts: tuple[Part, ...], held: tuple[Vip, ...], serving: Mapping[VirtualKey, Serving]
-) -> dict[str, str]:
+def _sysctls(config: Config, common: Common, vips: frozenset[Vip], *, leave: bool) -> dict[str, str]:
+    """Kernel settings that are needed, by sysctl(8) name; docs/kernel.md says why."""
     kernel = config.kernel
     names = {
         "net/ipv4/vs/expire_nodest_conn": str(int(kernel.expire_nodest_conn)),
-        "net/ipv4/vs/expire_quiescent_template": str(int(_leave(kernel, parts, serving))),
+        "net/ipv4/vs/expire_quiescent_template": str(int(leave)),
         "net/ipv4/vs/conn_reuse_mode": str(kernel.conn_reuse_mode),
         "net/ipv4/vs/conntrack": str(int(kernel.conntrack)),
     }
     if config.pair.syncdaemon and config.pair.backup_active:
         names |= SHARING
-    masqueraded = {part.masqueraded for part in parts}
-    if 4 in masqueraded:
+    if 4 in common.masqueraded:
         names["net/ipv4/ip_forward"] = "1"
-    if 6 in masqueraded:
+    if 6 in common.masqueraded:
         names["net/ipv6/conf/all/forwarding"] = "1"
     # Without it the kernel drops every other address of a subnet with the first one (ip-sysctl).
-    devices = sorted({vip.device for vip in held if len(vip.address) == 4})
+    devices = sorted({vip.device for vip in vips if len(vip.address) == 4})
     names.update((f"net/ipv4/conf/{device}/promote_secondaries", "1") for device in devices)
     # The answer to a check through the VIP comes from an address that is our own: martian otherwise.
-    for part in parts:
-        if part.virtual_server.checking.path is CheckPath.VIP and part.vip is not None:
-            names[f"net/ipv4/conf/{part.vip.device}/accept_local"] = "1"
+    names.update((f"net/ipv4/conf/{device}/accept_local", "1") for device in sorted(common.checked_on))
     return names
-
-
-def modules(config: Config) -> Iterator[str]:
-    """Kernel modules that the configuration needs."""
-    return _modules(_parts(config))
-
-
-def _modules(parts: tuple[Part, ...]) -> Iterator[str]:
-    return chain.from_iterable(part.modules for part in parts)

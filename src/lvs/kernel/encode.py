@@ -146,16 +146,25 @@ def _service_options(family: int, options: ServiceOptions) -> bytes:
 
 @lru_cache(maxsize=1024)
 def destination_options(family: int, destination: Destination | None) -> bytes:
-    """What follows address and port in a destination; None: only its family."""
+    """What follows address and port in a destination; None: only its family.
+
+    What is left out is 0 to the kernel, for a new destination and for one that is changed: it begins
+    with zeroes (`memset`, ip_vs_genl_parse_dest, net/netfilter/ipvs/ip_vs_ctl.c).
+    """
     address_family = attribute(DEST_FAMILY, U16.pack(AF[family]))
     if destination is None:
         return address_family
+    tunnel = b""
+    if destination.tunnel_type or destination.tunnel_port or destination.tunnel_flags:
+        tunnel = (
+            attribute(DEST_TUN_TYPE, bytes((destination.tunnel_type,)))
+            + attribute(DEST_TUN_PORT, BE16.pack(destination.tunnel_port))
+            + attribute(DEST_TUN_FLAGS, U16.pack(destination.tunnel_flags))
+        )
     return (
         attribute(DEST_FWD, U32.pack(destination.forwarding))
         + attribute(DEST_WEIGHT, U32.pack(destination.weight))
-        + attribute(DEST_TUN_TYPE, bytes((destination.tunnel_type,)))
-        + attribute(DEST_TUN_PORT, BE16.pack(destination.tunnel_port))
-        + attribute(DEST_TUN_FLAGS, U16.pack(destination.tunnel_flags))
+        + tunnel
         + attribute(DEST_UPPER, U32.pack(destination.upper_threshold))
         + attribute(DEST_LOWER, U32.pack(destination.lower_threshold))
         + address_family

@@ -75,8 +75,8 @@ def _not_started(daemon: SyncDaemon, errno: int) -> str:
     ipv6 = len(daemon.group) == 16
     match errno:
         case _ if errno == ENODEV:
-            address = "IPv6 is off on it" if ipv6 else "it has no IPv4 address"
-            return f"there is no device {daemon.device} to share connections by, or {address}"
+            off = ", or IPv6 is off on it" if ipv6 else ""
+            return f"there is no device {daemon.device} to share connections by{off}"
         case _ if errno == EINVAL:
             return (
                 "the kernel shares no connections while a service has real servers of another family; "

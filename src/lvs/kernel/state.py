@@ -36,7 +36,7 @@ SYNC_GROUP, SYNC_PORT = bytes((224, 0, 0, 81)), 8848
 SYNC_MAXLEN = {4: 1472, 16: 1452}  # by the length of the group's address
 
 
-class ServiceKey(msgspec.Struct, frozen=True, gc=False, order=True):
+class ServiceKey(msgspec.Struct, frozen=True, gc=False, order=True, cache_hash=True):
     """A service: protocol, address and port, or a firewall mark and a family."""
 
     family: int  # 4 or 6
@@ -76,7 +76,7 @@ class Service(msgspec.Struct, frozen=True):
     destinations: dict[DestinationKey, Destination]  # never changed once made
 
 
-class Vip(msgspec.Struct, frozen=True, gc=False, order=True):
+class Vip(msgspec.Struct, frozen=True, gc=False, order=True, cache_hash=True):
     """An address on a device."""
 
     device: str
@@ -112,6 +112,8 @@ class KernelState(msgspec.Struct, frozen=True):
     sysctls: dict[str, str] = {}  # by sysctl(8) name with slashes
     modules: frozenset[str] = frozenset()
     daemons: frozenset[SyncDaemon] = frozenset()  # of each state one
+    # Of what is desired: (device, address) that must not be held, whoever put it there.
+    barred: frozenset[tuple[str, bytes]] = frozenset()
 
 
 class AddService(msgspec.Struct, frozen=True, gc=False):
@@ -265,4 +267,5 @@ def _with(
         sysctls=state.sysctls if sysctls is None else sysctls,
         modules=state.modules if modules is None else modules,
         daemons=state.daemons if daemons is None else daemons,
+        barred=state.barred,
     )

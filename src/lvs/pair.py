@@ -1,0 +1,404 @@
+"""This director as one of two: which one it is, what its pulse says, and what the pulse must know.
+
+Pure, a part of `lvs.director`. Which of the two a director is, its own addresses tell, as in Piranha:
+one file serves both. Who of them is active the pulse decides (`lvs.pulse.machine`); here its word becomes
+the role by which the kernel's state is desired, and an event with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from enum import StrEnum
+
+import msgspec
+
+from lvs import events
+from lvs.checks import Answer, Icmp, Pace, Reason, Target
+from lvs.commands import Ask, Command, Report, RunHook, TellPulse, Unwire, Wire
+from lvs.events import Event
+from lvs.health.verdict import Verdict, fold, guess
+from lvs.health.ward import Hook
+from lvs.model import Config, Pair, Role
+from lvs.pulse.line import (
+    FromPulse,
+    Privileges,
+    Seen,
+    Strangers,
+    ToPulse,
+    Unusable,
+    Way,
+)
+from lvs.pulse.tables import DRIFTED_AFTER_S, Tables, Told, compared
+from lvs.pulse.words import (
+    Fault,
+    FaultsChanged,
+    Grade,
+    HoldingChanged,
+    Left,
+    Notice,
+    Reannounce,
+    SwitchoverEnded,
+    TakeRole,
+    Tell,
+    Terms,
+    Vitals,
+    VitalsChanged,
+)
+
+CAUGHT_UP_AFTER_S = 8.0  # of hearing the other: it tells all that it knows after SHARE_AFTER_S
+SHARE_AFTER_S = 5.0  # the other's sync daemon is there by then
+CAUGHT_UP_SHARE = 0.95  # connections come and go meanwhile
+# A witness is asked once a second; three answers that did not come are a fault.
+_WITNESS_PACE = Pace(1.0, 1.0, 1.0, rise=1, fall=3)
+
+
+class Seat(StrEnum):
+    """Which director of the configuration this machine is."""
+
+    ALONE = "alone"  # there is no other
+    PRIMARY = "primary"
+    BACKUP = "backup"
+    ASIDE = "aside"  # the backup, and backup_active is off or there is no backup any more
+    NOBODY = "nobody"  # it has the addresses of neither
+    UNKNOWN = "unknown"  # its addresses were not read yet
+
+
+PAIRED = frozenset({Seat.PRIMARY, Seat.BACKUP})
+
+
+class Pairing(msgspec.Struct, frozen=True):
+    """What the director knows of the pair."""
+
+    seat: Seat = Seat.ALONE
+    role: Role = Role.ACTIVE
+    reason: str = "there is no other director"
+    term: int = 0
+    since: float | None = None  # when it took this role
+    own: Mapping[str, str] | None = None  # address -> device; None: not read yet
+    linked: Mapping[str, bool] = {}  # device -> has a link
+    wire: Wire | None = None  # as the pulse was wired
+    faults: tuple[Fault, ...] = ()
+    witnesses: Mapping[Target, Verdict] = {}
+    taken: bool = False  # the kernel holds what an active director holds
+    holding: bool = False  # ... and the neighbours were told
+    vitals: Vitals = Vitals()
+    connections: int = 0  # established ones, of services that both directors have
+    tables: Tables = Tables()  # how they compare with the other's
+    alive_since: float | None = None  # when the other was heard again
+    caught_up: bool = False  # its connections are known here
+    seen: Seen | None = None  # of the other director
+    seen_at: float = 0.0  # when the pulse said so
+    unusable: Mapping[str, str] = {}  # path -> why
+    lost: str = ""  # why there is no pulse: told already
+    left: bool = False  # the goodbye is said
+
+
+Step = tuple[Pairing, tuple[Command, ...]]
+
+
+def situated(pairing: Pairing, config: Config, *, unavailable: str = "", starts: bool = False) -> Step:
+    """The pairing for a configuration on this machine: seat, wiring, whom to ask, what is wrong.
+
+    Shape: `starts` with the daemon's first configuration: whether this director was active is not known yet.
+    """
+    before, pair = pairing, config.pair
+    seat = _seat(pairing, pair)
+    if starts and seat is Seat.UNKNOWN:
+        pairing = msgspec.structs.replace(pairing, role=Role.STANDBY)
+    if seat is Seat.NOBODY and pairing.seat in PAIRED and _is(pairing.seat, pair, pairing.wire):
+        seat = pairing.seat  # its address went away for now; that is a fault, and no other seat
+    commands: list[Command] = []
+    if seat is not pairing.seat:
+        pairing = _seated(pairing, seat, config)
+    wire = _wire(seat, config) if seat in PAIRED else None
+    if wire != pairing.wire:
+        pairing = msgspec.structs.replace(pairing, wire=wire, lost="")
+        commands.append(Unwire() if wire is None else wire)
+    targets = {
+        Target(address, 0, Icmp(), _WITNESS_PACE) for address in (pair.witness if wire is not None else ())
+    }
+    if targets != pairing.witnesses.keys():
+        fresh = guess(0.0, Reason.NOT_CHECKED_YET, "not asked yet", up=True)
+        held = {target: pairing.witnesses.get(target, fresh) for target in sorted(targets, key=str)}
+        follow = tuple(target for target in held if target not in pairing.witnesses)
+        forget = tuple(target for target in pairing.witnesses if target not in held)
+        commands.append(Ask(follow, forget, ()))
+        pairing = msgspec.structs.replace(pairing, witnesses=held)
+    pairing, more = judged(pairing, config, unavailable=unavailable)
+    told = _told_role(before, pairing, config)
+    return pairing, (*commands, *more, *told)
+
+
+def _seat(pairing: Pairing, pair: Pair) -> Seat:
+    own = pairing.own
+    if pair.backup is None or pair.primary is None:
+        # Where a pair is dissolved it is the primary that stays, or both would serve.
+        dismissed = pairing.seat in (Seat.BACKUP, Seat.ASIDE) and pair.primary is not None
+        return Seat.ASIDE if dismissed and str(pair.primary) not in (own or ()) else Seat.ALONE
+    if own is None:
+        return Seat.UNKNOWN
+    if str(pair.primary) in own:
+        return Seat.PRIMARY if pair.backup_active else Seat.ALONE
+    if str(pair.backup) in own:
+        return Seat.BACKUP if pair.backup_active else Seat.ASIDE
+    return Seat.NOBODY
+
+
+def _is(seat: Seat, pair: Pair, wire: Wire | None) -> bool:
+    """Whether the seat's address is still that by which the pulse was wired."""
+    ours = pair.primary if seat is Seat.PRIMARY else pair.backup
+    return pair.backup_active and wire is not None and wire.ways[0].ours == str(ours)
+
+
+def _seated(pairing: Pairing, seat: Seat, config: Config) -> Pairing:
+    """In another seat: who was active stays so in a pair, until the pulse says otherwise."""
+    pair = config.pair
+    match seat:
+        case Seat.ALONE:
+            role, reason = Role.ACTIVE, "there is no other director"
+        case Seat.ASIDE:
+            off = "backup_active is off" if pair.backup else "the configuration has none any more"
+            role, reason = Role.STANDBY, f"it is the backup, and {off}"
+        case Seat.NOBODY:
+            role = Role.FAULT
+            reason = (
+                f"neither primary ({pair.primary}) nor backup ({pair.backup}) is an address of this machine"
+            )
+        case Seat.UNKNOWN:
+            role, reason = pairing.role, "it is not known yet which director this is"
+        case _:
+            was_active = pairing.role is Role.ACTIVE
+            role = Role.ACTIVE if was_active else Role.STANDBY
+            reason = "was active before" if was_active else "listening for the other director"
+    return msgspec.structs.replace(pairing, seat=seat, role=role, reason=reason)
+
+
+def adopted(pairing: Pairing, config: Config) -> Pairing:
+    """As the daemon starts: who holds VIPs already was active before a restart."""
+    if pairing.seat is Seat.UNKNOWN and pairing.own is not None:
+        vips = {str(one.vip.address) for one in config.virtual_servers if one.active and one.vip is not None}
+        if not vips.isdisjoint(pairing.own):
+            return msgspec.structs.replace(pairing, role=Role.ACTIVE)
+    return pairing
+
+
+def _wire(seat: Seat, config: Config) -> Wire:
+    pair = config.pair
+    public, private = (pair.primary, pair.backup), (pair.primary_private, pair.backup_private)
+    links = {"public": public}
+    if private != public:
+        links["private"] = private
+    ways = tuple(
+        Way(name, *map(str, ends if seat is Seat.PRIMARY else reversed(ends))) for name, ends in links.items()
+    )
+    terms = Terms(seat is Seat.PRIMARY, pair.keepalive_s, pair.deadtime_s, pair.failback)
+    return Wire(ways, pair.heartbeat_port, terms, pair.pair_key)
+
+
+def greeting(pairing: Pairing) -> tuple[ToPulse, ...]:
+    """What a pulse must know when it starts, besides its wiring."""
+    return (
+        FaultsChanged(pairing.faults),
+        VitalsChanged(pairing.vitals),
+        HoldingChanged(pairing.role is Role.ACTIVE and pairing.holding),
+    )
+
+
+def held(pairing: Pairing, *, taken: bool, announced: bool) -> Step:
+    """With what an active director holds in the kernel, and told to the neighbours.
+
+    The other director, which hands over, keeps its VIPs until both are so: clients have gone here then.
+    """
+    if pairing.role is not Role.ACTIVE:
+        return pairing, ()
+    new = msgspec.structs.replace(pairing, taken=pairing.taken or taken)
+    if not announced or not new.taken or new.holding:
+        return new, ()
+    new = msgspec.structs.replace(new, holding=True)
+    return new, (TellPulse(HoldingChanged(holding=True)),) if new.seat in PAIRED else ()
+
+
+def stopped(pairing: Pairing) -> Step:
+    """At a stop: VIPs are not left to a kernel without lvsd if the other director is going to take them."""
+    seen = pairing.seen
+    if pairing.role is not Role.ACTIVE or seen is None or seen.beat is None:
+        return pairing, ()
+    if pairing.seat not in PAIRED or not (seen.alive and seen.beat.able):
+        return pairing, ()
+    reason = "lvsd stops, and the other director can serve"
+    return msgspec.structs.replace(pairing, role=Role.STANDBY, reason=reason), ()
+
+
+# What is wrong
+
+
+def judged(pairing: Pairing, config: Config, *, unavailable: str) -> Step:
+    """With the faults that there are now; the pulse is told if they are others."""
+    if pairing.seat not in PAIRED:
+        return msgspec.structs.replace(pairing, faults=()), ()
+    faults = tuple(_faults(pairing, config, unavailable))
+    if faults == pairing.faults:
+        return pairing, ()
+    return msgspec.structs.replace(pairing, faults=faults), (TellPulse(FaultsChanged(faults)),)
+
+
+def _faults(pairing: Pairing, config: Config, unavailable: str) -> Iterator[Fault]:
+    pair = config.pair
+    ours = str(pair.primary if pairing.seat is Seat.PRIMARY else pair.backup)
+    own = pairing.own or {}
+    if ours not in own:
+        yield Fault(Grade.CUT, f"{ours} is no address of this machine now")
+    if pair.monitor_links:
+        # Not those of the private network: a cable between the two that is cut is cut for both.
+        held = {one.vip.device for one in config.virtual_servers if one.active and one.vip is not None}
+        for device in sorted({own.get(ours, ""), *held} - {""}):
+            if device not in pairing.linked:
+                yield Fault(Grade.CUT, f"there is no device {device}")
+            elif not pairing.linked[device]:
+                yield Fault(Grade.CUT, f"{device} has no link")
+    if pairing.witnesses and not any(verdict.up for verdict in pairing.witnesses.values()):
+        names = ", ".join(str(target.address) for target in pairing.witnesses)
+        yield Fault(Grade.ISOLATED, f"no witness answers ({names})")
+    if unavailable:
+        yield Fault(Grade.POOR, f"the kernel cannot be managed: {unavailable}")
+
+
+def witnessed(pairing: Pairing, answers: tuple[tuple[Target, Answer], ...], now: float) -> Pairing:
+    """With what witnesses answered."""
+    changed = {
+        target: after
+        for target, answer in answers
+        if (before := pairing.witnesses.get(target)) is not None
+        and (after := fold(before, answer, target.pace, now)) is not before
+    }
+    if not changed:
+        return pairing
+    return msgspec.structs.replace(pairing, witnesses={**pairing.witnesses, **changed})
+
+
+# The table of connections
+
+
+def counted(pairing: Pairing, connections: int, now: float) -> Step:
+    """With the number of connections here, beside that of the other director.
+
+    A standby has caught up when it knows what the other knows, and had the time to be told all of it.
+    """
+    new = msgspec.structs.replace(pairing, connections=connections)
+    seen = pairing.seen
+    if seen is None or seen.beat is None or not seen.alive or pairing.alive_since is None:
+        return msgspec.structs.replace(new, tables=Tables(), caught_up=False), ()
+    theirs = seen.beat.connections
+    if pairing.role is Role.ACTIVE:
+        active, standby, caught_up = connections, theirs, False
+    else:
+        active, standby = theirs, connections
+        told = now - pairing.alive_since >= CAUGHT_UP_AFTER_S
+        caught_up = pairing.caught_up or (told and connections >= int(theirs * CAUGHT_UP_SHARE))
+    if {pairing.role, seen.beat.role} != {Role.ACTIVE, Role.STANDBY}:
+        return msgspec.structs.replace(new, tables=Tables(), caught_up=False), ()
+    tables, news = compared(pairing.tables, active, standby, now)
+    new = msgspec.structs.replace(new, tables=tables, caught_up=caught_up)
+    match news:
+        case Told.DRIFTED:
+            return new, (Report(events.SyncDrifted(active, standby, int(DRIFTED_AFTER_S))),)
+        case Told.CAUGHT_UP:
+            return new, (Report(events.SyncCaughtUp(active, standby)),)
+        case None:
+            return new, ()
+
+
+# What the pulse says
+
+
+def lost(pairing: Pairing, reason: str) -> Step:
+    """Without a pulse: who is active goes on, for nobody can tell; told once."""
+    if pairing.seat not in PAIRED or reason == pairing.lost:
+        return pairing, ()
+    told = Report(events.PulseUnavailable(reason))
+    new = msgspec.structs.replace(pairing, lost=reason, seen=None)
+    if new.role is not Role.ACTIVE:
+        new = msgspec.structs.replace(new, role=Role.FAULT, reason=f"no heartbeat: {reason}")
+    return new, (told,)
+
+
+def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step:
+    """With a word of the pulse."""
+    if pairing.seat not in PAIRED:
+        return pairing, ()  # of one that is being ended
+    match what:
+        case TakeRole():
+            return _role(pairing, what, config, now)
+        case Seen():
+            since = (pairing.alive_since or now) if what.alive else None
+            return msgspec.structs.replace(pairing, seen=what, seen_at=now, alive_since=since, lost=""), ()
+        case Tell(notice, text):
+            return pairing, (Report(_NOTICES[notice](text)),)
+        case Unusable(way, reason):
+            unusable = {name: why for name, why in pairing.unusable.items() if name != way}
+            if reason:
+                unusable[way] = reason
+            told = (Report(events.HeartbeatUnusable(way, reason)),) if reason else ()
+            return msgspec.structs.replace(pairing, unusable=unusable), told
+        case Strangers(counts, example):
+            shown = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
+            return pairing, (Report(events.HeartbeatStrangers(shown, example)),)
+        case Privileges(refused):
+            return pairing, tuple(Report(events.PulseUnprivileged(one)) for one in refused)
+        case SwitchoverEnded(refused):
+            return pairing, (Report(events.SwitchoverRefused(refused)),) if refused else ()
+        case Left():
+            return msgspec.structs.replace(pairing, left=True), ()
+        case Reannounce():
+            return pairing, ()  # the director's: it knows what is held
+
+
+def _role(pairing: Pairing, what: TakeRole, config: Config, now: float) -> Step:
+    same = what.role is pairing.role
+    new = msgspec.structs.replace(
+        pairing,
+        role=what.role,
+        term=what.term,
+        reason=what.reason,
+        since=pairing.since if same else now,
+        taken=pairing.taken and what.role is Role.ACTIVE,
+        holding=pairing.holding and what.role is Role.ACTIVE,
+    )
+    return new, _told_role(pairing, new, config)
+
+
+def _told_role(before: Pairing, after: Pairing, config: Config) -> tuple[Command, ...]:
+    """Events and commands of the operator for a change of role; nothing is told where there is no pair."""
+    if after.seat is Seat.UNKNOWN or (after.seat is Seat.ALONE and before.seat is Seat.ALONE):
+        return ()
+    if (before.role, before.seat) == (after.role, after.seat) or (
+        before.role is after.role and before.seat is not Seat.UNKNOWN
+    ):
+        return ()
+    kinds = {
+        Role.ACTIVE: events.BecameActive,
+        Role.STANDBY: events.BecameStandby,
+        Role.FAULT: events.BecameFaulty,
+    }
+    told: list[Command] = [Report(kinds[after.role](after.term, after.reason))]
+    command = config.pair.active_cmd if after.role is Role.ACTIVE else config.pair.inactive_cmd
+    was_active = before.role is Role.ACTIVE and before.seat is not Seat.UNKNOWN
+    if command is not None and (after.role is Role.ACTIVE) != was_active:
+        told.append(RunHook(Hook(command, {"LVS_EVENT": str(after.role), "LVS_REASON": after.reason})))
+    return tuple(told)
+
+
+_NOTICES: dict[Notice, Callable[[str], Event]] = {
+    Notice.PEER_HEARD: events.PeerHeard,
+    Notice.PEER_SILENT: events.PeerSilent,
+    Notice.PEER_LEFT: events.PeerSilent,
+    Notice.PATH_HEARD: events.PathHeard,
+    Notice.PATH_SILENT: events.PathSilent,
+    Notice.NOT_HEARD: events.PeerDeaf,
+    Notice.BOTH_ACTIVE: events.BothActive,
+    Notice.NONE_ACTIVE: events.NoneActive,
+    Notice.SETTLED: events.PairSettled,
+    Notice.OVERSLEPT: events.PulseOverslept,
+    Notice.REPLAYED: events.HeartbeatSuspect,
+    Notice.CLOCKS_APART: events.HeartbeatSuspect,
+}

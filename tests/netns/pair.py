@@ -1,0 +1,257 @@
+"""Two directors with lvsd, two real servers behind them, and a client; as tests use them."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from dataclasses import dataclass
+from functools import cache
+from typing import Self
+
+from lab import Lab, Machine
+from lab.peers import Tally, begin_echo, traffic
+from lab.segment import Segment
+from lvs.io import pairkey
+
+from .director import STATE, Director, until
+
+VIP, PORT = "10.0.0.5", 80
+DIRECTORS = {"director1": "10.0.0.1", "director2": "10.0.0.2"}
+KEY, MEMORY = "/etc/lvs/pair.key", f"{STATE}/pair.json"
+
+# Some seven times what lvs.toml's defaults are: an emulated guest is fifteen times slower than its host.
+KEEPALIVE_S, DEADTIME_S = 0.3, 1.5
+# What the other director may take beside deadtime, and a guest's processor be away for: to take the role,
+# write an address and announce it. On real machines these are milliseconds.
+SLACK_S = 1.5
+TICK_S = 0.02  # between two requests of the client
+
+TIMES = f"keepalive = {KEEPALIVE_S}\ndeadtime = {DEADTIME_S}\nmonitor_links = true\nsyncdaemon = true\n"
+FILE = """
+serial_no = {serial}
+primary = "10.0.0.1"
+backup = "10.0.0.2"
+network = "direct"
+{more}
+"""
+VIRTUAL = """
+[[virtual]]
+name = "{protocol}"
+protocol = "{protocol}"
+address = "10.0.0.5"
+device = "eth0:1"
+vip_nmask = 24
+port = 80
+scheduler = "rr"
+
+[[virtual.server]]
+name = "real1"
+address = "10.0.0.3"
+weight = 1
+
+[[virtual.server]]
+name = "real2"
+address = "10.0.0.4"
+weight = 1
+"""
+# Heartbeats that come to a director are lost; all else arrives.
+DEAF = """\
+table inet deaf {
+    chain in { type filter hook input priority -300; udp dport 539 drop; }
+}
+"""
+_WORDS = {"is active": "active", "is on standby": "standby", "cannot serve": "fault"}
+_ROLE = re.compile(f"this director ({'|'.join(_WORDS)})")
+
+
+def text(more: str = TIMES, serial: int = 1) -> str:
+    """The file of both directors, with further global options."""
+    whole = FILE.replace("{more}", more).replace("{serial}", str(serial))
+    return whole + "".join(VIRTUAL.replace("{protocol}", one) for one in ("tcp", "udp"))
+
+
+@cache
+def key() -> bytes:
+    return pairkey.make().text
+
+
+@dataclass
+class Pair:
+    """The machines; directors are in the order of the configuration, primary first."""
+
+    lab: Lab
+    lan: Segment
+    directors: list[Director]
+    client: Machine
+    serial: int = 1
+
+    def start(self, more: str = TIMES) -> None:
+        """Start both, and wait until one of them serves."""
+        for one in self.directors:
+            one.machine.write(one.file, text(more))
+            one.machine.write(KEY, key(), 0o600)
+            one.spawn()
+        self.settled()
+
+    def reload(self, more: str) -> None:
+        """Another file, on the active one; wait until both run it."""
+        self.serial += 1
+        marks = [len(one.said) for one in self.directors]
+        active = self.active
+        active.machine.write(active.file + ".new", text(more, self.serial))
+        active.machine.run("mv", active.file + ".new", active.file)
+        for one, mark in zip(self.directors, marks, strict=True):
+            one.wait_for(rf"serial {self.serial}\b[^\n]*applied", mark)
+
+    def roles(self) -> list[str]:
+        """What each says it is; empty where no daemon runs or has said so."""
+        return [role(one) for one in self.directors]
+
+    def holders(self) -> list[str]:
+        """Machines on which the VIP is."""
+        return [one.machine.name for one in self.directors if f"{VIP}/24 eth0:1" in one.addresses()]
+
+    def settled(self) -> Director:
+        """Wait until one is active, the other on standby, and just this one holds the VIP; that one."""
+
+        def look() -> tuple[list[str], list[str]]:
+            return self.roles(), self.holders()
+
+        def good(seen: tuple[list[str], list[str]]) -> bool:
+            roles, holders = seen
+            if sorted(roles) != ["active", "standby"]:
+                return False
+            return holders == [self.directors[roles.index("active")].machine.name]
+
+        until(look, good)
+        return self.active
+
+    @property
+    def active(self) -> Director:
+        return self.directors[self.roles().index("active")]
+
+    @property
+    def standby(self) -> Director:
+        return self.directors[self.roles().index("standby")]
+
+    def other(self, director: Director) -> Director:
+        return self.directors[1 - self.directors.index(director)]
+
+    def became(self, director: Director, wanted: str) -> None:
+        """Wait until a director is active, on standby, ..."""
+        until(lambda: role(director), lambda seen: seen == wanted)
+
+    def clock(self) -> float:
+        """Seconds on the monotonic clock of all machines, to a hundredth."""
+        return float(self.client.read("/proc/uptime").split()[0])
+
+    def prefer(self, director: Director) -> None:
+        """Have this one active."""
+        if self.active is not director:
+            self.switch()
+            assert self.settled() is director
+
+    def switch(self) -> None:
+        """`lvsd switchover`, without starting it."""
+        reply = json.loads(self.active.ask({"type": "switchover"}))
+        assert not reply.get("err"), reply
+
+    def connections(self, director: Director) -> int:
+        """Established connections that its kernel knows."""
+        return director.machine.read("/proc/net/ip_vs_conn").count("ESTABLISHED")
+
+    # Faults
+
+    def kill(self, director: Director) -> None:
+        """The daemon is gone; its machine, with the VIP, is not."""
+        assert director.process is not None
+        director.process.signal(signal.SIGKILL)
+        director.process.wait()
+
+    def repair(self) -> None:
+        """Undo whatever a test that failed has left."""
+        for one in self.directors:
+            if one.machine.name not in self.lab.machines:
+                self.power_on(one)
+            one.machine.resume()
+            self.undeafen(one)
+            self.lan.mend(one.machine.name)
+            if one.process is None or not one.process.alive:
+                one.spawn()
+        self.settled()
+
+    def deafen(self, director: Director) -> None:
+        """Heartbeats to it are lost."""
+        director.machine.run("nft", "-f", "-", root="tree", stdin=DEAF)
+
+    def undeafen(self, director: Director) -> None:
+        director.machine.run("nft", "delete", "table", "inet", "deaf", root="tree", check=False)
+
+    def power_off(self, director: Director) -> None:
+        """As if its cord was pulled: what was in memory is gone, files stay."""
+        machine = director.machine
+        files = {path: machine.run("cat", path, check=False).out for path in (director.file, MEMORY)}
+        self.lan.remove(machine.name)
+        director.said_before = director.said
+        self.lab.remove(machine.name)
+        director.process, director.files = None, files
+
+    def power_on(self, director: Director) -> None:
+        """It boots; lvsd is started last."""
+        name = director.machine.name
+        machine = director.machine = self.lab.machine(name)
+        self.lan.join(name, f"{DIRECTORS[name]}/24")
+        machine.write(KEY, key(), 0o600)
+        for path, content in director.files.items():
+            if content:
+                machine.write(path, content)
+
+    def said(self) -> str:
+        """All that both have said."""
+        return "\n".join(
+            f"--- {one.machine.name}\n{one.said if one.process else one.said_before}"
+            for one in self.directors
+        )
+
+
+@dataclass
+class Client:
+    """Requests at a steady pace, and what became of them."""
+
+    pair: Pair
+
+    def __enter__(self) -> Self:
+        self._traffic = traffic(self.pair.client, "steady", VIP, PORT, period_s=TICK_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.tally: Tally = self._traffic.stop()
+
+
+def role(director: Director) -> str:
+    """What a director said last that it is: active, standby, fault; empty before it has said so."""
+    process = director.process
+    if process is None or not process.alive:
+        return ""
+    found = _ROLE.findall(process.output())
+    return _WORDS[found[-1]] if found else ""
+
+
+def build(lab: Lab) -> Pair:
+    """The machines, up; no daemon runs yet."""
+    members = DIRECTORS | {"real1": "10.0.0.3", "real2": "10.0.0.4", "client": "10.0.0.100"}
+    lan = lab.segment("lan", {name: f"{address}/24" for name, address in members.items()})
+    servers = []
+    for name in ("real1", "real2"):
+        machine = lab.machine(name)
+        for setting, value in (("arp_ignore", 1), ("arp_announce", 2)):
+            machine.sysctl(f"net.ipv4.conf.all.{setting}", value)
+        machine.run("ip", "address", "add", f"{VIP}/32", "dev", "lo")
+        servers.append(begin_echo(machine, tcp=[PORT], udp=[PORT]))
+    for server in servers:
+        server.expect("serving")
+    return Pair(lab, lan, [Director(lab.machine(name)) for name in DIRECTORS], lab.machine("client"))
+
+
+__all__ = ["KEY", "PORT", "VIP", "Client", "Pair", "build", "key", "role", "text", "traffic"]

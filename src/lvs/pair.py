@@ -16,7 +16,7 @@ from lvs import events
 from lvs.checks import Answer, Icmp, Pace, Reason, Target
 from lvs.commands import Ask, Command, Report, RunHook, TellPulse, Unwire, Wire
 from lvs.events import Event
-from lvs.health.verdict import Verdict, fold, guess
+from lvs.health.verdict import Verdict, fold
 from lvs.health.ward import Hook
 from lvs.model import Config, Pair, Role
 from lvs.pulse.line import (
@@ -118,7 +118,7 @@ def situated(pairing: Pairing, config: Config, *, unavailable: str = "", starts:
         Target(address, 0, Icmp(), _WITNESS_PACE) for address in (pair.witness if wire is not None else ())
     }
     if targets != pairing.witnesses.keys():
-        fresh = guess(0.0, Reason.NOT_CHECKED_YET, "not asked yet", up=True)
+        fresh = Verdict(up=True, since=0.0, reason=Reason.NOT_CHECKED_YET, text="not asked yet")
         held = {target: pairing.witnesses.get(target, fresh) for target in sorted(targets, key=str)}
         follow = tuple(target for target in held if target not in pairing.witnesses)
         forget = tuple(target for target in pairing.witnesses if target not in held)

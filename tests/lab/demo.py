@@ -1,6 +1,6 @@
 """`make run`: the deployment at work, on a real Linux IPVS.
 
-Two real servers with CUPS, OpenLDAP and BIND, a client, and a director that runs lvsd on the
+Two real servers with CUPS, OpenLDAP and BIND, a client, and two directors that run lvsd on the
 deployment's own lvs.cf. Every line that is run is printed. LAB_SHELL=1 lets a person in.
 """
 
@@ -28,6 +28,8 @@ LVSD = str(Path(sys.executable).parent / "lvsd")
 FILE = "/etc/lvs/lvs.cf"
 ASKED = 3
 LONGEST_S = 60.0
+KEY = "/etc/lvs/pair.key"
+VIPS = 3
 REAL_SERVERS_IN_ALL = 10  # two in each of five virtual servers
 
 
@@ -43,22 +45,29 @@ def main() -> int:
     step("Starting a kernel with IPVS (the first time, its packages are fetched; about two minutes)")
     with Lab.start() as lab:
         step(
-            f"Network: a director, two real servers with CUPS, OpenLDAP and BIND, a client ({lab.mode} mode)"
+            "Network: two directors, two real servers with CUPS, OpenLDAP and BIND, a client "
+            f"({lab.mode} mode)"
         )
-        network = deployment(lab)
-        director = network.director
-        step(f"Starting lvsd on {director.name} with the deployment's lvs.cf")
-        director.write(FILE, CONFIG.read_text())
-        daemon = director.spawn(LVSD, "run", "--config", FILE)
-        daemon.expect(" applied: ", LONGEST_S)
+        network = deployment(lab, standby=True)
+        director, other = network.directors
+        step("A key that makes them a pair")
+        show(director, LVSD, "pair", "init")
+        joined = other.run(LVSD, "pair", "join", stdin=director.read(KEY))
+        print(f"{other.name}# lvsd pair join < pair.key\n{joined.out.rstrip()}", flush=True)
+        step("Starting lvsd on both, with the deployment's lvs.cf")
+        for machine in network.directors:
+            machine.write(FILE, CONFIG.read_text())
+        daemon, standby = (machine.spawn(LVSD, "run", "--config", FILE) for machine in network.directors)
+        daemon.expect("this director is active", LONGEST_S)
         await_said(daemon, " is up: ", REAL_SERVERS_IN_ALL)
+        await_said(daemon, "taken on eth0", VIPS)
         print(daemon.output().rstrip())
         step("The client uses each service through its VIP (persistent: it stays with one real server)")
         whole = drive(network)
         step("The table, by lvsd status")
         show(director, LVSD, "status")
-        step("An edit of the file: real1 of ipp gets weight 3, and serial_no counts up")
-        edit(director, daemon)
+        step("An edit of the file: real1 of ipp gets weight 3, serial_no counts up; both directors apply it")
+        edit(director, daemon, standby)
         show(director, LVSD, "status")
         step("Printing of real1 dies: its check sees it within 6 s, and real2 prints")
         lose(network, daemon)
@@ -67,7 +76,13 @@ def main() -> int:
         show(director, LVSD, "drain", "real2", "--virtual", "dns", "--no-wait")
         show(director, LVSD, "status")
         show(director, LVSD, "enable", "real2", "--virtual", "dns")
+        step("The other director takes over, and the client goes on as if nothing had happened")
+        show(director, LVSD, "switchover")
+        print(standby.output().rstrip().rsplit("\n", 5)[-1])
+        whole = drive(network) and whole
+        show(other, LVSD, "status")
         if os.environ.get("LAB_SHELL"):
+            show(other, LVSD, "switchover")
             step("You are inside")
             enter(lab, director, daemon)
         step("Stopping")
@@ -103,16 +118,15 @@ def printed(client: Machine) -> str:
     return "printed"
 
 
-def edit(director: Machine, daemon: Process) -> None:
-    """Save the file with another weight, and say what lvsd made of it."""
+def edit(director: Machine, daemon: Process, standby: Process) -> None:
+    """Save the file with another weight, and say what both lvsd made of it."""
     old = director.read(FILE)
     new = old.replace("serial_no = 1", "serial_no = 2").replace("weight = 1", "weight = 3", 1)
-    said = len(daemon.output())
+    told = {"the standby": (standby, len(standby.output())), director.name: (daemon, len(daemon.output()))}
     director.write(FILE, new)
-    deadline = time.monotonic() + LONGEST_S
-    while " applied: serial 2" not in daemon.output() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    print(daemon.output()[said:].rstrip())
+    for name, (one, since) in told.items():
+        await_said(one, " applied: serial 2", 1, since)
+        print(f"{name}:\n{one.output()[since:].rstrip()}")
 
 
 def await_said(daemon: Process, text: str, times: int, since: int = 0) -> None:

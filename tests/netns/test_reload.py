@@ -83,7 +83,9 @@ def real_server(machine: Machine, vips: tuple[str, ...]) -> None:
 def test_b3_plan_is_empty_after_apply(director: Director, name: str) -> None:
     path = ROOT / name if name.startswith("lvs.toml") else ROOT / "tests" / "fixtures" / name
     director.file = f"/etc/lvs/{'lvs.toml' if 'toml' in name else 'lvs.cf'}"
-    director.start(path.read_text())
+    alone = path.read_text().replace("backup_active = 1", "backup_active = 0")
+    director.start(alone.replace("backup_active = true", "backup_active = false"))
+    assert len(director.addresses()) == 4, "its own, and three VIPs"
     assert "# nothing to change" in director.lvsd("plan")
 
 

@@ -22,7 +22,9 @@ def received(new: Pulse, what: BeatReceived, now: float, out: list[Command]) -> 
     if not (_fresh if known else _believed)(new, what, now, out):
         return None
     silent, left = alive(new, now) is None, known and peer is not None and peer.beat.leaving
-    new.peer, new.claimed = Peer(beat, now, _paths(new, what, now, known=known, silent=silent)), None
+    paced = peer is not None and beat.deadtime_s == peer.beat.deadtime_s
+    paths = _paths(new, what, now, known=known, anew=silent or not paced)
+    new.peer, new.claimed = Peer(beat, now, paths), None
     if not known:
         if peer is not None:
             new.retired = (*new.retired, peer.beat.boot)[-RETIRED:]
@@ -87,11 +89,11 @@ def _believed(new: Pulse, what: BeatReceived, now: float, out: list[Command]) ->
     return False
 
 
-def _paths(new: Pulse, what: BeatReceived, now: float, *, known: bool, silent: bool) -> Paths:
+def _paths(new: Pulse, what: BeatReceived, now: float, *, known: bool, anew: bool) -> Paths:
     """When each path was heard last, with a fresh beat."""
     paths = {} if new.peer is None else new.peer.paths
-    # Whoever is back has not been silent on its other paths alone; a new start counts anew.
-    paths = {path: (now if silent else at, number if known else 0) for path, (at, number) in paths.items()}
+    # Whoever is back, or was slower, has not been silent on its other paths alone; a new start counts anew.
+    paths = {path: (now if anew else at, number if known else 0) for path, (at, number) in paths.items()}
     return paths | {what.path: (now, what.beat.number)}
 
 
@@ -102,7 +104,7 @@ def _suspect(new: Pulse, notice: Notice, text: str, now: float, out: list[Comman
 
 
 def listened(new: Pulse, now: float, out: list[Command]) -> None:
-    """Tell of silence: of the other, of one of the paths, and of us in its ears."""
+    """Tell of silence: of the other, of a path while another goes on, and of us in its ears."""
     peer, deadtime_s = new.peer, deadtime(new)
     if peer is None or peer.beat.leaving:
         return
@@ -111,7 +113,7 @@ def listened(new: Pulse, now: float, out: list[Command]) -> None:
             new.told |= {Notice.PEER_SILENT}
             out.append(Tell(Notice.PEER_SILENT, f"silent for {now - peer.heard_at:.1f} s"))
         return
-    silent = frozenset([path for path, (at, _) in peer.paths.items() if now >= at + deadtime_s])
+    silent = frozenset([path for path, (at, _) in peer.paths.items() if peer.heard_at >= at + deadtime_s])
     out += [Tell(Notice.PATH_SILENT, path) for path in sorted(silent - new.silent_paths)]
     out += [Tell(Notice.PATH_HEARD, path) for path in sorted(new.silent_paths - silent)]
     new.silent_paths = silent
@@ -123,12 +125,11 @@ def listened(new: Pulse, now: float, out: list[Command]) -> None:
 
 
 def overslept(new: Pulse, late_s: float, now: float, out: list[Command]) -> None:
-    """This director did not run for a while: it listens before it talks."""
+    """This director did not run for a while: it listens before it acts."""
     out.append(Tell(Notice.OVERSLEPT, f"lvsd could not run for {late_s:.1f} s"))
     new.listen_until = now + deadtime(new)
     new.heard_by = hearing_due(new, now)
-    if new.role is Role.ACTIVE:
-        new.woke_at = now
+    new.woke_at = now
     peer = new.peer
     if peer is not None and Notice.PEER_SILENT not in new.told:
         paths = {path: (now, number) for path, (_, number) in peer.paths.items()}

@@ -14,10 +14,11 @@ The rules, each with what it is there for:
 - **Silence on all paths for `deadtime`** is death; after a start, a pause and a fault a director listens for
   as long before it takes over. While two configurations differ the longer deadtime holds, on both: a
   change reaches one of the two first.
-- **Nobody active** and both awake: the primary takes over at once, the backup after `deadtime`; at once, too,
+- **Nobody active** and both awake: the primary takes over at once, the backup after `deadtime`, or at once
   if it can and the primary cannot.
-- **A director that was silent for `deadtime`**, because it could not run, does not say a word before it has
-  listened: a paused machine that wakes does not know that it was replaced.
+- **A director that was silent for `deadtime`**, because it could not run, listens first: a paused machine that
+  wakes does not know that it was replaced, and what it hears at first was said long ago. The active one
+  does not say a word meanwhile, the standby takes nothing over.
 - **Handing over is make before break**: the active director asks (`handing`), the other takes over and
   holds the VIPs, and only then does the first one give them up. If the other does not get them in time the
   first one, which still holds them, takes the service back.
@@ -34,7 +35,7 @@ import copy
 from lvs.model import Role
 from lvs.pulse.hearing import listened, overslept, received
 from lvs.pulse.speaking import speak
-from lvs.pulse.state import LAST_TERM, Pulse, able, alive, deadline, deadtime
+from lvs.pulse.state import LAST_TERM, Pulse, able, alive, deadline, deadtime, hindrance
 from lvs.pulse.words import (
     Beat,
     BeatReceived,
@@ -88,6 +89,11 @@ def step(pulse: Pulse, what: Input, now: float) -> Step:
         case TimePassed():
             pass
     listened(new, now, out)
+    if new.woke_at is not None:
+        # What was said before the pause counts for nothing, and the first beats may have waited for its end.
+        late_enough = heard is not None and now >= new.woke_at + new.terms.keepalive_s
+        if late_enough or now >= new.woke_at + deadtime(new):
+            new.woke_at = None
     if new.role is Role.ACTIVE:
         _active(new, heard, now, out)
     else:
@@ -121,13 +127,8 @@ def _active(new: Pulse, heard: Beat | None, now: float, out: list[Command]) -> N
     if (fault := _barred(new, other, now)) is not None:
         _give_up(new, Role.FAULT, fault.text, out)
         return
-    if new.woke_at is not None:
-        # What was said before the pause counts for nothing, and the first beats may have waited for its end.
-        slept_off = now >= new.woke_at + deadtime(new)
-        if heard is None and not slept_off:
-            return
-        if slept_off or now >= new.woke_at + new.terms.keepalive_s:
-            new.woke_at = None
+    if new.woke_at is not None and heard is None:
+        return
     if other is not None and other.role is Role.ACTIVE:
         if _both(new, other, heard, now, out):
             return
@@ -141,7 +142,7 @@ def _active(new: Pulse, heard: Beat | None, now: float, out: list[Command]) -> N
 
 def _both(new: Pulse, other: Beat, heard: Beat | None, now: float, out: list[Command]) -> bool:
     """Two are active: whether this one gives up."""
-    planned = new.handing_until is not None or other.handing
+    planned = new.handing_until is not None or new.goodbyes is not None or other.handing
     if new.conflict_since is None:
         new.conflict_since = now
     if not planned and Notice.BOTH_ACTIVE not in new.told:
@@ -149,7 +150,7 @@ def _both(new: Pulse, other: Beat, heard: Beat | None, now: float, out: list[Com
         out.append(Tell(Notice.BOTH_ACTIVE, f"terms {new.term} here and {other.term} there"))
     mine = (new.term, new.terms.primary, new.boot)
     if mine < (other.term, other.primary, other.boot):
-        if new.handing_until is None:
+        if new.handing_until is None and new.goodbyes is None:
             _give_up(new, Role.STANDBY, "the other director has taken over", out)
         elif other.holding:
             _give_up(new, Role.STANDBY, "handed over to the other director", out)
@@ -197,8 +198,9 @@ def _idle(new: Pulse, now: float, out: list[Command]) -> None:
         if (role, reason) != (new.role, new.reason):
             _be(new, role, reason, out)
         _want_no_more(new, reason, out)
-        return
-    if other is None:
+    elif new.woke_at is not None:
+        pass
+    elif other is None:
         _alone(new, now, out)
     elif other.role is Role.ACTIVE:
         if other.handing and able(new):
@@ -264,7 +266,7 @@ def _take(new: Pulse, reason: str, out: list[Command]) -> None:
 
 
 def _give_up(new: Pulse, role: Role, reason: str, out: list[Command]) -> None:
-    new.handing_until, new.woke_at, new.conflict_since = None, None, None
+    new.handing_until, new.conflict_since = None, None
     new.holding = False  # the VIPs go first
     _be(new, role, reason, out)
     _settled(new, out)
@@ -293,7 +295,7 @@ def _switchover(new: Pulse, now: float, out: list[Command]) -> None:
     elif other.role is not Role.ACTIVE:
         out.append(SwitchoverEnded("none of the two directors is active; wait until one is"))
     elif not able(new):
-        out.append(SwitchoverEnded(f"this director cannot take over: {new.reason}"))
+        out.append(SwitchoverEnded(f"this director cannot take over: {hindrance(new)}"))
     else:
         new.wants_until = now + HANDOVER_S
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lvs.model import Failback, Role
-from lvs.pulse.state import BURST, BURST_S, Pulse, able, alive
+from lvs.pulse.state import BURST, BURST_S, Pulse, able, alive, hindrance
 from lvs.pulse.words import Beat, Command, Grade, Left, SendBeat
 
 
@@ -14,7 +14,8 @@ def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
     beat = _beat(new, now)
     if _said(beat) != _said(_beat(before, before.at)):
         new.burst, new.send_at = BURST, now
-    if new.woke_at is not None or now < new.send_at or new.goodbyes == 0:
+    mute = new.woke_at is not None and new.role is Role.ACTIVE
+    if mute or now < new.send_at or new.goodbyes == 0:
         return
     if new.goodbyes is not None:
         new.goodbyes -= 1
@@ -36,6 +37,7 @@ def _said(beat: Beat) -> tuple[object, ...]:
 
 def _beat(new: Pulse, now: float) -> Beat:
     other, vitals = alive(new, now), new.vitals
+    hindered = new.leaving or (new.role is Role.STANDBY and not able(new))
     heard = new.claimed or other or (None if new.peer is None else new.peer.beat)
     return Beat(
         boot=new.boot,
@@ -56,7 +58,7 @@ def _beat(new: Pulse, now: float) -> Beat:
         serial_no=vitals.serial_no,
         digest=vitals.digest,
         version=vitals.version,
-        reason=new.reason,
+        reason=hindrance(new) if hindered else new.reason,
     )
 
 

@@ -38,7 +38,7 @@ class Pulse(msgspec.Struct):
     retired: tuple[int, ...] = ()
     claimed: Beat | None = None  # of a start that is not believed yet
     listen_until: float = 0.0  # before which silence means nothing
-    woke_at: float | None = None  # active, after a pause: not a word before it has listened
+    woke_at: float | None = None  # from a pause, and has not listened yet
     handing_until: float | None = None
     wants_until: float | None = None  # an operator wants this director to be active
     failback_held: bool = False  # an operator took the service from this primary
@@ -81,13 +81,12 @@ def deadline(pulse: Pulse) -> float:
     times = [pulse.listen_until, pulse.handing_until, pulse.wants_until]
     if pulse.woke_at is not None:
         times.append(pulse.woke_at + deadtime_s)
-    elif pulse.goodbyes != 0:
+    if pulse.goodbyes != 0:
         times.append(pulse.send_at)
     if pulse.idle_since is not None:
         times.append(pulse.idle_since + deadtime_s)
     if pulse.peer is not None:
         times.append(pulse.peer.heard_at + deadtime_s)
-        times += [at + deadtime_s for at, _ in pulse.peer.paths.values()]
     return min([time for time in times if time is not None and time > now], default=now + deadtime_s)
 
 
@@ -102,3 +101,8 @@ def alive(pulse: Pulse, now: float) -> Beat | None:
 def able(pulse: Pulse) -> bool:
     """Whether nothing speaks against being active."""
     return not pulse.faults and not pulse.leaving
+
+
+def hindrance(pulse: Pulse) -> str:
+    """What speaks against being active."""
+    return "lvsd stops" if pulse.leaving else pulse.faults[0].text if pulse.faults else ""

@@ -1,0 +1,191 @@
+"""The search finds what it is to find: with one rule taken out of the machine some promise is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import pytest
+
+from lvs.pulse import hearing, machine, speaking, state
+from lvs.pulse.state import Pulse
+from lvs.pulse.words import Beat, Command, HoldingChanged
+from pulse import simulator
+from pulse.cases import drawn, parsed, shrunk, told, written
+from pulse.simulator import Simulation
+
+SEEDS = range(40)  # most need one or two
+DEADTIMES = 100  # of a case; few disturbances are enough
+
+
+def test_no_promise_is_broken() -> None:
+    """A small part of `make simulate`."""
+    for seed in range(20):
+        case = drawn(seed, DEADTIMES // 2)
+        violation = Simulation(case).run()
+        assert violation is None, "\n".join([str(violation), *written(case), "----", *told(case)])
+
+
+def test_a_case_is_what_is_written_of_it() -> None:
+    for seed in SEEDS:
+        case = drawn(seed, 10)
+        assert parsed(written(case)) == case
+        assert told(msgspec.structs.replace(case, lasts=60.0)) == told(
+            msgspec.structs.replace(case, lasts=60.0)
+        )
+
+
+# Rules, each taken out by what a machine without it would do
+
+Patch = pytest.MonkeyPatch
+
+
+def lower_term_stays(patch: Patch) -> None:
+    def both(new: Pulse, other: Beat, heard: Beat | None, now: float, out: list[Command]) -> bool:
+        return False
+
+    patch.setattr(machine, "_both", both)
+
+
+def higher_term_insists(patch: Patch) -> None:
+    kept = machine._both
+
+    def both(new: Pulse, other: Beat, heard: Beat | None, now: float, out: list[Command]) -> bool:
+        return kept(new, other, None, now, out)
+
+    patch.setattr(machine, "_both", both)
+
+
+def no_listening_at_start(patch: Patch) -> None:
+    def begin(*args: Any, **more: Any) -> Pulse:
+        pulse = state.begin(*args, **more)
+        pulse.listen_until = 0.0
+        return pulse
+
+    patch.setattr(simulator, "begin", begin)
+
+
+def no_listening_after_a_pause(patch: Patch) -> None:
+    patch.setattr(machine, "overslept", lambda new, late_s, now, out: None)
+
+
+def no_listening_after_a_fault(patch: Patch) -> None:
+    kept = machine._idle
+
+    def idle(new: Pulse, now: float, out: list[Command]) -> None:
+        until = new.listen_until
+        kept(new, now, out)
+        new.listen_until = until
+
+    patch.setattr(machine, "_idle", idle)
+
+
+def any_start_is_believed(patch: Patch) -> None:
+    patch.setattr(hearing, "_believed", lambda new, what, now, out: True)
+
+
+def starts_are_believed_whatever_their_clock(patch: Patch) -> None:
+    patch.setattr(hearing, "CLOCKS_S", float("inf"))
+
+
+def any_number_is_fresh(patch: Patch) -> None:
+    patch.setattr(hearing, "_fresh", lambda new, what, now, out: True)
+
+
+def one_path_is_all(patch: Patch) -> None:
+    """A takeover as soon as one path is silent."""
+
+    def alive(pulse: Pulse, now: float) -> Beat | None:
+        if pulse.peer is None or now >= min(at for at, _ in pulse.peer.paths.values()) + state.deadtime(
+            pulse
+        ):
+            return None
+        return state.alive(pulse, now)
+
+    patch.setattr(machine, "alive", alive)
+
+
+def own_deadtime_is_all(patch: Patch) -> None:
+    """A reload that reaches the standby first."""
+
+    def deadtime(pulse: Pulse) -> float:
+        return pulse.terms.deadtime_s
+
+    for module in (state, machine, hearing):
+        patch.setattr(module, "deadtime", deadtime)
+
+
+def broken_before_made(patch: Patch) -> None:
+    kept = machine._both
+
+    def both(new: Pulse, other: Beat, heard: Beat | None, now: float, out: list[Command]) -> bool:
+        return kept(new, msgspec.structs.replace(other, holding=True), heard, now, out)
+
+    patch.setattr(machine, "_both", both)
+
+
+def nobody_takes_over(patch: Patch) -> None:
+    patch.setattr(machine, "_alone", lambda new, now, out: None)
+
+
+def both_wait_for_the_other(patch: Patch) -> None:
+    patch.setattr(machine, "_nobody", lambda new, other, now, out: None)
+
+
+def holding_is_not_heard_of(patch: Patch) -> None:
+    """A failed handover that nobody takes back."""
+    kept = machine.step
+
+    def step(pulse: Pulse, what: machine.Input, now: float) -> machine.Step:
+        return kept(pulse, HoldingChanged(False) if isinstance(what, HoldingChanged) else what, now)
+
+    patch.setattr(simulator, "step", step)
+    patch.setattr(machine, "HANDOVER_S", 1e9)
+
+
+def woken_active_talks(patch: Patch) -> None:
+    kept = speaking.speak
+
+    def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
+        woke, new.woke_at = new.woke_at, None
+        kept(before, new, now, out)
+        new.woke_at = woke
+
+    patch.setattr(machine, "speak", speak)
+
+
+RULES = [
+    lower_term_stays,
+    higher_term_insists,
+    no_listening_at_start,
+    no_listening_after_a_pause,
+    no_listening_after_a_fault,
+    any_start_is_believed,
+    starts_are_believed_whatever_their_clock,
+    any_number_is_fresh,
+    one_path_is_all,
+    own_deadtime_is_all,
+    broken_before_made,
+    nobody_takes_over,
+    both_wait_for_the_other,
+    holding_is_not_heard_of,
+    woken_active_talks,
+]
+
+
+@pytest.mark.parametrize("without", RULES, ids=lambda rule: rule.__name__)
+def test_a_missing_rule_is_found(without: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    without(monkeypatch)
+    found = next((seed for seed in SEEDS if Simulation(drawn(seed, DEADTIMES)).run()), None)
+    assert found is not None
+
+
+def test_a_failure_is_made_small(monkeypatch: Patch) -> None:
+    """What is left is one pause, cut or crash of the many that were drawn."""
+    lower_term_stays(monkeypatch)
+    seed = next(seed for seed in SEEDS if Simulation(drawn(seed, DEADTIMES)).run())
+    case = drawn(seed, DEADTIMES)
+    small = shrunk(case)
+    assert 0 < len(small.disturbances) <= 4 < len(case.disturbances)
+    assert [line for line in told(parsed(written(small))) if "** two are active" in line]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import subprocess
@@ -13,7 +14,9 @@ import pytest
 
 from lvs.model import Role
 from lvs.pulse.line import FromPulse, Privileges, Seen, Strangers, ToPulse, Way, Wiring, encode, from_pulse
+from lvs.pulse.wire import decode
 from lvs.pulse.words import (
+    Beat,
     HoldingChanged,
     LeaveAsked,
     Left,
@@ -168,3 +171,35 @@ def test_another_key_is_another_pair(port: int) -> None:
     finally:
         for one in pair:
             one.close()
+
+
+def test_a_role_that_the_daemon_had_no_room_for_is_said_again(port: int) -> None:
+    """It hung, and its line filled up: it must not go on with the role that it had."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    other = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with ours, other:
+        other.bind(("127.0.0.2", port))
+        other.settimeout(PATIENCE_S)
+        theirs.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while theirs.send(b"full"):
+                pass
+        ours.recv(8)  # room for its first word
+        command = (sys.executable, "-m", "lvs.pulsing", str(theirs.fileno()))
+        process = subprocess.Popen(command, pass_fds=(theirs.fileno(),))
+        theirs.close()
+        ours.send(encode(wiring("127.0.0.1", "127.0.0.2", port, primary=True)))
+        while True:
+            beat = decode(other.recv(2048), KEY)
+            assert isinstance(beat, Beat)
+            if beat.role is Role.ACTIVE:
+                break
+        ours.settimeout(PATIENCE_S)
+        said = list[FromPulse]()
+        while not any(isinstance(one, TakeRole) for one in said):
+            data = ours.recv(1 << 16)
+            if data != b"full":
+                said.append(from_pulse.decode(data))
+            assert len(said) < 10, said
+        assert said[-1] == TakeRole(Role.ACTIVE, beat.term, beat.reason)
+    process.wait(10)

@@ -65,6 +65,7 @@ class Heart:
         self._waiting: list[Input] = []  # before there is a wiring
         self._seen_at = self._strangers_at = self._retry_at = 0.0
         self._silent = False  # the first word was not said yet: what the daemon says first goes into it
+        self._owed: TakeRole | None = None  # the newest, while the daemon did not listen
         self._gone = False
 
     def run(self) -> None:
@@ -162,6 +163,8 @@ class Heart:
     def _report(self, now: float) -> None:
         """What the daemon shows, and tells."""
         assert self._pulse is not None
+        if self._owed is not None:
+            self._say(self._owed)
         for news in self._sockets.news():
             self._say(news)
         if now >= self._seen_at + SEEN_S:
@@ -178,9 +181,19 @@ class Heart:
             self._say(strangers)
 
     def _say(self, what: FromPulse) -> None:
-        """Tell the daemon; one that has not listened for long must not hold up the beats."""
-        with contextlib.suppress(BlockingIOError, BrokenPipeError, ConnectionResetError):
+        """Tell the daemon; one that has not listened for long must not hold up the beats.
+
+        What it misses is shown again or is over, but for its role, which is said until it is heard.
+        """
+        missed = False
+        try:
             self._line.send(encode(what))
+        except BlockingIOError:
+            missed = True
+        except (BrokenPipeError, ConnectionResetError):
+            pass
+        if isinstance(what, TakeRole):
+            self._owed = what if missed else None
 
 
 def _shown(beat: object) -> object:

@@ -16,8 +16,8 @@ The rules, each with what it is there for:
   change reaches one of the two first.
 - **Nobody active** and both awake: the primary takes over at once, the backup after `deadtime`, or at once
   if it can and the primary cannot.
-- **A director that was silent for `deadtime`**, because it could not run, listens first: a paused machine that
-  wakes does not know that it was replaced, and what it hears at first was said long ago. The active one
+- **A director that was silent for `deadtime`**, because it could not run, listens first: a paused machine
+  that wakes does not know that it was replaced, and what it hears at first was said long ago. The active one
   does not say a word meanwhile, the standby takes nothing over.
 - **Handing over is make before break**: the active director asks (`handing`), the other takes over and
   holds the VIPs, and only then does the first one give them up. If the other does not get them in time the

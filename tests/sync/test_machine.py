@@ -532,7 +532,8 @@ def history(seed: int) -> list[tuple[object, ...]]:
 
     def action() -> tuple[object, ...]:
         (kind,) = chance.choices(list(OFTEN), list(OFTEN.values()))
-        rest = {"edit": [-1, 0, 1, 1, 1, 2], "resolve": list(Use)}.get(kind, [None])
+        choices: dict[str, list[object]] = {"edit": [-1, 0, 1, 1, 1, 2], "resolve": list(Use)}
+        rest = choices.get(kind, [None])
         first = chance.choice([1.0, 4.5, 31.0]) if kind == "wait" else chance.randrange(2)
         return kind, first, chance.choice(rest)
 

@@ -333,9 +333,7 @@ def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step
             return _role(pairing, what, config, now)
         case Seen():
             since = (pairing.alive_since or now) if what.alive else None
-            later = [
-                (at, late_s) for at, late_s in pairing.late if now - at < LATE_S and late_s > what.late_s
-            ]
+            later = [one for one in pairing.late if now - one[0] < LATE_S and one[1] > what.late_s]
             new = msgspec.structs.replace(pairing, seen=what, seen_at=now, alive_since=since, lost="")
             return msgspec.structs.replace(new, late=(*later, (now, what.late_s))), ()
         case Tell(notice, text):

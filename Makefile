@@ -56,6 +56,7 @@ fuzz: $(VENV)  ## fuzz both readers of the configuration, what checks are answer
 	$(PY) tests/fuzz/fuzz_config.py $(SECONDS)
 	$(PY) tests/fuzz/fuzz_talks.py $(SECONDS)
 	$(PY) tests/fuzz/fuzz_peer.py $(SECONDS)
+	$(PY) tests/fuzz/fuzz_beats.py $(SECONDS)
 
 lock: $(VENV)  ## write the lock files anew from pyproject.toml
 	@.ci/lock

@@ -78,3 +78,21 @@ def test_lvs_cf() -> None:
 
 def test_kinds() -> None:
     assert Need(NeedKind.FILE, "x") == Need(NeedKind.FILE, "x", None)
+
+
+PAIR = 'primary = "192.0.2.1"\nbackup = "192.0.2.2"\nactive_cmd = "/bin/up now"\n'
+
+
+def test_a_pair_needs_its_key_and_its_commands() -> None:
+    loaded = load(
+        PAIR + virtual(V4, server(S4)), "lvs.toml", lacks=lambda need: f"no {need.kind} {need.name}"
+    )
+    assert [str(problem) for problem in loaded.problems] == [
+        "lvs.toml:2: backup: no pair key /etc/lvs/pair.key",
+        "lvs.toml:3: active_cmd: no command /bin/up",
+    ]
+
+
+def test_a_director_alone_needs_no_key() -> None:
+    alone = PAIR + "backup_active = false\n" + virtual(V4, server(S4))
+    assert load(alone, "lvs.toml", lacks=lambda need: f"no {need.name}").problems == ()

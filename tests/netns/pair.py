@@ -102,7 +102,7 @@ class Pair:
         active.machine.write(active.file + ".new", text(more, self.serial))
         active.machine.run("mv", active.file + ".new", active.file)
         for one, mark in zip(self.directors, marks, strict=True):
-            one.wait_for(rf"serial {self.serial}\b[^\n]*applied", mark)
+            one.wait_for(rf"applied: serial {self.serial}\b", mark)
 
     def roles(self) -> list[str]:
         """What each says it is; empty where no daemon runs or has said so."""
@@ -227,6 +227,7 @@ class Client:
 
     def __exit__(self, *_: object) -> None:
         self.tally: Tally = self._traffic.stop()
+        print(self.tally)
 
 
 def role(director: Director) -> str:

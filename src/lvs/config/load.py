@@ -116,7 +116,7 @@ def _load(
     config = whole.config(settings, bad, file_format, virtual_servers, masquerading=masquerading, notes=notes)
     addresses(config, together, notes)
     if lacks is not None:
-        notes += lacking(facts, settings, lacks)
+        notes += lacking(facts, settings, config.pair, lacks)
     if notes or again:
         finder = _Finder(stretches, cutter.reader)
         notes = [note if note.line else finder.located(note) for note in notes]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from lvs.config.across import Facts
+    from lvs.model import Pair
 
 REMOTE_SHELL = "rsh"  # lvs.cf section 4.1
 
@@ -28,6 +29,7 @@ class NeedKind(StrEnum):
     CREDENTIAL = "credential"
     FILE = "file"  # to be read by lvsd
     USER = "user"
+    PAIR_KEY = "pair key"  # of two directors
     REMOTE_SHELL = "remote shell"  # a PROGRAM, named by rsh_command
 
 
@@ -49,7 +51,7 @@ class Needed(msgspec.Struct, frozen=True, gc=False):
 Lacks = Callable[[Need], str]  # why it cannot be used, as a sentence; empty if it can
 
 
-def lacking(facts: Sequence[Facts], settings: Mapping[str, Any], lacks: Lacks) -> Iterator[Note]:
+def lacking(facts: Sequence[Facts], settings: Mapping[str, Any], pair: Pair, lacks: Lacks) -> Iterator[Note]:
     """Yield what is lacking, everything asked about once; places count through the whole file.
 
     Shape: `settings` are the global options as given.
@@ -65,6 +67,9 @@ def lacking(facts: Sequence[Facts], settings: Mapping[str, Any], lacks: Lacks) -
 
     if user is not None and (why := asked(Need(NeedKind.USER, user))):
         yield Note(Place("check_user"), why)
+    for need, option in _of_pair(pair, settings):
+        if why := asked(need):
+            yield Note(Place(option), why)
     for index, fact in enumerate(facts):
         for needed in fact.needs:
             need = needed.need
@@ -74,3 +79,14 @@ def lacking(facts: Sequence[Facts], settings: Mapping[str, Any], lacks: Lacks) -
                 need = Need(NeedKind.PROGRAM, need.name, user)
             if why := asked(need):
                 yield Note(msgspec.structs.replace(needed.place, block=index), why)
+
+
+def _of_pair(pair: Pair, settings: Mapping[str, Any]) -> Iterator[tuple[Need, str]]:
+    """What two directors need, and which option says so."""
+    if not pair.backup_active:
+        return
+    option = next(name for name in ("pair_key", "backup_active", "backup") if name in settings)
+    yield Need(NeedKind.PAIR_KEY, pair.pair_key), option
+    for name, command in (("active_cmd", pair.active_cmd), ("inactive_cmd", pair.inactive_cmd)):
+        if command is not None:
+            yield Need(NeedKind.COMMAND, command.split()[0]), name

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import stat
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
 from lvs.config.needs import Need, NeedKind
-from lvs.errors import SystemFault
+from lvs.errors import Exit, SystemFault
 from lvs.io import secrets
 from lvs.io.runnable import check_user, fit
 
@@ -40,6 +41,8 @@ def _lacks(need: Need, *, serving: bool) -> str:
             return _authorities(need.name)
         case NeedKind.USER:
             return _user(need.name)
+        case NeedKind.PAIR_KEY:
+            return _pair_key(need.name)
         case _:
             assert_never(need.kind)
 
@@ -49,6 +52,16 @@ def _program(need: Need) -> str:
         return fit((need.name,), check_user(need.user))
     except SystemFault:
         return fit((need.name,), None)  # the user is told of anyway
+
+
+def _pair_key(path: str) -> str:
+    from lvs.io import pairkey  # TLS comes with it: only for a pair
+
+    try:
+        pairkey.read(Path(path))
+    except SystemFault as fault:
+        return "" if fault.exit_code is Exit.RIGHTS and os.geteuid() != 0 else str(fault)
+    return ""
 
 
 def _user(name: str) -> str:

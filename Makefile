@@ -3,6 +3,7 @@
 # Only makes .venv; at least 3.11. The distribution's is built for speed, and kept up to date.
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 SECONDS ?= 60
+SEED ?= 0
 PY := .venv/bin/python
 VENV := .venv/.complete
 BINARY := dist/lvsd
@@ -17,7 +18,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONOPTIMIZE
 
 .NOTPARALLEL:
-.PHONY: help run test check netns-test binary binary-test bench chaos fuzz lock clean
+.PHONY: help run test check simulate netns-test binary binary-test bench chaos fuzz lock clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
@@ -25,10 +26,14 @@ help:  ## list these targets
 run: $(VENV)  ## a demonstration in a lab of its own; SHELL=1 opens a shell in it
 	PYTHONPATH=tests $(PY) -m lab.demo
 
-test: check binary-test netns-test  ## everything there is to test; what CI runs
+test: check simulate binary-test netns-test  ## everything there is to test; what CI runs
 
 check: $(VENV)  ## format, lint, types, house rules and unit tests, in seconds
 	@$(PY) .ci/check.py
+
+simulate: SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),1000000)
+simulate: $(VENV)  ## search for what breaks a promise of the pair; SECONDS=1000000 simulated, from SEED=0
+	$(PY) tests/pulse/search.py $(SECONDS) $(SEED)
 
 # These need no IPVS, and judge all children of their process: no guest may be one.
 NATIVE := $(addprefix tests/netns/test_,programs.py protocols.py protocols_b.py askers.py)
@@ -51,6 +56,7 @@ fuzz: $(VENV)  ## fuzz both readers of the configuration, what checks are answer
 	$(PY) tests/fuzz/fuzz_config.py $(SECONDS)
 	$(PY) tests/fuzz/fuzz_talks.py $(SECONDS)
 	$(PY) tests/fuzz/fuzz_peer.py $(SECONDS)
+	$(PY) tests/fuzz/fuzz_beats.py $(SECONDS)
 
 lock: $(VENV)  ## write the lock files anew from pyproject.toml
 	@.ci/lock

@@ -25,7 +25,7 @@ from lvs.pair import Seat
 from lvs.protocol import Reply
 from lvs.pulse.line import Seen
 from lvs.state import State
-from lvs.status import CheckVitals, Held, OtherStatus, PairStatus, Status, left_over, virtual_servers
+from lvs.status import CheckVitals, DirectorStatus, Held, OtherStatus, Status, left_over, virtual_servers
 
 
 def summary(state: State) -> str:
@@ -60,7 +60,7 @@ def status(
     )
 
 
-def _pair(state: State, now: float) -> PairStatus | None:
+def _pair(state: State, now: float) -> DirectorStatus | None:
     pairing = state.pairing
     if pairing.seat is Seat.ALONE:
         return None
@@ -80,7 +80,7 @@ def _pair(state: State, now: float) -> PairStatus | None:
             connections=0 if beat is None else beat.connections,
             silent_paths=seen.silent,
         )
-    return PairStatus(
+    return DirectorStatus(
         seat=str(pairing.seat),
         role=str(pairing.role),
         since_s=None if pairing.since is None else max(0.0, now - pairing.since),
@@ -88,6 +88,9 @@ def _pair(state: State, now: float) -> PairStatus | None:
         reason=pairing.reason,
         faults=tuple(fault.text for fault in pairing.faults),
         heartbeat=pairing.lost,
+        late_s=pairing.late[0][1] if pairing.late else 0.0,
+        shares=state.config is not None and state.config.pair.syncdaemon,
+        connections=pairing.connections,
         other=other,
     )
 

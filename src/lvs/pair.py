@@ -45,6 +45,7 @@ from lvs.pulse.words import (
     VitalsChanged,
 )
 
+LATE_S = 60.0  # for which it is remembered how late the pulse was
 CAUGHT_UP_AFTER_S = 8.0  # of hearing the other: it tells all that it knows after SHARE_AFTER_S
 SHARE_AFTER_S = 5.0  # the other's sync daemon is there by then
 CAUGHT_UP_SHARE = 0.95  # connections come and go meanwhile
@@ -88,6 +89,7 @@ class Pairing(msgspec.Struct, frozen=True):
     caught_up: bool = False  # its connections are known here
     seen: Seen | None = None  # of the other director
     seen_at: float = 0.0  # when the pulse said so
+    late: tuple[tuple[float, float], ...] = ()  # when the pulse was how late, the most first
     unusable: Mapping[str, str] = {}  # path -> why
     lost: str = ""  # why there is no pulse: told already
     left: bool = False  # the goodbye is said
@@ -331,7 +333,9 @@ def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step
             return _role(pairing, what, config, now)
         case Seen():
             since = (pairing.alive_since or now) if what.alive else None
-            return msgspec.structs.replace(pairing, seen=what, seen_at=now, alive_since=since, lost=""), ()
+            later = [one for one in pairing.late if now - one[0] < LATE_S and one[1] > what.late_s]
+            new = msgspec.structs.replace(pairing, seen=what, seen_at=now, alive_since=since, lost="")
+            return msgspec.structs.replace(new, late=(*later, (now, what.late_s))), ()
         case Tell(notice, text):
             return pairing, (Report(_NOTICES[notice](text)),)
         case Unusable(way, reason):

@@ -105,7 +105,7 @@ class OtherStatus(msgspec.Struct, frozen=True):
     silent_paths: tuple[str, ...]
 
 
-class PairStatus(msgspec.Struct, frozen=True):
+class DirectorStatus(msgspec.Struct, frozen=True):
     """Which of the two directors this is, and what it is to the other."""
 
     seat: str  # primary, backup, aside, nobody, unknown
@@ -115,6 +115,9 @@ class PairStatus(msgspec.Struct, frozen=True):
     reason: str
     faults: tuple[str, ...]
     heartbeat: str  # why there is none; empty: there is
+    late_s: float  # how late this director's heartbeat was at most, in the last minute
+    shares: bool  # connections are told to the other director (syncdaemon)
+    connections: int  # established ones, of services that both directors have; counted if they are
     other: OtherStatus | None
 
 
@@ -129,7 +132,7 @@ class Status(msgspec.Struct, frozen=True):
     virtual_servers: tuple[VirtualServerStatus, ...]
     checks: CheckVitals = CheckVitals()
     orders: tuple[OrderStatus, ...] = ()  # of real servers that are in no table below
-    pair: PairStatus | None = None  # None: there is no other director
+    pair: DirectorStatus | None = None  # None: there is no other director
 
 
 def virtual_servers(
@@ -346,16 +349,18 @@ def table(status: Status) -> Iterator[str]:
             yield f"{kernel} {row.name:<{name}}  {row.reason}".rstrip()
 
 
-def _pair(pair: PairStatus, digest: str) -> Iterator[str]:
+def _pair(pair: DirectorStatus, digest: str) -> Iterator[str]:
     since = "" if pair.since_s is None else f" {duration(pair.since_s)}"
     yield f"Director: {pair.seat}, {pair.role}{since} (term {pair.term}): {pair.reason}"
     for fault in pair.faults:
         yield f"Fault: {fault}"
-    if pair.heartbeat:
-        yield f"Heartbeat: none, {pair.heartbeat}"
     other = pair.other
     if other is None:
         return
+    if pair.heartbeat:
+        yield f"Heartbeat: none, {pair.heartbeat}"
+    else:
+        yield f"Heartbeat: at most {pair.late_s * 1000:.0f} ms late in the last minute"
     if other.heard_s is None:
         yield f"Other: {other.address}, never heard"
         return
@@ -368,6 +373,8 @@ def _pair(pair: PairStatus, digest: str) -> Iterator[str]:
         f"Other: {other.address}, {heard} {other.role}{silent}, serial {other.serial_no}, {config}, "
         f"lvsd {other.version or 'unknown'}: {other.reason}"
     )
+    if pair.shares:
+        yield f"Connections: {pair.connections} established here, {other.connections} there"
 
 
 def _vitals(checks: CheckVitals) -> Iterator[str]:

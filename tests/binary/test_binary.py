@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from pathlib import Path
 import pytest
 
 from lvs import __version__
+from lvs.pulse.line import Privileges, Seen, Way, Wiring, encode, from_pulse
+from lvs.pulse.words import Terms
 
 pytestmark = pytest.mark.binary
 
@@ -148,6 +151,29 @@ def test_tls_is_there_and_knows_the_systems_authorities() -> None:
     assert "ok   TLS: OpenSSL" in done.stdout
     if Path("/etc/ssl/certs/ca-certificates.crt").exists():
         assert re.search(r"authorities: \d+ trusted for TLS", done.stdout)
+
+
+def test_it_makes_a_key_for_a_pair(tmp_path: Path) -> None:
+    key = tmp_path / "pair.key"
+    made = lvsd("pair", "init", "--key", key)
+    assert made.returncode == 0, made.stderr
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert "PRIVATE KEY" in key.read_text()
+
+
+def test_it_is_its_own_pulse() -> None:
+    """The daemon starts the very same file once more, for the heartbeat alone."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.settimeout(30)
+    words = (LVSD, "pulse", str(theirs.fileno()))
+    with ours, subprocess.Popen(words, pass_fds=(theirs.fileno(),), env={}) as pulse:
+        theirs.close()
+        way = Way("public", "127.0.0.1", "127.0.0.78")
+        ours.send(encode(Wiring((way,), 47540, b"k" * 32, Terms(True, 1.0, 600.0))))
+        said = [from_pulse.decode(ours.recv(1 << 16)) for _ in range(2)]
+        assert [type(one) for one in said] == [Privileges, Seen], said
+        ours.shutdown(socket.SHUT_RDWR)
+        assert pulse.wait(30) == 0
 
 
 def test_size() -> None:

@@ -61,7 +61,7 @@ START6 = StartDaemon(SyncDaemon(MASTER, "eth9", 1, 1452, strategies.GROUPS[2], 8
         (RemoveDestination(KEY, REAL), errno.ENOENT, "somebody else removed this real server just now"),
         (SetTimeouts(Timeouts(1, 1, 1)), errno.EINVAL, "the kernel refused (EINVAL)"),
         (START, errno.ENODEV, "there is no device eth9 to share connections by (ENODEV)"),
-        (START6, errno.ENODEV, "there is no device eth9 to share connections by, or IPv6 is off on it"),
+        (START6, errno.EINVAL, "(somebody else's count, too), or IPv6 is off on eth9 (EINVAL)"),
         (START, errno.EINVAL, "shares no connections while a service has real servers of another family"),
         (START, errno.EEXIST, "somebody else started one just now"),
         (START, errno.EADDRINUSE, "another program uses UDP port 8848 (EADDRINUSE)"),

@@ -66,7 +66,7 @@ def _drawn(chance: random.Random, at: float, deadtime_s: float) -> list[Disturba
             senders = NAMES if which > 1 else (name,)
             longer = dict(zip(NAMES, chance.choice(((1, 1), (1, 1), (1, 5), (5, 1))), strict=True))
             return [
-                Disturbance(at, Act.CUT, sender, path, lasts * longer[sender])
+                Disturbance(at, Act.CUT, sender, path, round(lasts * longer[sender], 3))
                 for path in paths
                 for sender in senders
             ]

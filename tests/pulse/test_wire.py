@@ -104,6 +104,8 @@ def test_fields_of_a_newer_lvsd_are_ignored_and_those_of_an_older_one_have_defau
         {"term": 1 << 63},
         {"at_s": math.inf},
         {"at_s": math.nan},
+        {"deadtime_s": math.nan},
+        {"deadtime_s": -1.0},
         {"reason": "two\nlines"},
         {"version": "v" * 301},
         {"role": "captain"},

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import random
 from collections import deque
 
 import pytest
@@ -110,6 +112,8 @@ class World:
             return
         match node.todo.popleft():
             case Run(text):
+                if text != node.state.mine:  # as the command says
+                    return
                 node.runs = text
                 self.log.append(f"{node.name} {text.version.serial}")
                 self.feed(index, Ran(text.version))
@@ -366,6 +370,18 @@ def test_a_newer_file_takes_the_place_of_what_is_offered(world: World) -> None:
     assert world.nodes[0].refused == [Refuse(Version(2, "two"), ("a newer file took its place",))]
 
 
+def test_what_is_pending_goes_on_when_an_edit_is_given_up(world: World) -> None:
+    world.cut()
+    world.edit(1, text(2, "two"))
+    world.settle()
+    world.connect()
+    world.deliver(1)
+    world.edit(1, text(3, "three"))
+    world.edit(1, None)
+    world.settle()
+    assert world.versions() == (2, 2)
+
+
 def test_nobody_waits_in_vain(world: World) -> None:
     """For a file that is read while another one is being installed, and replaced before its turn comes."""
     world.edit(0, text(2, "two"))
@@ -483,6 +499,11 @@ def played(world: World, actions: list[tuple[object, ...]]) -> None:
 @settings(max_examples=400, deadline=None)
 @given(st.lists(ACTIONS, max_size=40))
 def test_whatever_happens_both_are_equal_or_a_conflict_is_named(actions: list[tuple[object, ...]]) -> None:
+    judged(actions)
+
+
+def judged(actions: list[tuple[object, ...]]) -> None:
+    """Play a history, heal, and look."""
     world = World()
     played(world, actions)
     world.heal()
@@ -498,3 +519,45 @@ def test_whatever_happens_both_are_equal_or_a_conflict_is_named(actions: list[tu
         return
     named = any(node.state.conflict or node.state.refused for node in world.nodes)
     assert named, "two configurations, and nobody says why"
+
+
+# How often each is done, in long histories: enough for most of them to come to something.
+OFTEN = {"edit": 4, "copy": 1, "break": 1, "deliver": 14, "work": 10, "settle": 2, "cut": 3, "connect": 4}
+OFTEN |= {"crash": 2, "wait": 2, "swap": 1, "cannot": 1, "resolve": 1}
+HISTORIES = int(os.environ.get("HISTORIES", "1000"))
+
+
+def history(seed: int) -> list[tuple[object, ...]]:
+    chance = random.Random(seed)
+
+    def action() -> tuple[object, ...]:
+        (kind,) = chance.choices(list(OFTEN), list(OFTEN.values()))
+        choices: dict[str, list[object]] = {"edit": [-1, 0, 1, 1, 1, 2], "resolve": list(Use)}
+        rest = choices.get(kind, [None])
+        first = chance.choice([1.0, 4.5, 31.0]) if kind == "wait" else chance.randrange(2)
+        return kind, first, chance.choice(rest)
+
+    return [action() for _ in range(chance.randrange(5, 150))]
+
+
+def test_long_histories() -> None:
+    for seed in range(HISTORIES):
+        actions = history(seed)
+        try:
+            judged(actions)
+        except AssertionError as fault:
+            raise AssertionError(f"history {seed}, shortened: {shortened(actions)}") from fault
+
+
+def shortened(actions: list[tuple[object, ...]]) -> list[tuple[object, ...]]:
+    """Without all that can be left out."""
+    at = 0
+    while at < len(actions):
+        fewer = actions[:at] + actions[at + 1 :]
+        try:
+            judged(fewer)
+        except AssertionError:
+            actions, at = fewer, 0
+        else:
+            at += 1
+    return actions

@@ -64,6 +64,8 @@ class Heart:
         self._pulse: Pulse | None = None
         self._waiting: list[Input] = []  # before there is a wiring
         self._seen_at = self._strangers_at = self._retry_at = 0.0
+        self._waited_for = float("inf")
+        self._late_s = 0.0  # at most, since it was last told
         self._silent = False  # the first word was not said yet: what the daemon says first goes into it
         self._owed: TakeRole | None = None  # the newest, while the daemon did not listen
         self._gone = False
@@ -76,7 +78,8 @@ class Heart:
     def _patience_s(self, now: float) -> float:
         if self._pulse is None:
             return 60.0
-        times = [deadline(self._pulse), self._seen_at + SEEN_S]
+        self._waited_for = deadline(self._pulse)
+        times = [self._waited_for, self._seen_at + SEEN_S]
         if not self._sockets.whole:
             times.append(self._retry_at)
         return max(0.0, min(times) - now)
@@ -91,6 +94,8 @@ class Heart:
         if self._pulse is None:
             return
         now = time.monotonic()
+        if now >= self._waited_for:
+            self._late_s = max(self._late_s, now - self._waited_for)
         if self._silent or now >= deadline(self._pulse):
             self._silent = False
             self._feed(TimePassed())
@@ -169,12 +174,13 @@ class Heart:
             self._say(news)
         if now >= self._seen_at + SEEN_S:
             self._seen_at = now
+            late_s, self._late_s = max(0.0, self._late_s), 0.0
             peer = self._pulse.peer
-            seen = Seen(None)
+            seen = Seen(None, late_s=late_s)
             if peer is not None:
                 silent = tuple(sorted(self._pulse.silent_paths))
                 living = alive(self._pulse, now) is not None
-                seen = Seen(peer.beat, now - peer.heard_at, silent, living)
+                seen = Seen(peer.beat, now - peer.heard_at, silent, living, late_s)
             self._say(seen)
         if now >= self._strangers_at + STRANGERS_S and (strangers := self._sockets.strangers()):
             self._strangers_at = now

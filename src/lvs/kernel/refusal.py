@@ -75,12 +75,12 @@ def _not_started(daemon: SyncDaemon, errno: int) -> str:
     ipv6 = len(daemon.group) == 16
     match errno:
         case _ if errno == ENODEV:
-            off = ", or IPv6 is off on it" if ipv6 else ""
-            return f"there is no device {daemon.device} to share connections by{off}"
+            return f"there is no device {daemon.device} to share connections by"
         case _ if errno == EINVAL:
+            off = f", or IPv6 is off on {daemon.device}" if ipv6 else ""
             return (
-                "the kernel shares no connections while a service has real servers of another family; "
-                "somebody else's count, too"
+                "the kernel shares no connections while a service has real servers of another family "
+                f"(somebody else's count, too){off}"
             )
         case _ if errno == EEXIST:
             return "somebody else started one just now; it is put right at the next look"

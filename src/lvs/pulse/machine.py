@@ -17,8 +17,8 @@ The rules, each with what it is there for:
 - **Nobody active** and both awake: the primary takes over at once, the backup after `deadtime`, or at once
   if it can and the primary cannot.
 - **A director that was silent for `deadtime`**, because it could not run, listens first: a paused machine
-  that wakes does not know that it was replaced, and what it hears at first was said long ago. The active one
-  does not say a word meanwhile, the standby takes nothing over.
+  that wakes does not know that it was replaced, and what it hears at first was said long ago. The active
+  one does not say a word meanwhile, the standby takes nothing over.
 - **Handing over is make before break**: the active director asks (`handing`), the other takes over and
   holds the VIPs, and only then does the first one give them up. If the other does not get them in time the
   first one, which still holds them, takes the service back.
@@ -93,7 +93,7 @@ def step(pulse: Pulse, what: Input, now: float) -> Step:
         # What was said before the pause counts for nothing, and the first beats may have waited for its end.
         late_enough = heard is not None and now >= new.woke_at + new.terms.keepalive_s
         if late_enough or now >= new.woke_at + deadtime(new):
-            new.woke_at = None
+            new.woke_at, new.send_at = None, now
     if new.role is Role.ACTIVE:
         _active(new, heard, now, out)
     else:

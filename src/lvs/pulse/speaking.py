@@ -14,8 +14,10 @@ def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
     beat = _beat(new, now)
     if _said(beat) != _said(_beat(before, before.at)):
         new.burst, new.send_at = BURST, now
-    mute = new.woke_at is not None and new.role is Role.ACTIVE
-    if mute or now < new.send_at or new.goodbyes == 0:
+    if now < new.send_at or new.goodbyes == 0:
+        return
+    if new.woke_at is not None and new.role is Role.ACTIVE:  # mute, but a second pause is to be seen
+        new.send_at = now + new.terms.keepalive_s
         return
     if new.goodbyes is not None:
         new.goodbyes -= 1

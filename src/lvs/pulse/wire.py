@@ -72,6 +72,7 @@ def _sound(beat: Beat) -> bool:
         and all(0 <= number < 1 << 64 for number in counted)
         and beat.term < _MOST
         and math.isfinite(beat.at_s)
+        and 0 <= beat.deadtime_s < math.inf
         and max(len(beat.digest), len(beat.version), len(beat.reason)) <= _LONGEST_TEXT
         and (beat.digest + beat.version + beat.reason).isprintable()
     )

@@ -171,6 +171,7 @@ class _Turn:
         self.replaced(None)
         self.set(file=None, bad=True)
         self.stand()
+        self.consider()
 
     def replaced(self, version: Version | None) -> None:
         """What was read before and still waits, waits in vain."""

@@ -146,7 +146,10 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """Make this what runs here; its file is left alone. What comes of it is Ran."""
+    """Make this what runs here, unless another one is meant by now; its file is left alone.
+
+    What comes of it is Ran.
+    """
 
     text: Text
 

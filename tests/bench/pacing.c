@@ -3,12 +3,13 @@
  *
  *   ask ADDRESS PORT PERIOD_US   sends a datagram a period, whatever comes back; at SIGTERM it prints a line
  *                                "SENT ANSWERED", and "BEGAN LASTED" for each time without an answer of more
- *                                than four periods
+ *                                than two periods
+ *   echo ADDRESS PORT            answers, from that address, whether it is there already or not
  *   watch DEVICE                 prints "TIME arp ADDRESS", "TIME vrrp PRIORITY" or "TIME beat HEX" for each
  *                                announcement, advertisement and heartbeat that leaves by a device
  *   burn                         takes whatever a processor has to give
  *
- * Times are seconds of the monotonic clock. ask and watch are in time where they may be: SCHED_FIFO, and less
+ * Times are seconds of the monotonic clock. All but burn are in time where they may be: SCHED_FIFO, and less
  * urgent than the pulse of lvsd.
  */
 #define _GNU_SOURCE
@@ -17,6 +18,7 @@
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
@@ -52,7 +54,7 @@ static int count;
 
 static void gap(double began, double ended, double period)
 {
-    if (ended - began > 4 * period && count < GAPS) {
+    if (ended - began > 2 * period && count < GAPS) {
         gaps[count].began = began;
         gaps[count++].lasted = ended - began;
     }
@@ -100,6 +102,28 @@ static void ask(const char *address, int port, double period)
     printf("%ld %ld\n", sent, answered);
     for (int each = 0; each < count; each++)
         printf("%.6f %.6f\n", gaps[each].began, gaps[each].lasted);
+}
+
+static void echo(const char *address, int port)
+{
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_port = htons(port)}, who;
+    int udp = socket(AF_INET, SOCK_DGRAM, 0), one = 1;
+    char asked[64];
+
+    if (udp < 0 || inet_pton(AF_INET, address, &here.sin_addr) != 1)
+        err(1, "%s", address);
+    setsockopt(udp, IPPROTO_IP, IP_FREEBIND, &one, sizeof(one));
+    if (bind(udp, (struct sockaddr *)&here, sizeof(here)))
+        err(1, "bind");
+    puts("serving");
+    fflush(stdout);
+    for (;;) {
+        socklen_t length = sizeof(who);
+        long size = recvfrom(udp, asked, sizeof(asked), 0, (struct sockaddr *)&who, &length);
+
+        if (size >= 0 && sendto(udp, asked, size, 0, (struct sockaddr *)&who, length) < 0)
+            continue; /* no way back at the moment */
+    }
 }
 
 static void show(double at, const unsigned char *frame, long size)
@@ -160,9 +184,11 @@ int main(int argc, char **argv)
         warn("SCHED_FIFO");
     if (argc == 5 && !strcmp(argv[1], "ask"))
         ask(argv[2], atoi(argv[3]), atoi(argv[4]) / 1e6);
+    else if (argc == 4 && !strcmp(argv[1], "echo"))
+        echo(argv[2], atoi(argv[3]));
     else if (argc == 3 && !strcmp(argv[1], "watch"))
         watch(argv[2]);
     else
-        errx(2, "ask ADDRESS PORT PERIOD_US | watch DEVICE | burn");
+        errx(2, "ask ADDRESS PORT PERIOD_US | echo ADDRESS PORT | watch DEVICE | burn");
     return 0;
 }

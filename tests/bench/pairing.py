@@ -28,8 +28,10 @@ from netns.director import Director, until
 from netns.pair import KEY, PORT, VIP, Pair
 
 RUNS = 5
-PERIOD_US = 5000
+PERIOD_US, PACED_PORT = 5000, 81
+UNSEEN_S = 2 * PERIOD_US / 1e6  # what is shorter is not told, and taken as this long
 QUIET_S = 1.0  # before a fault and after it
+CLOCK_S = 0.02  # what /proc/uptime may be ahead by, and the last answer behind
 STREAMS = 2  # connections that have to outlive each switchover
 PACING = "/tmp/pacing"
 DEFAULTS = "monitor_links = true\nsyncdaemon = true\n"
@@ -51,31 +53,40 @@ vrrp_instance pair {
         10.0.0.5/24 dev eth0 label eth0:1
     }
 }
-virtual_server 10.0.0.5 80 {
+virtual_server 10.0.0.5 81 {
     lvs_sched rr
     lvs_method DR
     protocol UDP
-    real_server 10.0.0.3 80 {
+    real_server 10.0.0.3 81 {
         weight 1
     }
-    real_server 10.0.0.4 80 {
+    real_server 10.0.0.4 81 {
         weight 1
     }
 }
 """
 
 
+PACED = (
+    pairs.VIRTUAL.format(protocol="udp")
+    .replace('name = "udp"', 'name = "paced"')
+    .replace("port = 80", "port = 81")
+)
+
+
 class Gap(NamedTuple):
     """What a client waited for an answer, and what of it went where; seconds.
 
     Parts: from the last answer of the old director to the first word of the new one as the active one, from
-    there to its first announcement of the VIP, and from there to the first answer.
+    there to its first announcement of the VIP, and from there to the first answer. `calm` is the longest time
+    without an answer before that.
     """
 
     lasted: float
     decided: float = 0.0
     taken: float = 0.0
     reached: float = 0.0
+    calm: float = UNSEEN_S
 
 
 # What is around the pair
@@ -91,7 +102,8 @@ def pacing() -> bytes:
 
 def tool(machine: Machine, said: str, *words: str) -> Process:
     """Start pacing.c in a machine; it works on return."""
-    machine.write(PACING, pacing(), mode=0o755)
+    if machine.run("test", "-e", PACING, check=False).rc:
+        machine.write(PACING, pacing(), mode=0o755)
     process = machine.spawn(PACING, *words)
     if said:
         process.expect(said)
@@ -102,17 +114,25 @@ def tool(machine: Machine, said: str, *words: str) -> Process:
 class Seen:
     """Seen from outside: times without an answer, and what the new director has sent."""
 
+    pair: Pair
     asking: Process
     watching: Process
+    since: float = 0.0
+
+    def now(self) -> None:
+        """The fault comes now."""
+        self.since = self.pair.clock() - CLOCK_S
 
     def longest(self, speaks: Callable[[str, str], bool]) -> Gap:
-        """The longest time without an answer; `speaks` tells the first word of an active director."""
+        """The longest time without an answer since then; `speaks` tells an active director's first word."""
         self.asking.stop()
         counts, *lines = self.asking.result().out.splitlines()[1:]
         assert int(counts.split()[1]), "no answer at all"
         found = [(float(began), float(lasted)) for began, lasted in map(str.split, lines)]
+        calm = max((lasted for began, lasted in found if began < self.since), default=UNSEEN_S)
+        found = [one for one in found if one[0] >= self.since]
         if not found:
-            return Gap(PERIOD_US / 1e6)
+            return Gap(UNSEEN_S, calm=calm)
         began, lasted = max(found, key=lambda one: one[1])
         frames = [line.split() for line in self.watching.output().splitlines()[1:]]
         later = [(float(at), kind, what) for at, kind, what in frames if float(at) >= began]
@@ -120,17 +140,27 @@ class Seen:
         taken = next(
             (at for at, kind, what in later if (kind, what) == ("arp", VIP) and at >= decided), decided
         )
-        return Gap(lasted, decided - began, taken - decided, began + lasted - taken)
+        return Gap(lasted, decided - began, taken - decided, began + lasted - taken, calm)
 
 
 @contextmanager
 def seen(pair: Pair, heir: Director) -> Iterator[Seen]:
     """A client that asks every 5 ms, and a look at what the director that is to take over sends."""
     watching = tool(heir.machine, "watching", "watch", "eth0")
-    asking = tool(pair.client, "started", "ask", VIP, str(PORT), str(PERIOD_US))
+    asking = tool(pair.client, "started", "ask", VIP, str(PACED_PORT), str(PERIOD_US))
     time.sleep(QUIET_S)
-    yield Seen(asking, watching)
+    look = Seen(pair, asking, watching)
+    look.now()
+    yield look
     watching.stop()
+
+
+def build(lab: Lab) -> Pair:
+    """Directors, real servers that answer a client that keeps pace, and the client."""
+    pair = pairs.build(lab)
+    for name in ("real1", "real2"):
+        tool(lab.machine(name), "serving", "echo", VIP, str(PACED_PORT))
+    return pair
 
 
 def advertised(kind: str, priority: str) -> bool:
@@ -149,9 +179,13 @@ def claimed(kind: str, data: str) -> bool:
 
 @contextmanager
 def ours(lab: Lab, more: str) -> Iterator[Pair]:
-    pair = pairs.build(lab)
+    pair = build(lab)
     try:
-        pair.start(more)
+        for one in pair.directors:
+            one.machine.write(one.file, pairs.text(more) + PACED)
+            one.machine.write(KEY, pairs.key(), 0o600)
+            one.spawn()
+        pair.settled()
         yield pair
     except BaseException:
         print(pair.said())
@@ -205,7 +239,7 @@ def begin(director: Director, advert_int: float) -> None:
 
 @contextmanager
 def theirs(lab: Lab, advert_int: float) -> Iterator[Pair]:
-    pair = pairs.build(lab)
+    pair = build(lab)
     try:
         for one in pair.directors:
             begin(one, advert_int)
@@ -247,10 +281,10 @@ def their_change(pair: Pair, advert_int: float, *, planned: bool) -> Gap:
 
 
 def parts(gaps: list[Gap], scale: float = 1.0) -> str:
-    """Where the time of a gap went, medians."""
-    _, decided, taken, reached = (median(column) * scale for column in zip(*gaps, strict=True))
-    longest = max(lasted(gaps, scale))
-    return f"decided {decided:.3g} + taken {taken:.3g} + reached {reached:.3g}, longest {longest:.3g}"
+    """Where the time of a gap went, medians, and the extremes."""
+    _, decided, taken, reached, calm = (median(column) * scale for column in zip(*gaps, strict=True))
+    split = f"decided {decided:.3g} + taken {taken:.3g} + reached {reached:.3g}"
+    return f"{split}, {min(lasted(gaps, scale)):.3g} to {max(lasted(gaps, scale)):.3g}, calm {calm:.2g}"
 
 
 def lasted(gaps: list[Gap], scale: float = 1.0) -> list[float]:
@@ -283,7 +317,7 @@ def switchover() -> Measured:
         assert not any(map(lost_any, tallies)), tallies
         with theirs(lab, 1) as pair:
             peer = [their_change(pair, 1, planned=True) for _ in range(RUNS)]
-    remark = f"longest {max(lasted(gaps, 1e3)):.3g}; keepalived's stop {median(lasted(peer, 1e3)):.0f}"
+    remark = f"{parts(gaps, 1e3)}; keepalived's stop {median(lasted(peer, 1e3)):.0f}"
     return Measured(lasted(gaps, 1e3), [], remark)
 
 

@@ -9,14 +9,21 @@ import time
 from statistics import median
 from typing import Any
 
-from bench import checking, emulated, native, pushing
+from bench import burning, checking, emulated, native, pairing, pushing
 from bench.measured import Figure, Measured, NotHereError
 from lab.paths import CHECKOUT
 
 TARGET = CHECKOUT / "build" / "bench.json"
 FIGURES = {
     figure.name: figure
-    for figure in (*native.FIGURES, *emulated.FIGURES, *checking.FIGURES, *pushing.FIGURES)
+    for figure in (
+        *native.FIGURES,
+        *pairing.FIGURES,
+        *burning.FIGURES,
+        *emulated.FIGURES,
+        *checking.FIGURES,
+        *pushing.FIGURES,
+    )
 }
 LINE = "{:<32} {:>8} {:>6}  {:<22} {:>9} {:>9} {:>4}  {}"
 

@@ -19,7 +19,7 @@ if __name__ == "__main__":
 from pulse.cases import drawn, shrunk, told, written
 from pulse.simulator import Simulation
 
-SEEDS = 8  # judged in one go
+SEEDS = 4  # judged in one go
 LAST_LINES = 80  # of what led to it
 
 
@@ -38,7 +38,7 @@ def searched(seconds: float, seed: int) -> Iterator[tuple[float, int | None]]:
     """What `judged` says, in order, until so many seconds were simulated or a promise was broken."""
     with ProcessPoolExecutor() as pool:
         seeds = count(seed, SEEDS)
-        running = [pool.submit(judged, one) for one in islice(seeds, 8)]
+        running = [pool.submit(judged, one) for one in islice(seeds, 4)]
         done = 0.0
         while running:
             passed, broken = running.pop(0).result()

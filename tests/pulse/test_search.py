@@ -15,7 +15,7 @@ from pulse import simulator
 from pulse.cases import drawn, parsed, shrunk, told, written
 from pulse.simulator import Simulation
 
-SEEDS = range(40)  # most need one or two
+SEEDS = range(12)  # most need one or two
 DEADTIMES = 100  # of a case; few disturbances are enough
 
 

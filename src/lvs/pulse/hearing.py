@@ -35,7 +35,7 @@ def received(new: Pulse, what: BeatReceived, now: float, out: list[Command]) -> 
     elif silent or not known:
         new.heard_by = hearing_due(new, now)
     if beat.leaving and not left:
-        out.append(Tell(Notice.PEER_LEFT, beat.reason))
+        out.append(Tell(Notice.PEER_LEFT, f"it has left: {beat.reason}"))
     elif silent and not beat.leaving:
         out.append(Tell(Notice.PEER_HEARD, f"{beat.role}, lvsd {beat.version or 'unknown'}: {beat.reason}"))
         new.told -= {Notice.PEER_SILENT}

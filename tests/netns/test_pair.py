@@ -244,8 +244,13 @@ def test_b30_a_rebooting_standby_never_owns_the_vip(pair: Pair) -> None:
         one.wait_for("the other director is not heard", mark)
         pair.power_on(other)
         watch = other.machine.spawn("stdbuf", "-oL", "ip", "-timestamp", "monitor", "address")
-        other.machine.run("ip", "address", "add", "10.7.7.7/32", "dev", "lo")
-        watch.expect("10.7.7.7")  # it sees what happens
+
+        def seen() -> str:
+            for verb in ("add", "del"):
+                other.machine.run("ip", "address", verb, "10.7.7.7/32", "dev", "lo")
+            return watch.output()
+
+        until(seen, lambda said: "10.7.7.7" in said)  # it sees what happens
         other.spawn()
         assert pair.settled() is one
         other.wait_for("applied: ")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import random
 import re
 import struct
 from collections import Counter
@@ -25,6 +26,7 @@ from lvs.pulse.wire import encode as beat_of
 from lvs.pulse.words import Beat
 
 from . import pair as pairs
+from .chaos import Chaos
 from .director import Director, until
 from .nlmon import Witness
 from .pair import DEADTIME_S, SLACK_S, TIMES, VIP, Client, Pair
@@ -427,3 +429,13 @@ def test_b35_services_then_addresses_then_arp_again_and_again(pair: Pair) -> Non
 def announced(said: str) -> list[float]:
     """When the VIP was announced."""
     return [float(line.split()[0]) for line in said.splitlines() if "ARP" in line]
+
+
+# Whatever may come
+
+
+def test_a_minute_of_chaos(pair: Pair) -> None:
+    """`make chaos` goes on for as long as you like."""
+    chaos = Chaos(pair, random.Random(4))
+    chaos.run(60.0)
+    assert len(chaos.injected) > 2

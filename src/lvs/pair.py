@@ -24,7 +24,6 @@ from lvs.pulse.line import (
     Privileges,
     Seen,
     Strangers,
-    ToPulse,
     Unusable,
     Way,
 )
@@ -42,7 +41,6 @@ from lvs.pulse.words import (
     Tell,
     Terms,
     Vitals,
-    VitalsChanged,
 )
 
 LATE_S = 60.0  # for which it is remembered how late the pulse was
@@ -193,15 +191,6 @@ def _wire(seat: Seat, config: Config) -> Wire:
     )
     terms = Terms(seat is Seat.PRIMARY, pair.keepalive_s, pair.deadtime_s, pair.failback)
     return Wire(ways, pair.heartbeat_port, terms, pair.pair_key)
-
-
-def greeting(pairing: Pairing) -> tuple[ToPulse, ...]:
-    """What a pulse must know when it starts, besides its wiring."""
-    return (
-        FaultsChanged(pairing.faults),
-        VitalsChanged(pairing.vitals),
-        HoldingChanged(pairing.role is Role.ACTIVE and pairing.holding),
-    )
 
 
 def held(pairing: Pairing, *, taken: bool, announced: bool) -> Step:

@@ -24,7 +24,6 @@ from lvs.pulse.line import (
     Privileges,
     Seen,
     Strangers,
-    ToPulse,
     Unusable,
     Way,
 )
@@ -42,7 +41,6 @@ from lvs.pulse.words import (
     Tell,
     Terms,
     Vitals,
-    VitalsChanged,
 )
 
 LATE_S = 60.0  # for which it is remembered how late the pulse was
@@ -98,8 +96,8 @@ class Pairing(msgspec.Struct, frozen=True):
 Step = tuple[Pairing, tuple[Command, ...]]
 
 
-def situated(pairing: Pairing, config: Config, *, unavailable: str = "", starts: bool = False) -> Step:
-    """The pairing for a configuration on this machine: seat, wiring, whom to ask, what is wrong.
+def situated(pairing: Pairing, config: Config, *, starts: bool = False) -> Step:
+    """The pairing for a configuration on this machine: seat, wiring, whom to ask.
 
     Shape: `starts` with the daemon's first configuration: whether this director was active is not known yet.
     """
@@ -126,9 +124,7 @@ def situated(pairing: Pairing, config: Config, *, unavailable: str = "", starts:
         forget = tuple(target for target in pairing.witnesses if target not in held)
         commands.append(Ask(follow, forget, ()))
         pairing = msgspec.structs.replace(pairing, witnesses=held)
-    pairing, more = judged(pairing, config, unavailable=unavailable)
-    told = _told_role(before, pairing, config)
-    return pairing, (*commands, *more, *told)
+    return pairing, (*commands, *_told_role(before, pairing, config))
 
 
 def _seat(pairing: Pairing, pair: Pair) -> Seat:
@@ -172,7 +168,7 @@ def _seated(pairing: Pairing, seat: Seat, config: Config) -> Pairing:
             was_active = pairing.role is Role.ACTIVE
             role = Role.ACTIVE if was_active else Role.STANDBY
             reason = "was active before" if was_active else "listening for the other director"
-    return msgspec.structs.replace(pairing, seat=seat, role=role, reason=reason)
+    return msgspec.structs.replace(pairing, seat=seat, role=role, reason=reason, faults=())
 
 
 def adopted(pairing: Pairing, config: Config) -> Pairing:
@@ -195,15 +191,6 @@ def _wire(seat: Seat, config: Config) -> Wire:
     )
     terms = Terms(seat is Seat.PRIMARY, pair.keepalive_s, pair.deadtime_s, pair.failback)
     return Wire(ways, pair.heartbeat_port, terms, pair.pair_key)
-
-
-def greeting(pairing: Pairing) -> tuple[ToPulse, ...]:
-    """What a pulse must know when it starts, besides its wiring."""
-    return (
-        FaultsChanged(pairing.faults),
-        VitalsChanged(pairing.vitals),
-        HoldingChanged(pairing.role is Role.ACTIVE and pairing.holding),
-    )
 
 
 def held(pairing: Pairing, *, taken: bool, announced: bool) -> Step:
@@ -236,8 +223,6 @@ def stopped(pairing: Pairing) -> Step:
 
 def judged(pairing: Pairing, config: Config, *, unavailable: str) -> Step:
     """With the faults that there are now; the pulse is told if they are others."""
-    if pairing.seat not in PAIRED:
-        return msgspec.structs.replace(pairing, faults=()), ()
     faults = tuple(_faults(pairing, config, unavailable))
     if faults == pairing.faults:
         return pairing, ()

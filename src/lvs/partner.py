@@ -22,7 +22,7 @@ from lvs.io.links import Links
 from lvs.io.pulse import PulseProcess
 from lvs.kernel.desired import alone
 from lvs.model import Role
-from lvs.pair import PAIRED, Seat, greeting
+from lvs.pair import PAIRED, Seat
 from lvs.pulse.line import FromPulse, ToPulse, Wiring
 from lvs.pulse.words import SwitchoverEnded
 from lvs.state import State
@@ -93,17 +93,22 @@ class Partner:
             self._pulse.tell(wiring)
 
     def _wiring(self, wire: Wire) -> Wiring:
+        pairing = self._director.state.pairing
         return Wiring(
             wire.ways,
             wire.port,
             self._key,
             wire.terms,
-            active=self._director.state.pairing.role is Role.ACTIVE,
+            active=pairing.role is Role.ACTIVE,
+            holding=pairing.role is Role.ACTIVE and pairing.holding,
+            faults=pairing.faults,
+            vitals=pairing.vitals,
         )
 
     def _greeting(self) -> tuple[ToPulse, ...]:
+        """What a pulse is told when it starts."""
         wire = self._director.state.pairing.wire
-        return () if wire is None else (self._wiring(wire), *greeting(self._director.state.pairing))
+        return () if wire is None else (self._wiring(wire),)
 
     def _later(self, what: Input) -> None:
         """An input that comes of a command: after the commands that are being handed out."""

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 
+import msgspec
 import pytest
 
 from lvs.model import Role
@@ -17,6 +18,8 @@ from lvs.pulse.line import FromPulse, Privileges, Seen, Strangers, ToPulse, Way,
 from lvs.pulse.wire import decode
 from lvs.pulse.words import (
     Beat,
+    Fault,
+    Grade,
     HoldingChanged,
     LeaveAsked,
     Left,
@@ -24,6 +27,7 @@ from lvs.pulse.words import (
     SwitchoverEnded,
     TakeRole,
     Terms,
+    Vitals,
 )
 
 KEY = b"k" * 32
@@ -203,3 +207,18 @@ def test_a_role_that_the_daemon_had_no_room_for_is_said_again(port: int) -> None
             assert len(said) < 10, said
         assert said[-1] == TakeRole(Role.ACTIVE, beat.term, beat.reason)
     process.wait(10)
+
+
+def test_the_first_beat_says_what_is_so(port: int) -> None:
+    """Not that this director could serve, and the fault with the second one."""
+    fault = Fault(Grade.CUT, "eth0 has no link")
+    told = wiring("127.0.0.1", "127.0.0.2", port, primary=True)
+    told = msgspec.structs.replace(told, faults=(fault,), vitals=Vitals(serial_no=7, version="9"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.2", port))
+        other.settimeout(PATIENCE_S)
+        one = Played(told)
+        beat = decode(other.recv(2048), KEY)
+        one.close()
+    assert isinstance(beat, Beat)
+    assert (beat.number, beat.able, beat.serial_no, beat.version) == (1, False, 7, "9")

@@ -28,6 +28,7 @@ from .pair import DEADTIME_S, DIRECTORS, SLACK_S, TIMES, Client, Pair
 
 PROMISE_S = DEADTIME_S + SLACK_S
 CLOCK_S = 0.2  # between what was ordered and what the clock said
+HICCUP_S = 0.5  # an emulated guest answers nobody now and then for that long, and nothing was done to it
 AGREE_S = 60.0  # for both to run the newest configuration; an emulated guest takes seconds for each
 
 
@@ -38,6 +39,7 @@ class Injected:
     name: str
     began: float
     ended: float
+    limit_s: float  # of a time without an answer
 
 
 @dataclass
@@ -74,7 +76,9 @@ class Chaos:
             self.edit(self.pair.other(victim))
         until(self.pair.clock, lambda now: now - began >= lasts_s)
         undo()
-        self.injected.append(Injected(f"{name} of {victim.machine.name}", began, self.pair.clock()))
+        limit_s = PROMISE_S if kind == "active" and name not in PLANNED else SLACK_S
+        done = Injected(f"{name} of {victim.machine.name} ({kind})", began, self.pair.clock(), limit_s)
+        self.injected.append(done)
         active = self.pair.settled()
         self.log(f"{self.pair.clock():8.2f} {active.machine.name} is active")
 
@@ -116,8 +120,8 @@ class Chaos:
         """Whether each time without an answer is explained."""
         for began, lasted in tally.gaps:
             near = [one for one in self.injected if one.began - CLOCK_S <= began <= one.ended + PROMISE_S]
-            assert near, f"no answer for {lasted} s from {began} on, and nothing was done then"
-            assert lasted <= PROMISE_S, f"no answer for {lasted} s from {began} on, by {near}"
+            said = f"no answer for {lasted} s from {began} on, near {near}"
+            assert lasted < max([HICCUP_S, *(one.limit_s for one in near)]), said
 
 
 # Faults: each returns how it is undone
@@ -232,6 +236,9 @@ FAULTS: dict[str, Callable[[Chaos, Director], Undo]] = {
     "interface made again": _replug,
     "switchover": _switch,
 }
+
+
+PLANNED = {"daemon stopped", "pulse killed", "switchover"}  # or nobody else has to take over
 
 
 def main() -> None:

@@ -62,6 +62,7 @@ table inet deaf {
 }
 """
 _WORDS = {"is active": "active", "is on standby": "standby", "cannot serve": "fault"}
+_HEARD = re.compile(r"the other director is (heard|not heard)")
 _ROLE = re.compile(f"this director ({'|'.join(_WORDS)})")
 
 
@@ -110,17 +111,18 @@ class Pair:
 
     def holders(self) -> list[str]:
         """Machines on which the VIP is."""
-        return [one.machine.name for one in self.directors if f"{VIP}/24 eth0:1" in one.addresses()]
+        up = [one for one in self.directors if one.machine.name in self.lab.machines]
+        return [one.machine.name for one in up if f"{VIP}/24 eth0:1" in one.addresses()]
 
     def settled(self) -> Director:
-        """Wait until one is active, the other on standby, and just this one holds the VIP; that one."""
+        """Wait until one is active and holds the VIP alone, and the other on standby; that one."""
 
-        def look() -> tuple[list[str], list[str]]:
-            return self.roles(), self.holders()
+        def look() -> tuple[list[str], list[bool], list[str]]:
+            return self.roles(), [hears(one) for one in self.directors], self.holders()
 
-        def good(seen: tuple[list[str], list[str]]) -> bool:
-            roles, holders = seen
-            if sorted(roles) != ["active", "standby"]:
+        def good(seen: tuple[list[str], list[bool], list[str]]) -> bool:
+            roles, hear, holders = seen
+            if sorted(roles) != ["active", "standby"] or not all(hear):
                 return False
             return holders == [self.directors[roles.index("active")].machine.name]
 
@@ -237,6 +239,12 @@ def role(director: Director) -> str:
         return ""
     found = _ROLE.findall(process.output())
     return _WORDS[found[-1]] if found else ""
+
+
+def hears(director: Director) -> bool:
+    """Whether it said last that the other one is heard."""
+    found = _HEARD.findall(director.said) if director.process is not None else []
+    return bool(found) and found[-1] == "heard"
 
 
 def build(lab: Lab) -> Pair:

@@ -62,11 +62,10 @@ class Heart:
         self._epoll.register(line, select.EPOLLIN)
         self._listened_to = 0  # version of the sockets
         self._pulse: Pulse | None = None
-        self._waiting: list[Input] = []  # before there is a wiring
         self._seen_at = self._strangers_at = self._retry_at = 0.0
         self._waited_for = float("inf")
         self._late_s = 0.0  # at most, since it was last told
-        self._silent = False  # the first word was not said yet: what the daemon says first goes into it
+        self._silent = False  # the first word was not said yet
         self._owed: TakeRole | None = None  # the newest, while the daemon did not listen
         self._gone = False
 
@@ -129,8 +128,6 @@ class Heart:
             what = to_pulse.decode(data)
             if isinstance(what, Wiring):
                 self._wire(what)
-            elif self._pulse is None:
-                self._waiting.append(what)
             else:
                 self._feed(what)
 
@@ -140,11 +137,9 @@ class Heart:
             self._feed(TermsChanged(wiring.terms))
             return
         boot = secrets.randbits(63) | 1
-        self._pulse = begin(wiring.terms, boot, time.monotonic(), adopted=wiring.active)
-        waiting, self._waiting = self._waiting, []
-        for what in waiting:
-            self._feed(what)
-        self._silent = True
+        begun = begin(wiring.terms, boot, time.monotonic(), adopted=wiring.active)
+        begun.holding, begun.faults, begun.vitals = wiring.holding, wiring.faults, wiring.vitals
+        self._pulse, self._silent = begun, True
 
     def _feed(self, what: Input) -> None:
         assert self._pulse is not None, "fed before it was wired"

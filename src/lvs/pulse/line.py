@@ -10,6 +10,7 @@ import msgspec
 
 from lvs.pulse.words import (
     Beat,
+    Fault,
     FaultsChanged,
     HoldingChanged,
     LeaveAsked,
@@ -20,6 +21,7 @@ from lvs.pulse.words import (
     TakeRole,
     Tell,
     Terms,
+    Vitals,
     VitalsChanged,
 )
 
@@ -41,7 +43,11 @@ class Wiring(msgspec.Struct, frozen=True, gc=False, tag=True):
     port: int
     key: bytes  # of the pair
     terms: Terms
-    active: bool = False  # at the first one: the VIPs are here, and this director was active
+    # At the first one, so that the first beat says what is so:
+    active: bool = False  # the VIPs are here, and this director was active
+    holding: bool = False
+    faults: tuple[Fault, ...] = ()
+    vitals: Vitals = Vitals()
 
 
 class Seen(msgspec.Struct, frozen=True, gc=False, tag=True):

@@ -257,6 +257,8 @@ def _pulse_said(state: State, word: FromPulse, now: float) -> Step:
     new, commands = _paired(state, pair.heard(state.pairing, word, state.config, now), now)
     if isinstance(word, words.Tell) and word.notice is words.Notice.PEER_HEARD and _shares(new):
         new = msgspec.structs.replace(new, share_at=now + pair.SHARE_AFTER_S)
+    if _shares(state) and new.pairing.role is not Role.ACTIVE:  # what came last is still on its way
+        commands = (*commands, ShareConnections())
     if isinstance(word, words.Left) and state.leaving:
         new, more = _stop(new, state.leaving)
         commands = (*commands, *more)

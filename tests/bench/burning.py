@@ -82,7 +82,7 @@ def takeovers() -> Measured:
         try:
             for one in pair.directors:
                 one.spawn()
-            pair.settled()
+            until(lambda: sorted(pair.roles()), lambda seen: seen == ["active", "standby"], SLOWEST_S)
             until(lambda: [agreed(one) for one in pair.directors], lambda seen: set(seen) == {1}, SLOWEST_S)
             for _ in range(BURNERS):
                 tool(pair.client, "", "burn")

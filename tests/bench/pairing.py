@@ -78,15 +78,14 @@ class Gap(NamedTuple):
     """What a client waited for an answer, and what of it went where; seconds.
 
     Parts: from the last answer of the old director to the first word of the new one as the active one, from
-    there to its first announcement of the VIP, and from there to the first answer. `calm` is the longest time
-    without an answer before that.
+    there to its first announcement of the VIP, and from there to the first answer; none if that word did not
+    leave (a dead machine may be asked for in vain). `calm` is the longest time without an answer
+    before the fault.
     """
 
     lasted: float
-    decided: float = 0.0
-    taken: float = 0.0
-    reached: float = 0.0
     calm: float = UNSEEN_S
+    parts: tuple[float, ...] = ()
 
 
 # What is around the pair
@@ -137,10 +136,11 @@ class Seen:
         frames = [line.split() for line in self.watching.output().splitlines()[1:]]
         later = [(float(at), kind, what) for at, kind, what in frames if float(at) >= began]
         decided = next((at for at, kind, what in later if speaks(kind, what)), began)
-        taken = next(
-            (at for at, kind, what in later if (kind, what) == ("arp", VIP) and at >= decided), decided
-        )
-        return Gap(lasted, decided - began, taken - decided, began + lasted - taken, calm)
+        announced = (at for at, kind, what in later if (kind, what) == ("arp", VIP) and at >= decided)
+        taken = next(announced, decided)
+        whole = taken > decided > began
+        split = (decided - began, taken - decided, began + lasted - taken) if whole else ()
+        return Gap(lasted, calm, split)
 
 
 @contextmanager
@@ -280,11 +280,14 @@ def their_change(pair: Pair, advert_int: float, *, planned: bool) -> Gap:
 # Figures
 
 
-def parts(gaps: list[Gap], scale: float = 1.0) -> str:
+def shown(gaps: list[Gap], scale: float = 1.0) -> str:
     """Where the time of a gap went, medians, and the extremes."""
-    _, decided, taken, reached, calm = (median(column) * scale for column in zip(*gaps, strict=True))
-    split = f"decided {decided:.3g} + taken {taken:.3g} + reached {reached:.3g}"
-    return f"{split}, {min(lasted(gaps, scale)):.3g} to {max(lasted(gaps, scale)):.3g}, calm {calm:.2g}"
+    waited = lasted(gaps, scale)
+    remark = f"{min(waited):.3g} to {max(waited):.3g}, calm {median(gap.calm for gap in gaps) * scale:.2g}"
+    if known := [gap.parts for gap in gaps if gap.parts]:
+        decided, taken, reached = (median(column) * scale for column in zip(*known, strict=True))
+        remark += f", decided {decided:.3g} + taken {taken:.3g} + reached {reached:.3g} ({len(known)} runs)"
+    return remark
 
 
 def lasted(gaps: list[Gap], scale: float = 1.0) -> list[float]:
@@ -294,7 +297,7 @@ def lasted(gaps: list[Gap], scale: float = 1.0) -> list[float]:
 def takeover_default() -> Measured:
     with Lab.start() as lab, ours(lab, DEFAULTS) as pair:
         gaps = [our_takeover(pair) for _ in range(RUNS)]
-    return Measured(lasted(gaps), [], parts(gaps))
+    return Measured(lasted(gaps), [], shown(gaps))
 
 
 def takeover_quick() -> Measured:
@@ -304,7 +307,7 @@ def takeover_quick() -> Measured:
             gaps = [our_takeover(pair) for _ in range(RUNS)]
         with theirs(lab, 0.1) as pair:
             peer = [their_change(pair, 0.1, planned=False) for _ in range(RUNS)]
-    return Measured(lasted(gaps), lasted(peer), f"{parts(gaps)}; keepalived {parts(peer)}")
+    return Measured(lasted(gaps), lasted(peer), f"{shown(gaps)}; keepalived {shown(peer)}")
 
 
 def switchover() -> Measured:
@@ -317,7 +320,7 @@ def switchover() -> Measured:
         assert not any(map(lost_any, tallies)), tallies
         with theirs(lab, 1) as pair:
             peer = [their_change(pair, 1, planned=True) for _ in range(RUNS)]
-    remark = f"{parts(gaps, 1e3)}; keepalived's stop {median(lasted(peer, 1e3)):.0f}"
+    remark = f"{shown(gaps, 1e3)}; keepalived's stop {median(lasted(peer, 1e3)):.0f}"
     return Measured(lasted(gaps, 1e3), [], remark)
 
 

@@ -102,7 +102,8 @@ class Judge:
     def took(self, node: Node, role: Role, reason: str) -> None:
         """Nobody takes over for silence that is none, and the VIPs are always somewhere in a handover."""
         other = self.of.nodes[node.other]
-        if reason.startswith("handed over") and not other.holds and other.well:
+        awake = node.pulse is not None and node.pulse.woke_at is None
+        if reason.startswith("handed over") and not other.holds and other.well and awake:
             self.violated("broken before made", f"{node.name} gave up")
         if role is not Role.ACTIVE or not ("silent" in reason or "never" in reason):
             return

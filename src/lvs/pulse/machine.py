@@ -283,7 +283,7 @@ def _settled(new: Pulse, out: list[Command]) -> None:
 
 def _switchover(new: Pulse, now: float, out: list[Command]) -> None:
     """An operator wants the other of the two to be active."""
-    other = alive(new, now)
+    other = alive(new, now) if new.woke_at is None else None  # what waited was said long ago
     if other is None:
         out.append(SwitchoverEnded("the other director is not heard"))
     elif new.role is Role.ACTIVE:

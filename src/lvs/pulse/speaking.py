@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from lvs.model import Failback, Role
 from lvs.pulse.state import BURST, BURST_S, Pulse, able, alive, hindrance
 from lvs.pulse.words import Beat, Command, Grade, Left, SendBeat
@@ -11,8 +9,7 @@ from lvs.pulse.words import Beat, Command, Grade, Left, SendBeat
 
 def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
     """Send a beat if it is time, and a few in a row if it says something new."""
-    beat = _beat(new, now)
-    if _said(beat) != _said(_beat(before, before.at)):
+    if _news(new, now) != _news(before, before.at):
         new.burst, new.send_at = BURST, now
     if now < new.send_at or new.goodbyes == 0:
         return
@@ -22,8 +19,7 @@ def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
     if new.goodbyes is not None:
         new.goodbyes -= 1
     new.number += 1
-    beat = msgspec.structs.replace(beat, number=new.number)
-    out.append(SendBeat(beat))
+    out.append(SendBeat(_beat(new, now)))
     new.claimed = None  # it was told that we hear it
     new.burst = max(0, new.burst - 1)
     new.send_at = now + (min(BURST_S, new.terms.keepalive_s) if new.burst else new.terms.keepalive_s)
@@ -31,16 +27,16 @@ def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
         out.append(Left())
 
 
-def _said(beat: Beat) -> tuple[object, ...]:
-    """What the other must hear at once."""
-    role = (beat.role, beat.term, beat.holding, beat.able, beat.wants, beat.handing, beat.leaving)
-    return (*role, beat.witness, beat.primary, beat.deadtime_s)
+def _news(new: Pulse, now: float) -> tuple[object, ...]:
+    """What the other must hear at once if it is another: all but vitals and reasons."""
+    role = new.role, new.term, new.holding, new.handing_until is None, new.goodbyes is None
+    return *role, new.leaving, new.faults, new.terms, _wants(new, alive(new, now))
 
 
 def _beat(new: Pulse, now: float) -> Beat:
-    other, vitals = alive(new, now), new.vitals
+    vitals = new.vitals
     hindered = new.leaving or (new.role is Role.STANDBY and not able(new))
-    heard = new.claimed or other or (None if new.peer is None else new.peer.beat)
+    heard = new.claimed or (None if new.peer is None else new.peer.beat)
     return Beat(
         boot=new.boot,
         number=new.number,
@@ -52,7 +48,7 @@ def _beat(new: Pulse, now: float) -> Beat:
         term=new.term,
         holding=new.holding and new.role is Role.ACTIVE,
         able=able(new),
-        wants=_wants(new, other),
+        wants=_wants(new, alive(new, now)),
         handing=new.handing_until is not None,
         leaving=new.goodbyes is not None,
         witness=not any(fault.grade is Grade.ISOLATED for fault in new.faults),

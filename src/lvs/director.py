@@ -272,7 +272,9 @@ def _shares(state: State) -> bool:
 
 
 def _pulse_lost(state: State, reason: str) -> Step:
-    pairing, commands = pair.lost(state.pairing, reason)
+    if state.config is None:
+        return state, ()
+    pairing, commands = pair.lost(state.pairing, reason, state.config)
     new = msgspec.structs.replace(state, pairing=pairing)
     if state.leaving:
         new, more = _stop(new, state.leaving)

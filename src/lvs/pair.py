@@ -298,7 +298,7 @@ def counted(pairing: Pairing, connections: int, now: float) -> Step:
 # What the pulse says
 
 
-def lost(pairing: Pairing, reason: str) -> Step:
+def lost(pairing: Pairing, reason: str, config: Config) -> Step:
     """Without a pulse: who is active goes on, for nobody can tell; told once."""
     if pairing.seat not in PAIRED or reason == pairing.lost:
         return pairing, ()
@@ -306,7 +306,7 @@ def lost(pairing: Pairing, reason: str) -> Step:
     new = msgspec.structs.replace(pairing, lost=reason, seen=None)
     if new.role is not Role.ACTIVE:
         new = msgspec.structs.replace(new, role=Role.FAULT, reason=f"no heartbeat: {reason}")
-    return new, (told,)
+    return new, (told, *_told_role(pairing, new, config))
 
 
 def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step:

@@ -195,8 +195,14 @@ def test_a_segment_and_its_faults(lab: Lab) -> None:
     lan.mend("other")
     assert reached("10.0.0.2")
     if lab.mode == "guest":  # not every host's kernel has the filter
-        for fault in (lan.mute, lan.deafen):
+        for fault in (lan.mute, lan.deafen, lan.isolate):
             fault("other")
             assert not reached("10.0.0.2")
             lan.mend("other")
             assert reached("10.0.0.2")
+    lan.remove("other")
+    assert not lab.machine("other").read("/proc/net/dev").count("eth0")
+    lab.remove("other")  # its power is off
+    lab.machine("other")
+    lan.join("other", addresses["other"])
+    assert reached("10.0.0.2")

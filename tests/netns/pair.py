@@ -200,7 +200,7 @@ class Pair:
         director.process, director.files = None, files
 
     def power_on(self, director: Director) -> None:
-        """It boots; lvsd is started last."""
+        """It boots; lvsd is not started yet."""
         name = director.machine.name
         machine = director.machine = self.lab.machine(name)
         self.lan.join(name, f"{DIRECTORS[name]}/24")

@@ -238,6 +238,7 @@ def test_b29_a_paused_active_director_wakes(pair: Pair) -> None:
 
 
 def test_b30_a_rebooting_standby_never_owns_the_vip(pair: Pair) -> None:
+    """Without the pair's key neither, which comes later."""
     one = pair.active
     other = pair.other(one)
     mark = len(one.said)
@@ -253,7 +254,11 @@ def test_b30_a_rebooting_standby_never_owns_the_vip(pair: Pair) -> None:
             return watch.output()
 
         until(seen, lambda said: "10.7.7.7" in said)  # it sees what happens
+        other.machine.run("rm", pairs.KEY)
         other.spawn()
+        pair.became(other, "fault")
+        assert f"no heartbeat: {pairs.KEY}" in other.said
+        other.machine.write(pairs.KEY, pairs.key(), 0o600)
         assert pair.settled() is one
         other.wait_for("applied: ")
     watch.stop()

@@ -119,19 +119,14 @@ def test_host_needs_no_python_and_no_library_but_libc_and_zlib(tmp_path: Path) -
     assert not list((tmp_path / "tmp").iterdir())
 
 
-def _hearing() -> None:
-    """What runs in the background of a shell ignores SIGINT, and so would its children."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_reaches_lvsd_and_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
     with subprocess.Popen(
-        (LVSD, "check", "-", "--format", "toml"),
+        # What runs in the background of a shell ignores SIGINT, and so would its children.
+        ("/usr/bin/env", "--default-signal=INT", LVSD, "check", "-", "--format", "toml"),
         env={"TMPDIR": str(tmp_path)},
         stdin=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        preexec_fn=_hearing,
     ) as process:
         # The parent unpacks and waits; its child is lvsd, here once it reads its input.
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")

@@ -286,6 +286,10 @@ def test_edited_on_both_while_apart(tmp_path: Path) -> None:
             assert (both.one.weight, both.two.weight) == (5, 6)
             assert both.one.heard_of(events.ConfigConflict)
             assert both.two.heard_of(events.ConfigConflict)
+            assert both.two.coupling is not None
+            assert await both.two.coupling.resolve(Use.THERE) == ""
+            assert (both.one.weight, both.two.weight) == (5, 5)
+            assert (both.two.place / "lvs.toml.replaced").read_text() == both.text(3, weight=6)
 
     asyncio.run(run())
 

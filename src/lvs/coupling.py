@@ -421,7 +421,9 @@ class Coupling:
     def _put(self, command: Install) -> ConfigLoaded | str:
         """What the file is, once it holds this; why it does not, if it does not."""
         file, text = self._director.file, command.text
-        digests = {text.version.digest, command.expected.digest if command.expected else ""}
+        digests = {text.version.digest}
+        if command.expected is not None and not command.forced:  # what a person chose against is kept
+            digests.add(command.expected.digest)
 
         def fits(content: bytes) -> bool:
             return blake2b(content, digest_size=8).hexdigest() in digests

@@ -7,6 +7,7 @@ import os
 import socket
 import ssl
 import struct
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
@@ -187,6 +188,24 @@ def test_silence_is_noticed(key: PairKey) -> None:
             assert primary.lost_for == ["silent for 0.3 s"]
             writer.transport.abort()
             del reader
+
+    asyncio.run(run())
+
+
+def test_a_pause_of_our_own_is_no_silence_of_theirs(key: PairKey, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop did not turn for longer than the limit; what the other said meanwhile waits in the socket."""
+    monkeypatch.setattr("lvs.io.peer._LATE_S", 0.1)
+
+    async def run() -> None:
+        primary = End(key, dials=False, limits=msgspec.structs.replace(QUICK, idle=0.3))
+        async with serving(primary):
+            _, writer = await dialled(primary.port, key)
+            writer.write(frame(Hello(PROTOCOL, 1, "x")))
+            await until(lambda: primary.channel.connected)
+            writer.write(frame(Commit(3)))
+            time.sleep(0.6)  # noqa: ASYNC251  the pause itself
+            await until(lambda: primary.letters)
+            writer.transport.abort()
 
     asyncio.run(run())
 

@@ -116,7 +116,7 @@ def test_a_push_on_either_is_in_both_kernels(pair: Pair) -> None:
 
 def test_what_the_other_cannot_run_is_applied_nowhere(pair: Pair) -> None:
     """A check program that is on one of them only."""
-    program = "/usr/local/bin/check-web"
+    program = "/etc/lvs/check-web"  # where each machine has its own
     pair.one.machine.write(program, "#!/bin/sh\nexit 0\n", 0o755)
     more = f'send_program = "{program} %h"'
     before = saved(pair.one, text(2, 5, more))

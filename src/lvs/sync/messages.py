@@ -163,7 +163,7 @@ class Examine(msgspec.Struct, frozen=True):
 class Install(msgspec.Struct, frozen=True):
     """Put what was examined into the file here, and make it what runs: Installed.
 
-    Not forced, only what `expected` says may be overwritten; forced, a copy of anything else is kept.
+    Not forced, only what `expected` says may be overwritten; forced, a copy of what was there is kept.
     """
 
     text: Text

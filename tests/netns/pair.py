@@ -86,6 +86,7 @@ class Pair:
     directors: list[Director]
     client: Machine
     serial: int = 1
+    more: str = TIMES  # global options that both run with
 
     def start(self, more: str = TIMES) -> None:
         """Start both, and wait until one of them serves."""
@@ -97,7 +98,7 @@ class Pair:
 
     def reload(self, more: str) -> None:
         """Another file, on the active one; wait until both run it."""
-        self.serial += 1
+        self.serial, self.more = self.serial + 1, more
         marks = [len(one.said) for one in self.directors]
         active = self.active
         active.machine.write(active.file + ".new", text(more, self.serial))
@@ -182,6 +183,8 @@ class Pair:
             if one.process is None or not one.process.alive:
                 one.spawn()
         self.settled()
+        if self.more != TIMES:
+            self.reload(TIMES)
 
     def deafen(self, director: Director) -> None:
         """Heartbeats to it are lost."""

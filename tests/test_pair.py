@@ -11,9 +11,9 @@ import pytest
 import strategies
 from lvs import events, pair
 from lvs.checks import Answer, Reason
-from lvs.commands import Ask, Command, Report, TellPulse, Wire
+from lvs.commands import Ask, Command, Report, ShareConnections, TellPulse, Wire
 from lvs.model import Config, Role
-from lvs.pair import CAUGHT_UP_AFTER_S, Pairing, Seat
+from lvs.pair import CAUGHT_UP_AFTER_S, CHURNING_AFTER_S, Pairing, Seat
 from lvs.pulse.line import Privileges, Seen, Strangers, Unusable, Way
 from lvs.pulse.tables import DRIFTED_AFTER_S
 from lvs.pulse.words import Beat, FaultsChanged, Grade, Left, Notice, SwitchoverEnded, TakeRole, Tell
@@ -158,6 +158,10 @@ def test_a_standby_has_caught_up_when_it_was_told_all() -> None:
     few, _ = pair.counted(pairing, 50, CAUGHT_UP_AFTER_S)
     assert not few.caught_up
     assert pair.counted(pairing, 96, CAUGHT_UP_AFTER_S)[0].caught_up
+    one = standby_beside(1)
+    assert not pair.counted(one, 0, CAUGHT_UP_AFTER_S)[0].caught_up, "the one that there is"
+    assert pair.counted(one, 0, CHURNING_AFTER_S)[0].caught_up, "it comes and goes"
+    assert not pair.counted(few, 50, CHURNING_AFTER_S)[0].caught_up
 
 
 def test_tables_that_drift_apart_are_told_once() -> None:
@@ -170,3 +174,15 @@ def test_tables_that_drift_apart_are_told_once() -> None:
         pairing, commands = pair.counted(pairing, 1000, float(second))
         told += reports(commands)
     assert told[1:] == [events.SyncCaughtUp(1000, 1000)]
+
+
+def test_a_standby_that_drifted_is_told_all_again() -> None:
+    pairing, _ = on(PRIMARY, config())
+    pairing, _ = pair.heard(pairing, TakeRole(Role.ACTIVE, 1, ""), config(), 0.0)
+    beat = Beat(1, 1, role=Role.STANDBY, connections=10)
+    pairing, _ = pair.heard(pairing, Seen(beat, alive=True), config(), 0.0)
+    shared = 0
+    for second in range(int(DRIFTED_AFTER_S) + 20):
+        pairing, commands = pair.counted(pairing, 1000, float(second))
+        shared += ShareConnections() in commands
+    assert shared == 1

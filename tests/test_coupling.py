@@ -67,6 +67,7 @@ class Stand:
         self.state = State(health=Health(unchecked=False))
         self.file = ConfigFile(self.path, None)
         self.loading = asyncio.Lock()
+        self.heartbeat = b""
         self.told: list[events.Event] = []
         self.applied_serials: list[int] = []
         self.asked: list[object] = []
@@ -91,6 +92,9 @@ class Stand:
                     self.asked += follow
         if self.coupling is not None:
             self.coupling.moved()
+
+    def rekeyed(self, heartbeat: bytes) -> None:
+        self.heartbeat = heartbeat
 
     async def feed_beside(self, what: Input) -> None:
         self.feed(what)
@@ -321,6 +325,7 @@ def test_without_a_key_each_goes_by_its_own_file_until_there_is_one(
             assert len(both.one.heard_of(events.PairKeyUnusable)) == 1
             (tmp_path / "elsewhere").rename(both.key)
             await until(lambda: both.two.weight == 5)
+            assert [node.heartbeat for node in both.nodes] == [pairkey.read(both.key).heartbeat] * 2
         finally:
             for node in both.nodes:
                 await node.stop()

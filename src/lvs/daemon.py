@@ -182,6 +182,9 @@ class Daemon:
             case _:
                 assert_never(command)
 
+    def rekeyed(self, heartbeat: bytes) -> None:
+        self.partner.rekeyed(heartbeat)
+
     # Checks
 
     def _answered(self, answers: tuple[tuple[Target, Answer], ...]) -> None:

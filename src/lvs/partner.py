@@ -92,6 +92,12 @@ class Partner:
         if not self._pulse.start(self._greeting):
             self._pulse.tell(wiring)
 
+    def rekeyed(self, heartbeat: bytes) -> None:
+        """The pair's key is this one now."""
+        wire = self._director.state.pairing.wire
+        if wire is not None and heartbeat != self._key:
+            self._wire(wire)
+
     def _wiring(self, wire: Wire) -> Wiring:
         pairing = self._director.state.pairing
         return Wiring(

@@ -407,7 +407,8 @@ def test_b35_services_then_addresses_then_arp_again_and_again(pair: Pair) -> Non
     witness = Witness(heir.machine)
     wire = pair.client.spawn(
         *("tcpdump", "-i", "eth0", "--immediate-mode", "-l", "-n", "-tt", "-Z", "root"),
-        *("arp", "and", "arp[14:4]", "=", str(int(IPv4Address(VIP))), "and", "arp[24:4]", "=", "arp[14:4]"),
+        *("ether", "src", heir.mac(), "and", "arp[14:4]", "=", str(int(IPv4Address(VIP)))),
+        *("and", "arp[24:4]", "=", "arp[14:4]"),
         root="tree",
     )
     wire.expect("listening on")

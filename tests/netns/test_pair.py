@@ -416,7 +416,7 @@ def test_b35_services_then_addresses_then_arp_again_and_again(pair: Pair) -> Non
     pair.settled()
     pair.power_off(lost)
     pair.became(heir, "active")
-    until(wire.output, lambda said: len(announced(said)) >= 6)
+    until(wire.output, lambda said: len(announced(said)) >= 12)  # two frames each time
     writes = witness.timed()
     wire.stop()
     names = [name for _, name in writes]

@@ -205,4 +205,5 @@ def test_a_segment_and_its_faults(lab: Lab) -> None:
     lab.remove("other")  # its power is off
     lab.machine("other")
     lan.join("other", addresses["other"])
+    one.run("ip", "neigh", "flush", "dev", "eth0")  # its interface is another one
     assert reached("10.0.0.2")

@@ -11,7 +11,8 @@ from typing import NamedTuple
 PYTHON = (sys.executable, "-m")
 UNIT = ("-m", "not netns and not binary", "-q", "--no-header", "--tb=short")
 HOUSE = "tests/test_house.py"
-APART = ("tests/config", "tests/probes")  # half of the unit tests, for the other core
+# Half of the unit tests, for the other core.
+APART = ("tests/config", "tests/kernel", "tests/probes", "tests/pulse", "tests/sync")
 
 # The slowest first: there are more tools than cores.
 TOOLS = {

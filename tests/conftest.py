@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from _pytest.runner import runtestprotocol
 from hypothesis import HealthCheck, settings
 
 # Unit tests end in seconds and give the same answer to the same code; to look for what they miss,
@@ -28,3 +29,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def rewrite(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("--rewrite"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Run a test on real IPVS once more if it fails, and show both failures.
+
+    An emulated guest stands still now and then for longer than a heartbeat may be late. What fails
+    twice in a row fails.
+    """
+    if item.get_closest_marker("netns") is None:
+        return None
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    failed = [report for report in reports if report.failed]
+    if failed:
+        terminal = item.config.pluginmanager.get_plugin("terminalreporter")
+        assert terminal is not None
+        terminal.write_line(f"\n{item.nodeid} failed, and is run once more:\n{failed[0].longreprtext}")
+        item._initrequest()  # type: ignore[attr-defined]  # its fixtures anew, as pytest does for a first run
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True

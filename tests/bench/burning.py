@@ -34,6 +34,7 @@ SLOWEST_S = 300.0
 def lvs_toml(weight: int) -> str:
     """big.py's services, checked by connecting; heartbeats as lvs.toml's defaults are."""
     text = big.lvs_toml(REAL_SERVERS // SERVERS, SERVERS, weight=lambda _service, _server: weight)
+    text = text.replace("backup_active = false", "backup_active = true")
     unwanted = ("expect =", "send_program =", "use_regex =", "keepalive =", "deadtime =")
     lines = [line for line in text.splitlines(keepends=True) if not line.startswith(unwanted)]
     text = "".join(lines).replace("port = 80\n", f"port = {PORT}\n")

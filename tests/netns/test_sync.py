@@ -14,6 +14,7 @@ import pytest
 
 from lab import Lab, Machine, Process
 from lab.peers import SCRIPT, echo
+from lvs.io import pairkey
 from lvs.kernel import text
 from lvs.kernel.state import BACKUP, MASTER, SYNC_GROUP, StartDaemon, SyncDaemon
 from strategies import packed
@@ -276,7 +277,9 @@ def test_b4_a_sync_daemon_that_drifted_is_put_right(lab: Lab) -> None:
         return listed(machine)
 
     device()
+    machine.write("/etc/lvs/pair.key", pairkey.make().text, 0o600)
     director.start(FILE)
+    director.wait_for("connections are sent by eth1")  # the other director is not there
     assert "refused" not in director.said
     right = [as_listed(SyncDaemon(MASTER, "eth1", 7, 1472, SYNC_GROUP, 8848, 1))]
     assert daemon() == right

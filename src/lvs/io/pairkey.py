@@ -148,7 +148,18 @@ def parse(content: bytes, name: str) -> PairKey:
 def make() -> PairKey:
     """A new pair key. Errors: SystemFault if there is no openssl, or it fails."""
     private = _openssl(("genpkey", "-algorithm", "ed25519"))
-    words = ("req", "-x509", "-new", "-batch", "-key", "/dev/stdin", "-days", _DAYS, "-subj", "/CN=lvs pair")
+    words = (
+        "req",
+        "-x509",
+        "-new",
+        "-batch",
+        "-key",
+        "/proc/self/fd/0",
+        "-days",
+        _DAYS,
+        "-subj",
+        "/CN=lvs pair",
+    )
     certificate = _openssl(words, private)
     random = base64.b64encode(secrets.token_bytes(HEARTBEAT_BYTES)).decode()
     block = f"-----BEGIN {HEARTBEAT}-----\n{random}\n-----END {HEARTBEAT}-----\n"

@@ -253,6 +253,7 @@ def main() -> None:
         try:
             tally = chaos.run(seconds)
         except BaseException:
+            print(lab.console())
             print(pair.said())
             raise
     kinds = Counter(one.name.partition(" of ")[0] for one in chaos.injected)

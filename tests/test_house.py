@@ -275,6 +275,12 @@ def test_journalctl_takes_the_catalog(tmp_path: Path) -> None:
     assert len(done.stdout.splitlines()) == len(events.ALL)
 
 
+@EVENTS
+def test_event_is_in_the_documentation(event: type[events.Event]) -> None:
+    rows = (ROOT / "docs" / "journal.md").read_text()
+    assert f"| {event.__name__} | {event.PRIORITY.name.lower()} |" in rows
+
+
 # The repository
 
 TOP = {

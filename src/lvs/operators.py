@@ -88,6 +88,7 @@ def _pair(state: State, now: float) -> DirectorStatus | None:
         reason=pairing.reason,
         faults=tuple(fault.text for fault in pairing.faults),
         heartbeat=pairing.lost,
+        unusable=tuple(f"{name} network: {why}" for name, why in sorted(pairing.unusable.items())),
         late_s=pairing.late[0][1] if pairing.late else 0.0,
         shares=state.config is not None and state.config.pair.syncdaemon,
         connections=pairing.connections,

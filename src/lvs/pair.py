@@ -91,7 +91,6 @@ class Pairing(msgspec.Struct, frozen=True):
     late: tuple[tuple[float, float], ...] = ()  # when the pulse was how late, the most first
     unusable: Mapping[str, str] = {}  # path -> why
     lost: str = ""  # why there is no pulse: told already
-    left: bool = False  # the goodbye is said
 
 
 Step = tuple[Pairing, tuple[Command, ...]]
@@ -339,10 +338,8 @@ def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step
             return pairing, tuple(Report(events.PulseUnprivileged(one)) for one in refused)
         case SwitchoverEnded(refused):
             return pairing, (Report(events.SwitchoverRefused(refused)),) if refused else ()
-        case Left():
-            return msgspec.structs.replace(pairing, left=True), ()
-        case Reannounce():
-            return pairing, ()  # the director's: it knows what is held
+        case Left() | Reannounce():
+            return pairing, ()  # the director's: it knows whether it stops, and what is held
 
 
 def _role(pairing: Pairing, what: TakeRole, config: Config, now: float) -> Step:

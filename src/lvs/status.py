@@ -115,6 +115,7 @@ class DirectorStatus(msgspec.Struct, frozen=True):
     reason: str
     faults: tuple[str, ...]
     heartbeat: str  # why there is none; empty: there is
+    unusable: tuple[str, ...]  # networks by which no heartbeat can go, each with its reason
     late_s: float  # how late this director's heartbeat was at most, in the last minute
     shares: bool  # connections are told to the other director (syncdaemon)
     connections: int  # established ones, of services that both directors have; counted if they are
@@ -361,6 +362,8 @@ def _pair(pair: DirectorStatus, digest: str) -> Iterator[str]:
         yield f"Heartbeat: none, {pair.heartbeat}"
     else:
         yield f"Heartbeat: at most {pair.late_s * 1000:.0f} ms late in the last minute"
+    for network in pair.unusable:
+        yield f"Heartbeat: none on the {network}"
     if other.heard_s is None:
         yield f"Other: {other.address}, never heard"
         return

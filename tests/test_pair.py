@@ -131,6 +131,17 @@ def test_what_the_pulse_says_is_told(word: Any, event: events.Event) -> None:
     assert reports(pair.heard(pairing, word, config(), 1.0)[1]) == [event]
 
 
+def test_a_handover_that_is_tried_on_and_on_is_refused_once() -> None:
+    """Nobody asked for it: this director has a fault, and the other one does not take over."""
+    pairing, _ = on(PRIMARY, config())
+    told = []
+    for words in (SwitchoverEnded("slow"), SwitchoverEnded("slow"), TakeRole(Role.ACTIVE, 1, "so")):
+        pairing, commands = pair.heard(pairing, words, config(), 1.0)
+        told += [one for one in reports(commands) if isinstance(one, events.SwitchoverRefused)]
+    assert told == [events.SwitchoverRefused("slow")]
+    assert reports(pair.heard(pairing, SwitchoverEnded("slow"), config(), 1.0)[1]) == told
+
+
 def test_every_notice_has_an_event() -> None:
     pairing, _ = on(PRIMARY, config())
     for notice in Notice:

@@ -146,7 +146,9 @@ def _stepped(state: State, what: Input, now: float) -> Step:
         case SwitchoverAsked(by):
             ordered = Report(events.SwitchoverOrdered(by))
             share = (ShareConnections(),) if _shares(state) else ()
-            return state, (ordered, *share, TellPulse(words.SwitchoverAsked(by)))
+            asked = msgspec.structs.replace(state.pairing, refused="")
+            new = msgspec.structs.replace(state, pairing=asked)
+            return new, (ordered, *share, TellPulse(words.SwitchoverAsked(by)))
         case TableCounted(connections):
             return _paired(state, pair.counted(state.pairing, connections, now), now)
         case TimePassed():

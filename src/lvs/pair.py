@@ -91,6 +91,7 @@ class Pairing(msgspec.Struct, frozen=True):
     late: tuple[tuple[float, float], ...] = ()  # when the pulse was how late, the most first
     unusable: Mapping[str, str] = {}  # path -> why
     lost: str = ""  # why there is no pulse: told already
+    refused: str = ""  # why the other did not take over: told already, until a role changes or somebody asks
 
 
 Step = tuple[Pairing, tuple[Command, ...]]
@@ -337,7 +338,10 @@ def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step
         case Privileges(refused):
             return pairing, tuple(Report(events.PulseUnprivileged(one)) for one in refused)
         case SwitchoverEnded(refused):
-            return pairing, (Report(events.SwitchoverRefused(refused)),) if refused else ()
+            told = (
+                (Report(events.SwitchoverRefused(refused)),) if refused not in ("", pairing.refused) else ()
+            )
+            return msgspec.structs.replace(pairing, refused=refused), told
         case Left() | Reannounce():
             return pairing, ()  # the director's: it knows whether it stops, and what is held
 
@@ -352,6 +356,7 @@ def _role(pairing: Pairing, what: TakeRole, config: Config, now: float) -> Step:
         since=pairing.since if same else now,
         taken=pairing.taken and what.role is Role.ACTIVE,
         holding=pairing.holding and what.role is Role.ACTIVE,
+        refused="",
     )
     return new, _told_role(pairing, new, config)
 

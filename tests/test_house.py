@@ -204,7 +204,7 @@ def test_shellcheck(path: Path) -> None:
 
 # The journal's catalog
 
-CATALOG = ROOT / "appliance" / "lvs.catalog"
+CATALOG = ROOT / "appliance/usr/lib/systemd/catalog/lvs.catalog"
 # journald fills these in itself, or io/journal.py does for every event; systemd.journal-fields(7)
 TAKEN = {"MESSAGE", "MESSAGE_ID", "PRIORITY", "EVENT", "ERRNO", "DOCUMENTATION", "TID", "UNIT", "USER_UNIT"}
 EVENTS = pytest.mark.parametrize("event", events.ALL, ids=lambda event: event.__name__)

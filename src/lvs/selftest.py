@@ -14,7 +14,11 @@ from pathlib import Path
 from typing import Any
 
 # Files that are part of the product, by their place in the repository.
-BUNDLED = ("lvs.toml.example", "appliance/lvs.catalog", "appliance/lvs.service")
+BUNDLED = (
+    "lvs.toml.example",
+    "appliance/usr/lib/systemd/catalog/lvs.catalog",
+    "appliance/usr/lib/systemd/system/lvs.service",
+)
 
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
 

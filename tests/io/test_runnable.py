@@ -135,7 +135,7 @@ def test_a_system_without_names(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_unit_grants_what_it_takes() -> None:
     """And the user that is preferred is the one that the package makes."""
     appliance = Path(__file__).parents[2] / "appliance"
-    unit = (appliance / "lvs.service").read_text()
+    unit = (appliance / "usr/lib/systemd/system/lvs.service").read_text()
     granted = next(line for line in unit.splitlines() if line.startswith("CapabilityBoundingSet="))
     assert {name for name, _ in runnable._CAPABILITIES} <= set(granted.partition("=")[2].split())
-    assert f"\nu {runnable.CHECK_USER} " in (appliance / "lvs.sysusers").read_text()
+    assert f"\nu {runnable.CHECK_USER} " in (appliance / "usr/lib/sysusers.d/lvs.conf").read_text()

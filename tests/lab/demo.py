@@ -22,7 +22,7 @@ from .lab import Lab
 from .machine import Machine, Process
 
 CONFIG = Path(__file__).parents[1] / "fixtures" / "deployment.cf"
-CATALOG = Path(__file__).parents[2] / "appliance" / "lvs.catalog"
+CATALOG = Path(__file__).parents[2] / "appliance/usr/lib/systemd/catalog/lvs.catalog"
 JOURNALD = "/usr/lib/systemd/systemd-journald"
 LVSD = str(Path(sys.executable).parent / "lvsd")
 FILE = "/etc/lvs/lvs.cf"

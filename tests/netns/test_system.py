@@ -34,7 +34,7 @@ def test_journal_has_fields_and_catalog(lab: Lab) -> None:
     lab.segment("lan", {"journal": "10.0.0.1/24"})
     director = Director(machine)
     machine.write("/etc/machine-id", "0123456789abcdef0123456789abcdef\n")
-    catalog = (ROOT / "appliance" / "lvs.catalog").read_text()
+    catalog = (ROOT / "appliance/usr/lib/systemd/catalog/lvs.catalog").read_text()
     machine.write("/usr/local/lib/systemd/catalog/lvs.catalog", catalog)
     machine.run("journalctl", "--update-catalog")
     machine.spawn(JOURNALD)

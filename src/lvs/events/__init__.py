@@ -1,7 +1,7 @@
 """What is worth telling: one frozen value per journal MESSAGE_ID.
 
 Fields become journal fields in upper case (`real_server` is REAL_SERVER); `text()` is the
-message. The catalog in appliance/lvs.catalog explains each event to whoever reads
+message. The catalog in appliance/usr/lib/systemd/catalog/lvs.catalog explains each event to whoever reads
 `journalctl -x -u lvs`; a test holds both together. Logic returns events and never logs.
 """
 

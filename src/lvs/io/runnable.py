@@ -18,7 +18,7 @@ from lvs.errors import SystemFault
 from lvs.io.child import PROGRAM_DIRECTORIES, find_program
 from lvs.io.files import chain
 
-CHECK_USER = "lvs-check"  # appliance/lvs.sysusers
+CHECK_USER = "lvs-check"  # appliance/usr/lib/sysusers.d/lvs.conf
 FALLBACK_USER = "nobody"
 
 # linux/capability.h

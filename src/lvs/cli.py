@@ -358,6 +358,30 @@ def _drain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the sessions to end")
 
 
+def _update(arguments: argparse.Namespace) -> int:
+    from lvs import update
+
+    return update.run(arguments)
+
+
+def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import update
+
+    update.arguments(parser)
+
+
+def _healthy(arguments: argparse.Namespace) -> int:
+    from lvs import update
+
+    return update.healthy(arguments)
+
+
+def _healthy_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import update
+
+    update.healthy_arguments(parser)
+
+
 def _selftest(_arguments: argparse.Namespace) -> int:
     from lvs import selftest
 
@@ -425,6 +449,19 @@ COMMANDS: dict[str, Command] = {
         "have the other director of the pair serve, without a gap",
         _socket,
         "The other one takes over, then this one gives the VIPs up; it may be asked of either.",
+    ),
+    "update": Command(
+        _update,
+        "install another version of the image beside the one that runs",
+        _update_arguments,
+        "Its signature is verified before anything is written. The next boot starts it; if it does not come "
+        "up healthy in three tries, the version before is started again.",
+    ),
+    "healthy": Command(
+        _healthy,
+        "say whether this director came up as it should",
+        _healthy_arguments,
+        "Exits 0 if the kernel holds the configuration, and as one of a pair the role has settled.",
     ),
     "selftest": Command(
         _selftest, "check that this binary is whole, and what this machine offers", lambda _: None

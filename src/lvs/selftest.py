@@ -74,6 +74,7 @@ def _modules() -> str:
         state,
         status,
         telling,
+        update,
         upkeep,
     )
     from lvs.config import (
@@ -103,6 +104,7 @@ def _modules() -> str:
     from lvs.events import pair as pair_events
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
+    from lvs.events import update as update_events
     from lvs.health import load as dynamic_weight
     from lvs.health import orders, roster, serving, shared, verdict, ward
     from lvs.io import (
@@ -116,6 +118,7 @@ def _modules() -> str:
         echo,
         engine,
         failure,
+        fetching,
         files,
         findings,
         heart,
@@ -129,6 +132,7 @@ def _modules() -> str:
         modules,
         neighbour,
         netlink,
+        notes,
         pairfile,
         pairkey,
         peer,
@@ -146,6 +150,8 @@ def _modules() -> str:
         streams,
         sysctls,
         systemd,
+        trial,
+        updates,
         ways,
         wheel,
     )
@@ -183,6 +189,9 @@ def _modules() -> str:
     from lvs.pulse import wire as pulse_wire
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
+    from lvs.updating import archive, manifest, note, rolling, slots
+    from lvs.updating import health as updating_health
+    from lvs.updating import version as updating_version
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 
@@ -274,6 +283,14 @@ def _tls() -> str:
     return ssl.OPENSSL_VERSION
 
 
+def _fetching() -> str:
+    from urllib.parse import urlsplit
+    from urllib.request import HTTPSHandler, Request, build_opener
+
+    build_opener(HTTPSHandler())
+    return f"{urlsplit(Request('https://selftest.invalid').full_url).scheme}, http"
+
+
 def _files() -> str:
     missing = [name for name in BUNDLED if not bundled(name).is_file()]
     if missing:
@@ -336,6 +353,7 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("netlink codec", _wire),
     ("expressions", _expressions),
     ("TLS", _tls),
+    ("fetching", _fetching),
     ("bundled files", _files),
     ("bundled example", _example),
 )

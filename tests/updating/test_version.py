@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -14,13 +15,24 @@ from lvs.updating.version import compare, newer
 versions = st.text("019aZb.-~^_+", max_size=8)
 
 # Each older than the next: UAPI.10's own examples, and what a release is called here.
-ORDER = ("122.1", "123~rc1-1", "123", "123-a", "123-a.1", "123-1", "123-1.1", "123^post1", "123.a-1", "123.1-1")
+ORDER = (
+    "122.1",
+    "123~rc1-1",
+    "123",
+    "123-a",
+    "123-a.1",
+    "123-1",
+    "123-1.1",
+    "123^post1",
+    "123.a-1",
+    "123.1-1",
+)
 RELEASES = ("0.1.0", "0.2.0~rc1", "0.2.0~rc2", "0.2.0", "0.2.0-1", "0.2.1", "0.10.0", "1")
 
 
 @pytest.mark.parametrize("order", [ORDER, RELEASES])
 def test_each_is_older_than_the_next(order: tuple[str, ...]) -> None:
-    for older, later in zip(order, order[1:], strict=False):
+    for older, later in pairwise(order):
         assert newer(later, older), f"{later} is not newer than {older}"
         assert not newer(older, later)
 
@@ -33,8 +45,8 @@ def test_turned_round(one: str, other: str) -> None:
 
 # Drawn with hypothesis once; each runs systemd.
 PAIRS = [
-    *zip(ORDER, ORDER[1:], strict=False),
-    *zip(RELEASES, RELEASES[1:], strict=False),
+    *pairwise(ORDER),
+    *pairwise(RELEASES),
     *(("1.0", "1.0"), ("01", "1"), ("1.", "1"), ("1~", "1"), ("a", "1"), ("1a", "1"), ("a1", "a~1")),
     *(("1-~a", "1-a"), ("1_2", "1.2"), ("1+2", "12"), ("1^", "1"), ("Z", "a"), ("1..1", "1.1"), ("", "0")),
 ]

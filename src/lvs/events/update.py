@@ -18,7 +18,10 @@ class UpdateBegun(Event, frozen=True):
     source: str
 
     def text(self) -> str:
-        return f"update {self.version}, signed by {self.signer}, is being installed beside {self.before}, from {self.source}"
+        return (
+            f"update {self.version}, signed by {self.signer}, is being installed beside {self.before}, "
+            f"from {self.source}"
+        )
 
 
 class UpdateInstalled(Event, frozen=True):
@@ -30,7 +33,7 @@ class UpdateInstalled(Event, frozen=True):
     before: str
 
     def text(self) -> str:
-        return f"update {self.version} is installed; the next boot starts it, {self.before} stays to fall back on"
+        return f"update {self.version} is installed; the next boot starts it, {self.before} stays beside it"
 
 
 class UpdateRefused(Event, frozen=True):
@@ -92,7 +95,10 @@ class UpdateInterrupted(Event, frozen=True):
     before: str
 
     def text(self) -> str:
-        return f"update {self.version} was interrupted before it was complete; {self.before} was not touched: repeat it"
+        return (
+            f"update {self.version} was interrupted before it was complete; {self.before} was not touched: "
+            "repeat it"
+        )
 
 
 class BootUnhealthy(Event, frozen=True):

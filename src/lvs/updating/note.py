@@ -11,7 +11,6 @@ import msgspec
 
 from lvs import events
 from lvs.events import Event
-from lvs.updating.rolling import Plan
 from lvs.updating.slots import Slot
 
 
@@ -68,7 +67,6 @@ class Note(msgspec.Struct, frozen=True):
     last: Last | None = None
     trouble: str = ""  # why the last boot on trial was not healthy, as far as lvsd could say
     shadowed: tuple[str, ...] = ()  # files of /etc that hide those of what runs
-    plan: Plan | None = None  # of the pair
 
 
 Judged = tuple[Note, Event | None]
@@ -134,3 +132,17 @@ def _ended(note: Note, end: End, at: float, reason: str = "") -> Note:
     assert pending is not None
     last = Last(pending.version, pending.before, end, at, reason)
     return msgspec.structs.replace(note, pending=None, last=last)
+
+
+def told(note: Note, running: str) -> str:
+    """What `lvsd status` says of updates; empty if there is nothing that an operator should know."""
+    pending, last = note.pending, note.last
+    if pending is not None:
+        if pending.version == running:
+            return f"{running} is on trial, after {pending.before}"
+        if pending.stage is Stage.LAYING:
+            return f"{pending.version} is being installed"
+        return f"{pending.version} is installed, the next boot starts it"
+    if last is not None and last.end is not End.PROVED:
+        return last.text()
+    return f"files of /etc hide those of {running}: {', '.join(note.shadowed)}" if note.shadowed else ""

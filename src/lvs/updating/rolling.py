@@ -1,4 +1,4 @@
-"""Both directors of a pair to one version, one after the other, without a moment in which nobody serves. Pure.
+"""Both directors of a pair to one version, one after the other, while one of them always serves. Pure.
 
 Nothing is remembered but the goal and what was ordered: each look at both says what is to be done next, so
 that whoever carries it out may itself be started anew in between, on the new version. First both get the
@@ -96,13 +96,13 @@ def step(plan: Plan, here: Side, there: Side | None, now: float) -> tuple[Plan, 
 
 
 def _wanted(plan: Plan, here: Side, there: Side | None) -> Step:
-    if plan.rebooted_here and here.version != plan.version and here.laid != plan.version:
+    if plan.rebooted_here and plan.version not in (here.version, here.laid):
         return Stop(f"this director runs {here.version} again: {here.last}")
     if there is None:
         if plan.rebooted_there:
             return Wait("the other director starts")
         return Wait("the other director is not connected") if plan.rebooted_here else _alone()
-    if plan.rebooted_there and there.version != plan.version and there.laid != plan.version:
+    if plan.rebooted_there and plan.version not in (there.version, there.laid):
         return Stop(f"the other director runs {there.version} again: {there.last}")
     if plan.version not in (here.version, here.laid):
         return Lay()

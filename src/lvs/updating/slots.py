@@ -19,7 +19,9 @@ from lvs.updating.version import compare
 
 TRIES = 3  # as image/mkosi.extra/usr/lib/sysupdate.d/70-uki.transfer says
 
-_FILE = re.compile(r"(?P<image>[^_]+)_(?P<version>[0-9A-Za-z.~^-]+?)(?:\+(?P<left>\d+)(?:-(?P<done>\d+))?)?\.efi")
+_FILE = re.compile(
+    r"(?P<image>[^_]+)_(?P<version>[0-9A-Za-z.~^-]+?)(?:\+(?P<left>\d+)(?:-(?P<done>\d+))?)?\.efi"
+)
 
 
 class Slot(msgspec.Struct, frozen=True):
@@ -47,9 +49,7 @@ def slots(image: str, files: Iterable[str]) -> tuple[Slot, ...]:
         match = _FILE.fullmatch(file)
         if match is not None and match["image"] == image:
             left, done = match["left"], match["done"]
-            found.append(
-                Slot(match["version"], file, None if left is None else int(left), int(done or 0))
-            )
+            found.append(Slot(match["version"], file, None if left is None else int(left), int(done or 0)))
     found.sort(key=cmp_to_key(lambda a, b: compare(b.version, a.version)))
     found.sort(key=lambda one: one.left == 0)
     return tuple(found)

@@ -359,6 +359,10 @@ def _drain_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _update(arguments: argparse.Namespace) -> int:
+    if arguments.pair or arguments.resume:
+        from lvs import rollout
+
+        return rollout.run(arguments)
     from lvs import update
 
     return update.run(arguments)

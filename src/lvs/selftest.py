@@ -51,6 +51,7 @@ def _modules() -> str:
     # ruff: noqa: F401
     from lvs import (
         begin,
+        booting,
         checks,
         commands,
         completion,
@@ -99,10 +100,15 @@ def _modules() -> str:
     from lvs.config import checking as config_checking
     from lvs.config import checks as config_checks
     from lvs.events import base, table
+    from lvs.events import firstboot as firstboot_events
     from lvs.events import health as health_events
     from lvs.events import pair as pair_events
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
+    from lvs.firstboot import decide, keys, network, sources
+    from lvs.firstboot import options as firstboot_options
+    from lvs.firstboot import values as given_values
+    from lvs.firstboot import words as firstboot_words
     from lvs.health import load as dynamic_weight
     from lvs.health import orders, roster, serving, shared, verdict, ward
     from lvs.io import (
@@ -113,6 +119,7 @@ def _modules() -> str:
         child,
         control,
         converge,
+        disks,
         echo,
         engine,
         failure,
@@ -121,8 +128,10 @@ def _modules() -> str:
         heart,
         heartbeat,
         hooks,
+        hostkey,
         install,
         journal,
+        laying,
         ledger,
         line,
         links,

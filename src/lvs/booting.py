@@ -30,7 +30,7 @@ from lvs.events import (
     SecretWiped,
     TakenOver,
 )
-from lvs.firstboot import sources, words
+from lvs.firstboot import nocloud, sources, words
 from lvs.firstboot.decide import HOSTNAME_PATH, KEYS_DIRECTORY, LONGEST, decide
 from lvs.firstboot.values import CONFIG_NAMES, ETC, Memory, Offered
 from lvs.io import disks, files, hostkey, laying, requirements
@@ -137,16 +137,31 @@ def _gathered(given: Path | None) -> Seen:
     try:
         seen.add(sources.from_credentials(_credentials()))
         if given is not None:
-            seen.add(_from_directory(given, ""))
+            seen.add(_from_given(given))
             return seen
-        for disk in disks.labelled([sources.LABEL]):
-            with disks.mounted(disk) as top:
-                seen.add(_from_directory(top, disk.uuid))
-            seen.partitions.append(disk)
+        for disk in disks.labelled([sources.LABEL, nocloud.LABEL]):
+            if disk.label.upper() == nocloud.LABEL:
+                with disks.mounted(disk) as top:
+                    seen.add(nocloud.from_disk(disks.read(top, nocloud.readable, nocloud.READ_BYTES)))
+            elif disk.kind == "vfat":
+                with disks.mounted(disk) as top:
+                    seen.add(_from_directory(top, disk.uuid))
+                seen.partitions.append(disk)
     except (SystemFault, OSError) as fault:
         reason = str(fault) if isinstance(fault, SystemFault) else str(fault.strerror).lower()
         seen.problems.append(Problem(sources.LABEL, 0, "", reason))
     return seen
+
+
+def _from_given(top: Path) -> sources.Found:
+    """A directory in the place of a disk; one with user-data or meta-data is a NoCloud disk."""
+    if _is_nocloud(top):
+        return nocloud.from_disk(disks.read(top, nocloud.readable, nocloud.READ_BYTES))
+    return _from_directory(top, "")
+
+
+def _is_nocloud(top: Path) -> bool:
+    return any((top / name).exists() for name in nocloud.FILES)
 
 
 def _from_directory(top: Path, origin: str) -> sources.Found:
@@ -220,7 +235,7 @@ class _Told(msgspec.Struct, frozen=True):
 
 def _leave(seen: Seen, given: Path | None, wipe: Sequence[Offered], told: _Told, teller: Teller) -> None:
     """Wipe secrets off the partition, and leave word there."""
-    if not (wipe or told.taken or told.problems):
+    if not (wipe or told.taken or told.problems) or (given is not None and _is_nocloud(given)):
         return
     if given is not None:
         _leave_at(given, wipe, told, teller)

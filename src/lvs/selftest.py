@@ -105,7 +105,7 @@ def _modules() -> str:
     from lvs.events import pair as pair_events
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
-    from lvs.firstboot import decide, keys, network, sources
+    from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources
     from lvs.firstboot import options as firstboot_options
     from lvs.firstboot import values as given_values
     from lvs.firstboot import words as firstboot_words
@@ -215,6 +215,15 @@ def _toml() -> str:
     value = {"virtual": [{"name": "wéb", "port": 80}]}
     _same(tomli.loads(toml.dumps(value)), value)
     return "a table to text and back"
+
+
+def _yaml() -> str:
+    from lvs.firstboot.document import Reader
+
+    reader = Reader("selftest")
+    read = reader.read(b"a: [{b: 1}]")
+    _same(read is not None and read.value["a"].value[0].value["b"].value, "1")
+    return "a document to a tree"
 
 
 def _watchdog() -> str:
@@ -339,6 +348,7 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("own modules", _modules),
     ("msgspec", _msgspec),
     ("toml", _toml),
+    ("yaml", _yaml),
     ("watchdog", _watchdog),
     ("pyroute2", _pyroute2),
     ("systemd", _systemd),

@@ -193,8 +193,10 @@ class _Making:
         return Laid(f"{ETC}/secrets/{name}", one.content, SECRET, one, "a secret")
 
     def _other(self, one: Offered, name: str) -> Laid | None:
-        mode = SECRET if name.startswith("0600/") else PUBLIC
-        return Laid(f"{ETC}/{name.removeprefix('0600/')}", one.content, mode, one, "a file")
+        if not all(_NAME.fullmatch(part) for part in name.split("/")):
+            self._refuse(one, "names of letters, digits, dots and dashes are asked for")
+            return None
+        return Laid(f"{ETC}/{name}", one.content, one.mode, one, "a file")
 
     def _refuse(self, one: Offered, message: str) -> None:
         self.problems.append(Problem(one.where, 0, "", message))

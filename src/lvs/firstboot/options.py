@@ -19,5 +19,5 @@ def firstboot(parser: argparse.ArgumentParser) -> None:
         dest="given",
         metavar="DIR",
         type=Path,
-        help="take this directory for the partition LVS-CONFIG, and look for no disk",
+        help="take this directory for the partition LVS-CONFIG, or a NoCloud disk, and look for none",
     )

@@ -37,6 +37,7 @@ class Offered(msgspec.Struct, frozen=True):
     content: bytes
     where: str  # for people: LVS-CONFIG/lvs.toml, credential lvs.toml, CIDATA/user-data:7
     origin: str = ""  # which of several disks
+    mode: int = 0o644  # asked for, where the name does not say it
 
     @property
     def key(self) -> str:

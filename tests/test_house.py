@@ -68,7 +68,7 @@ LINES = (
     {"model"},
     {"probes"},  # which say what they can be asked: config goes by it
     {"config", "kernel", "health", "pulse", "sync", "completion"},
-    {"status", "telling", "letters", "pairstatus"},
+    {"status", "telling", "letters", "pairstatus", "firstboot"},
     {"protocol", "commands"},
     {"inputs"},
     {"pair"},
@@ -80,7 +80,7 @@ LINES = (
     {"coupling", "partner"},
     {"desk"},
     {"daemon"},
-    {"upkeep", "joining"},
+    {"upkeep", "joining", "booting"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},
 )
@@ -132,12 +132,15 @@ TESTED_ELSEWHERE = {
     "lvs.events.table": "the catalog's tests below",
     "lvs.events.health": "the catalog's tests below",
     "lvs.events.pair": "the catalog's tests below",
+    "lvs.events.firstboot": "the catalog's tests below",
     "lvs.events.peer": "the catalog's tests below",
     "lvs.events.pulse": "the catalog's tests below",
     "lvs.errors": "no code but constructors",
     "lvs.checks": "values without code",
     "lvs.commands": "values without code; tests/test_director.py makes them",
     "lvs.inputs": "values without code; tests/test_director.py feeds them",
+    "lvs.firstboot.values": "values; tests/firstboot makes them",
+    "lvs.firstboot.options": "arguments; tests/test_booting.py gives them",
     "lvs.config.judge": "tests/config/test_build.py and test_whole.py",
     "lvs.config.check_values": "tests/config/test_checks.py, in both directions",
     "lvs.config.option": "values without code; tests/config/test_options.py",

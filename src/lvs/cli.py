@@ -368,6 +368,18 @@ def _selftest(_arguments: argparse.Namespace) -> int:
     return Exit.FAILED if failed else Exit.OK
 
 
+def _firstboot(arguments: argparse.Namespace) -> int:
+    from lvs import booting
+
+    return booting.run(arguments)
+
+
+def _firstboot_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs.firstboot import options
+
+    options.firstboot(parser)
+
+
 def _completion(arguments: argparse.Namespace) -> int:
     from lvs.completion import script
 
@@ -425,6 +437,12 @@ COMMANDS: dict[str, Command] = {
         "have the other director of the pair serve, without a gap",
         _socket,
         "The other one takes over, then this one gives the VIPs up; it may be asked of either.",
+    ),
+    "firstboot": Command(
+        _firstboot,
+        "take over what this machine is given, at its boot",
+        _firstboot_arguments,
+        "From credentials, the partition LVS-CONFIG and NoCloud disks; docs/first-boot.md.",
     ),
     "selftest": Command(
         _selftest, "check that this binary is whole, and what this machine offers", lambda _: None

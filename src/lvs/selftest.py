@@ -62,6 +62,7 @@ def _modules() -> str:
         errors,
         events,
         explain,
+        firewall,
         inputs,
         joining,
         letters,
@@ -158,8 +159,10 @@ def _modules() -> str:
         ways,
         wheel,
     )
+    from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders
-    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
+    from lvs.kernel import decode, desired, diff, encode, frames, keys, proc, refusal, text, wire
+    from lvs.kernel import firewall as ruleset
     from lvs.kernel import resync as connections
     from lvs.kernel import state as kernel_state
     from lvs.probes import (

@@ -28,6 +28,7 @@ HOST_PROGRAMS = {
     "modprobe": "kmod",
     "mount": "mount",
     "setpriv": "util-linux",
+    "nft": "nftables",
     "mmdebstrap": "mmdebstrap",
     "qemu-system-x86_64": "qemu-system-x86",
     # for appliances

@@ -74,13 +74,13 @@ LINES = (
     {"pair"},
     {"state"},
     {"director"},
-    {"operators", "explain"},
+    {"operators", "explain", "updating"},
     {"io"},
     {"begin", "pulsing"},
     {"coupling", "partner"},
     {"desk"},
     {"daemon"},
-    {"upkeep", "joining", "booting", "firewall"},
+    {"upkeep", "joining", "booting", "firewall", "update"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},
 )
@@ -135,6 +135,7 @@ TESTED_ELSEWHERE = {
     "lvs.events.firstboot": "the catalog's tests below",
     "lvs.events.peer": "the catalog's tests below",
     "lvs.events.pulse": "the catalog's tests below",
+    "lvs.events.update": "the catalog's tests below",
     "lvs.errors": "no code but constructors",
     "lvs.checks": "values without code",
     "lvs.commands": "values without code; tests/test_director.py makes them",

@@ -125,12 +125,21 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="check no real server and take each as up: for when the checks are what is wrong",
     )
+    parser.add_argument(
+        "--firewall",
+        metavar="PORTS",
+        nargs="?",
+        const="22",
+        help="keep a firewall: what the configuration needs is open, and these ports of the director itself, "
+        "such as 22,udp/161 (default 22)",
+    )
     _socket(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from lvs import begin
     from lvs.io.systemd import journal_is_ours
+    from lvs.kernel.firewall import ports
 
     to_journal = journal_is_ours() if arguments.log == "auto" else arguments.log == "journal"
     begun = begin.begin(
@@ -141,6 +150,7 @@ def _run(arguments: argparse.Namespace) -> int:
             to_journal=to_journal,
             state_directory=arguments.state_dir,
             unchecked=arguments.unchecked,
+            open_to_all=None if arguments.firewall is None else ports(arguments.firewall),
         )
     )
     from lvs import daemon  # the slow imports; the table stands
@@ -358,6 +368,18 @@ def _drain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the sessions to end")
 
 
+def _firewall(arguments: argparse.Namespace) -> int:
+    from lvs import firewall
+
+    return firewall.run(arguments, arguments.file or _config_file(None))
+
+
+def _firewall_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import firewall
+
+    firewall.arguments(parser)
+
+
 def _update(arguments: argparse.Namespace) -> int:
     if arguments.pair or arguments.resume:
         from lvs import rollout
@@ -394,6 +416,18 @@ def _selftest(_arguments: argparse.Namespace) -> int:
         failed = failed or not passed
         print(f"{'ok  ' if passed else 'FAIL'} {name}{': ' if said else ''}{said}")
     return Exit.FAILED if failed else Exit.OK
+
+
+def _firstboot(arguments: argparse.Namespace) -> int:
+    from lvs import booting
+
+    return booting.run(arguments)
+
+
+def _firstboot_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs.firstboot import options
+
+    options.firstboot(parser)
 
 
 def _completion(arguments: argparse.Namespace) -> int:
@@ -453,6 +487,18 @@ COMMANDS: dict[str, Command] = {
         "have the other director of the pair serve, without a gap",
         _socket,
         "The other one takes over, then this one gives the VIPs up; it may be asked of either.",
+    ),
+    "firstboot": Command(
+        _firstboot,
+        "take over what this machine is given, at its boot",
+        _firstboot_arguments,
+        "From credentials, the partition LVS-CONFIG and NoCloud disks; docs/first-boot.md.",
+    ),
+    "firewall": Command(
+        _firewall,
+        "print the firewall of a file, as a script for nft",
+        _firewall_arguments,
+        "`lvsd run --firewall` keeps it; without that no firewall is touched.",
     ),
     "update": Command(
         _update,

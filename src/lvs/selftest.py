@@ -51,6 +51,7 @@ def _modules() -> str:
     # ruff: noqa: F401
     from lvs import (
         begin,
+        booting,
         checks,
         commands,
         completion,
@@ -63,6 +64,7 @@ def _modules() -> str:
         events,
         explain,
         fitness,
+        firewall,
         inputs,
         joining,
         letters,
@@ -103,11 +105,16 @@ def _modules() -> str:
     from lvs.config import checking as config_checking
     from lvs.config import checks as config_checks
     from lvs.events import base, table
+    from lvs.events import firstboot as firstboot_events
     from lvs.events import health as health_events
     from lvs.events import pair as pair_events
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
     from lvs.events import update as update_events
+    from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources
+    from lvs.firstboot import options as firstboot_options
+    from lvs.firstboot import values as given_values
+    from lvs.firstboot import words as firstboot_words
     from lvs.health import load as dynamic_weight
     from lvs.health import orders, roster, serving, shared, verdict, ward
     from lvs.io import (
@@ -118,6 +125,7 @@ def _modules() -> str:
         child,
         control,
         converge,
+        disks,
         echo,
         engine,
         failure,
@@ -127,8 +135,10 @@ def _modules() -> str:
         heart,
         heartbeat,
         hooks,
+        hostkey,
         install,
         journal,
+        laying,
         ledger,
         line,
         links,
@@ -158,8 +168,11 @@ def _modules() -> str:
         ways,
         wheel,
     )
+    from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders
     from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
+    from lvs.kernel import firewall as ruleset
+    from lvs.kernel import keys as kernel_keys
     from lvs.kernel import resync as connections
     from lvs.kernel import state as kernel_state
     from lvs.probes import (
@@ -218,6 +231,15 @@ def _toml() -> str:
     value = {"virtual": [{"name": "wéb", "port": 80}]}
     _same(tomli.loads(toml.dumps(value)), value)
     return "a table to text and back"
+
+
+def _yaml() -> str:
+    from lvs.firstboot.document import Reader
+
+    reader = Reader("selftest")
+    read = reader.read(b"a: [{b: 1}]")
+    _same(read is not None and read.value["a"].value[0].value["b"].value, "1")
+    return "a document to a tree"
 
 
 def _watchdog() -> str:
@@ -350,6 +372,7 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("own modules", _modules),
     ("msgspec", _msgspec),
     ("toml", _toml),
+    ("yaml", _yaml),
     ("watchdog", _watchdog),
     ("pyroute2", _pyroute2),
     ("systemd", _systemd),

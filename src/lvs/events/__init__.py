@@ -7,6 +7,7 @@ message. The catalog in appliance/usr/lib/systemd/catalog/lvs.catalog explains e
 
 from lvs.events.base import *  # noqa: F403
 from lvs.events.base import Event
+from lvs.events.firstboot import *  # noqa: F403
 from lvs.events.health import *  # noqa: F403
 from lvs.events.pair import *  # noqa: F403
 from lvs.events.peer import *  # noqa: F403

@@ -19,7 +19,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONOPTIMIZE
 
 .NOTPARALLEL:
-.PHONY: help run test check simulate netns-test binary binary-test image bench chaos fuzz lock clean
+.PHONY: help run test check simulate netns-test binary binary-test image-test image bench chaos fuzz lock clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
@@ -46,6 +46,9 @@ binary: $(BINARY)  ## dist/lvsd: one file that needs no Python
 
 binary-test: $(VENV) $(BINARY)  ## tests of dist/lvsd
 	$(PY) -m pytest -m binary tests/binary
+
+image-test: $(VENV) $(DISK)  ## tests of the image itself, booted in QEMU
+	$(PY) -m pytest -m image tests/image
 
 image: $(BINARY)  ## images to flash or boot into dist/: lvs-VERSION-vm and -metal
 	@.ci/image vm

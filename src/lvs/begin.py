@@ -25,6 +25,7 @@ from lvs.inputs import ConfigLoaded, ConfigRejected, ConfigUnreadable
 from lvs.io import control, files, modules, orders, requirements
 from lvs.io.converge import Converger, Outcome
 from lvs.io.netlink import Table
+from lvs.kernel.firewall import Port
 from lvs.model import OnStop
 from lvs.state import State
 
@@ -40,6 +41,7 @@ class Options(msgspec.Struct, frozen=True):
     to_journal: bool = False
     state_directory: Path = Path("/var/lib/lvs")
     unchecked: bool = False  # every real server is taken as up
+    open_to_all: frozenset[Port] | None = None  # by the firewall, if there is to be one
 
 
 class ConfigFile:
@@ -105,7 +107,7 @@ def begin(options: Options) -> Begun:
     kept, orders_fault = _orders(options)
     actual = table.read()
     health = Health(orders=kept, unchecked=options.unchecked)
-    state = State(on_stop=options.on_stop, health=health, found=actual)
+    state = State(on_stop=options.on_stop, health=health, found=actual, open_to_all=options.open_to_all)
     seen = file.look()
     read = file.read(seen)
     if isinstance(read, ConfigLoaded):

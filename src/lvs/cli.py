@@ -125,12 +125,21 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="check no real server and take each as up: for when the checks are what is wrong",
     )
+    parser.add_argument(
+        "--firewall",
+        metavar="PORTS",
+        nargs="?",
+        const="22",
+        help="keep a firewall: what the configuration needs is open, and these ports of the director itself, "
+        "such as 22,udp/161 (default 22)",
+    )
     _socket(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from lvs import begin
     from lvs.io.systemd import journal_is_ours
+    from lvs.kernel.firewall import ports
 
     to_journal = journal_is_ours() if arguments.log == "auto" else arguments.log == "journal"
     begun = begin.begin(
@@ -141,6 +150,7 @@ def _run(arguments: argparse.Namespace) -> int:
             to_journal=to_journal,
             state_directory=arguments.state_dir,
             unchecked=arguments.unchecked,
+            open_to_all=None if arguments.firewall is None else ports(arguments.firewall),
         )
     )
     from lvs import daemon  # the slow imports; the table stands
@@ -358,6 +368,42 @@ def _drain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the sessions to end")
 
 
+def _firewall(arguments: argparse.Namespace) -> int:
+    from lvs import firewall
+
+    return firewall.run(arguments, arguments.file or _config_file(None))
+
+
+def _firewall_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import firewall
+
+    firewall.arguments(parser)
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    from lvs import update
+
+    return update.run(arguments)
+
+
+def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import update
+
+    update.arguments(parser)
+
+
+def _healthy(arguments: argparse.Namespace) -> int:
+    from lvs import update
+
+    return update.healthy(arguments)
+
+
+def _healthy_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import update
+
+    update.healthy_arguments(parser)
+
+
 def _selftest(_arguments: argparse.Namespace) -> int:
     from lvs import selftest
 
@@ -461,6 +507,25 @@ COMMANDS: dict[str, Command] = {
         "make a first configuration by questions at the console",
         _wizard_arguments,
         "The last resort of an appliance that nobody told who it is; docs/first-boot.md.",
+    ),
+    "firewall": Command(
+        _firewall,
+        "print the firewall of a file, as a script for nft",
+        _firewall_arguments,
+        "`lvsd run --firewall` keeps it; without that no firewall is touched.",
+    ),
+    "update": Command(
+        _update,
+        "install another version of the image beside the one that runs",
+        _update_arguments,
+        "Its signature is verified before anything is written. The next boot starts it; if it does not come "
+        "up healthy in three tries, the version before is started again.",
+    ),
+    "healthy": Command(
+        _healthy,
+        "say whether this director came up as it should",
+        _healthy_arguments,
+        "Exits 0 if the kernel holds the configuration, and as one of a pair the role has settled.",
     ),
     "selftest": Command(
         _selftest, "check that this binary is whole, and what this machine offers", lambda _: None

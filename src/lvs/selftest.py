@@ -63,6 +63,7 @@ def _modules() -> str:
         errors,
         events,
         explain,
+        firewall,
         inputs,
         joining,
         letters,
@@ -76,6 +77,7 @@ def _modules() -> str:
         state,
         status,
         telling,
+        update,
         upkeep,
     )
     from lvs.config import (
@@ -106,6 +108,7 @@ def _modules() -> str:
     from lvs.events import pair as pair_events
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
+    from lvs.events import update as update_events
     from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources, wizard
     from lvs.firstboot import options as firstboot_options
     from lvs.firstboot import values as given_values
@@ -124,6 +127,7 @@ def _modules() -> str:
         echo,
         engine,
         failure,
+        fetching,
         files,
         findings,
         heart,
@@ -139,6 +143,7 @@ def _modules() -> str:
         modules,
         neighbour,
         netlink,
+        notes,
         pairfile,
         pairkey,
         peer,
@@ -156,11 +161,16 @@ def _modules() -> str:
         streams,
         sysctls,
         systemd,
+        trial,
+        updates,
         ways,
         wheel,
     )
+    from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders
     from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
+    from lvs.kernel import firewall as ruleset
+    from lvs.kernel import keys as kernel_keys
     from lvs.kernel import resync as connections
     from lvs.kernel import state as kernel_state
     from lvs.probes import (
@@ -193,6 +203,9 @@ def _modules() -> str:
     from lvs.pulse import wire as pulse_wire
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
+    from lvs.updating import archive, manifest, note, rolling, slots
+    from lvs.updating import health as updating_health
+    from lvs.updating import version as updating_version
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 
@@ -293,6 +306,14 @@ def _tls() -> str:
     return ssl.OPENSSL_VERSION
 
 
+def _fetching() -> str:
+    from urllib.parse import urlsplit
+    from urllib.request import HTTPSHandler, Request, build_opener
+
+    build_opener(HTTPSHandler())
+    return f"{urlsplit(Request('https://selftest.invalid').full_url).scheme}, http"
+
+
 def _files() -> str:
     missing = [name for name in BUNDLED if not bundled(name).is_file()]
     if missing:
@@ -356,6 +377,7 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("netlink codec", _wire),
     ("expressions", _expressions),
     ("TLS", _tls),
+    ("fetching", _fetching),
     ("bundled files", _files),
     ("bundled example", _example),
 )

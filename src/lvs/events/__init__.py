@@ -13,5 +13,6 @@ from lvs.events.pair import *  # noqa: F403
 from lvs.events.peer import *  # noqa: F403
 from lvs.events.pulse import *  # noqa: F403
 from lvs.events.table import *  # noqa: F403
+from lvs.events.update import *  # noqa: F403
 
 ALL: tuple[type[Event], ...] = tuple(Event.__subclasses__())

@@ -116,6 +116,7 @@ def _modules() -> str:
         converge,
         echo,
         engine,
+        errands,
         failure,
         files,
         findings,
@@ -149,6 +150,7 @@ def _modules() -> str:
         systemd,
         ways,
         wheel,
+        workshop,
     )
     from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders

@@ -53,6 +53,9 @@ def test_systemd_takes_every_unit(machine: Path) -> None:
         "verify", f"--root={machine}", "--man=no", "--recursive-errors=no", "--generators=no", *sorted(names)
     )
     ours = [line for line in done.stderr.splitlines() if any(name in line for name in names) or "lvs" in line]
+    # The image has a later systemd, and its own sshd, than the machine that builds it may have.
+    later = re.compile(r"Unknown key 'ImportCredential'|Unit sshd-keygen[.]service is masked")
+    ours = [line for line in ours if not later.search(line)]
     assert not ours, "\n".join(ours)
 
 

@@ -384,6 +384,30 @@ def _firewall_arguments(parser: argparse.ArgumentParser) -> None:
     firewall.arguments(parser)
 
 
+def _update(arguments: argparse.Namespace) -> int:
+    from lvs import update
+
+    return update.run(arguments)
+
+
+def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import update
+
+    update.arguments(parser)
+
+
+def _healthy(arguments: argparse.Namespace) -> int:
+    from lvs import update
+
+    return update.healthy(arguments)
+
+
+def _healthy_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import update
+
+    update.healthy_arguments(parser)
+
+
 def _selftest(_arguments: argparse.Namespace) -> int:
     from lvs import selftest
 
@@ -392,6 +416,18 @@ def _selftest(_arguments: argparse.Namespace) -> int:
         failed = failed or not passed
         print(f"{'ok  ' if passed else 'FAIL'} {name}{': ' if said else ''}{said}")
     return Exit.FAILED if failed else Exit.OK
+
+
+def _firstboot(arguments: argparse.Namespace) -> int:
+    from lvs import booting
+
+    return booting.run(arguments)
+
+
+def _firstboot_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs.firstboot import options
+
+    options.firstboot(parser)
 
 
 def _completion(arguments: argparse.Namespace) -> int:
@@ -452,11 +488,30 @@ COMMANDS: dict[str, Command] = {
         _socket,
         "The other one takes over, then this one gives the VIPs up; it may be asked of either.",
     ),
+    "firstboot": Command(
+        _firstboot,
+        "take over what this machine is given, at its boot",
+        _firstboot_arguments,
+        "From credentials, the partition LVS-CONFIG and NoCloud disks; docs/first-boot.md.",
+    ),
     "firewall": Command(
         _firewall,
         "print the firewall of a file, as a script for nft",
         _firewall_arguments,
         "`lvsd run --firewall` keeps it; without that no firewall is touched.",
+    ),
+    "update": Command(
+        _update,
+        "install another version of the image beside the one that runs",
+        _update_arguments,
+        "Its signature is verified before anything is written. The next boot starts it; if it does not come "
+        "up healthy in three tries, the version before is started again.",
+    ),
+    "healthy": Command(
+        _healthy,
+        "say whether this director came up as it should",
+        _healthy_arguments,
+        "Exits 0 if the kernel holds the configuration, and as one of a pair the role has settled.",
     ),
     "selftest": Command(
         _selftest, "check that this binary is whole, and what this machine offers", lambda _: None

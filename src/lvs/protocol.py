@@ -79,6 +79,10 @@ class ResolveRequest(msgspec.Struct, frozen=True, tag="resolve"):
     use: Use
 
 
+class HealthRequest(msgspec.Struct, frozen=True, tag="health"):
+    """Whether this director came up as it should."""
+
+
 Request = (
     StatusRequest
     | PlanRequest
@@ -91,6 +95,7 @@ Request = (
     | SessionsRequest
     | PairRequest
     | ResolveRequest
+    | HealthRequest
 )
 
 

@@ -126,6 +126,7 @@ def _modules() -> str:
         disks,
         echo,
         engine,
+        errands,
         failure,
         fetching,
         files,
@@ -165,6 +166,7 @@ def _modules() -> str:
         updates,
         ways,
         wheel,
+        workshop,
     )
     from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders

@@ -82,7 +82,7 @@ LINES = (
     {"desk"},
     {"daemon"},
     {"upkeep", "joining", "booting", "firewall", "update"},
-    {"rollout"},
+    {"rollout", "asking"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},
 )
@@ -147,6 +147,7 @@ TESTED_ELSEWHERE = {
     "lvs.config.judge": "tests/config/test_build.py and test_whole.py",
     "lvs.config.check_values": "tests/config/test_checks.py, in both directions",
     "lvs.config.option": "values without code; tests/config/test_options.py",
+    "lvs.io.errands": "tests/io/test_workshop.py, as the other end",
     "lvs.kernel.keys": "tests/kernel/test_desired.py, as what every desired state is keyed by",
     "lvs.model": "values without code; every test of config makes them",
     "lvs.protocol": "values without code; tests/io/test_control.py sends them",

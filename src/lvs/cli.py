@@ -39,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from lvs import pulsing
 
         return pulsing.main(int(argv[1]))
+    if argv == ["check-programs"]:  # the unit's
+        from lvs.io import workshop
+
+        return workshop.main()
     arguments = parser(argv[:1]).parse_args(argv)
     try:
         code = int(COMMANDS[arguments.command].run(arguments))
@@ -430,6 +434,18 @@ def _firstboot_arguments(parser: argparse.ArgumentParser) -> None:
     options.firstboot(parser)
 
 
+def _wizard(arguments: argparse.Namespace) -> int:
+    from lvs import asking
+
+    return asking.run(arguments)
+
+
+def _wizard_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs.firstboot import options
+
+    options.wizard(parser)
+
+
 def _completion(arguments: argparse.Namespace) -> int:
     from lvs.completion import script
 
@@ -493,6 +509,12 @@ COMMANDS: dict[str, Command] = {
         "take over what this machine is given, at its boot",
         _firstboot_arguments,
         "From credentials, the partition LVS-CONFIG and NoCloud disks; docs/first-boot.md.",
+    ),
+    "wizard": Command(
+        _wizard,
+        "make a first configuration by questions at the console",
+        _wizard_arguments,
+        "The last resort of an appliance that nobody told who it is; docs/first-boot.md.",
     ),
     "firewall": Command(
         _firewall,

@@ -50,6 +50,7 @@ def _interpreter() -> str:
 def _modules() -> str:
     # ruff: noqa: F401
     from lvs import (
+        asking,
         begin,
         booting,
         checks,
@@ -111,7 +112,7 @@ def _modules() -> str:
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
     from lvs.events import update as update_events
-    from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources
+    from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources, wizard
     from lvs.firstboot import options as firstboot_options
     from lvs.firstboot import values as given_values
     from lvs.firstboot import words as firstboot_words
@@ -128,6 +129,7 @@ def _modules() -> str:
         disks,
         echo,
         engine,
+        errands,
         failure,
         fetching,
         files,
@@ -167,6 +169,7 @@ def _modules() -> str:
         updates,
         ways,
         wheel,
+        workshop,
     )
     from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders

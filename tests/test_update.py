@@ -141,6 +141,22 @@ def test_a_failure_is_noted(made: Path, machine: Places, capsys: pytest.CaptureF
     assert "last:    0.2.0 was not installed: " in told(capsys)
 
 
+def test_a_note_that_cannot_be_written_gives_no_boot_up(
+    made: Path, machine: Places, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update.run(asked("update", str(made / "lvs-0.2.0.update")), machine)
+    booted(machine, "0.2.0", monkeypatch)
+    monkeypatch.setattr(update, "_looked", lambda _: ((), 0))
+    monkeypatch.setattr(update, "HOLD_S", 0.0)
+
+    def full(*_: object) -> None:
+        raise SystemFault("cannot write note.json: no space left on device")
+
+    monkeypatch.setattr(notes, "save", full)
+    assert update.healthy(asked("healthy", "--wait", "1"), machine) == 0
+    assert "no space left" in capsys.readouterr().err
+
+
 def test_check_installs_nothing(made: Path, machine: Places, capsys: pytest.CaptureFixture[str]) -> None:
     assert update.run(asked("update", "--check", str(made / "lvs-0.2.0.update")), machine) == 0
     assert "lvs 0.2.0, signed by release, whole" in told(capsys)

@@ -291,7 +291,10 @@ def _settle(runs: Machine, places: Places, reasons: tuple[str, ...]) -> None:
 
 def _keep(places: Places, before: Note, after: Note, event: Event | None) -> None:
     if after != before:
-        notes.save(places.directory, after)
+        try:
+            notes.save(places.directory, after)
+        except SystemFault as fault:  # a full disk is no reason to give a boot up
+            print(f"lvsd: {fault}", file=sys.stderr)
     if event is not None:
         report(event)
         print(event.text(), flush=True)

@@ -67,21 +67,26 @@ LINES = (
     {"errors", "events", "checks"},
     {"model"},
     {"probes"},  # which say what they can be asked: config goes by it
-    {"config", "kernel", "health", "pulse", "sync", "completion"},
+    {"config", "kernel", "health", "pulse", "sync", "updating", "completion"},
     {"status", "telling", "letters", "pairstatus", "firstboot"},
     {"protocol", "commands"},
     {"inputs"},
     {"pair"},
     {"state"},
     {"director"},
-    {"operators", "explain", "updating"},
+    {"operators", "explain", "fitness"},
     {"io"},
     {"begin", "pulsing"},
+    {"courier"},
     {"coupling", "partner"},
     {"desk"},
     {"daemon"},
     {"upkeep", "joining", "booting", "firewall", "update"},
+<<<<<<< HEAD
     {"asking"},
+=======
+    {"rollout"},
+>>>>>>> update
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},
 )
@@ -159,6 +164,7 @@ TESTED_ELSEWHERE = {
     "lvs.desk": "tests/netns, asked by lvsd's commands",
     "lvs.daemon": "tests/netns, as a process on a real kernel",
     "lvs.sync.state": "values; tests/sync/test_machine.py",
+    "lvs.updating.letters": "values without code; tests/test_courier.py sends them",
     "lvs.sync.messages": "values without code; tests/sync/test_machine.py sends them",
     "lvs.selftest": "below, and tests/binary",
 }

@@ -385,6 +385,10 @@ def _firewall_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _update(arguments: argparse.Namespace) -> int:
+    if arguments.pair or arguments.resume:
+        from lvs import rollout
+
+        return rollout.run(arguments)
     from lvs import update
 
     return update.run(arguments)

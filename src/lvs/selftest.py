@@ -57,12 +57,14 @@ def _modules() -> str:
         commands,
         completion,
         coupling,
+        courier,
         daemon,
         desk,
         director,
         errors,
         events,
         explain,
+        fitness,
         firewall,
         inputs,
         joining,
@@ -74,6 +76,7 @@ def _modules() -> str:
         partner,
         protocol,
         pulsing,
+        rollout,
         state,
         status,
         telling,
@@ -206,7 +209,7 @@ def _modules() -> str:
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
     from lvs.updating import archive, manifest, note, rolling, slots
-    from lvs.updating import health as updating_health
+    from lvs.updating import letters as update_letters
     from lvs.updating import version as updating_version
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"

@@ -51,9 +51,12 @@ def _modules() -> str:
     # ruff: noqa: F401
     from lvs import (
         begin,
+        changes,
         checks,
         commands,
+        commits,
         completion,
+        consent,
         coupling,
         daemon,
         desk,
@@ -63,14 +66,18 @@ def _modules() -> str:
         explain,
         inputs,
         joining,
+        keeper,
         letters,
         model,
         operators,
         pair,
         pairstatus,
         partner,
+        planning,
         protocol,
         pulsing,
+        pushes,
+        records,
         state,
         status,
         telling,
@@ -90,6 +97,7 @@ def _modules() -> str:
         options,
         passages,
         render,
+        serial,
         services,
         statements,
         toml,
@@ -103,12 +111,14 @@ def _modules() -> str:
     from lvs.events import pair as pair_events
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
+    from lvs.events import repository as repository_events
     from lvs.health import load as dynamic_weight
     from lvs.health import orders, roster, serving, shared, verdict, ward
     from lvs.io import (
         addresses,
         announce,
         askers,
+        bare,
         checking,
         child,
         control,
@@ -118,6 +128,7 @@ def _modules() -> str:
         failure,
         files,
         findings,
+        git,
         heart,
         heartbeat,
         hooks,
@@ -136,16 +147,19 @@ def _modules() -> str:
         processes,
         programs,
         pulse,
+        pusher,
         requirements,
         resync,
         rtnetlink,
         runnable,
         secrets,
+        sessions,
         stalls,
         strangers,
         streams,
         sysctls,
         systemd,
+        trial,
         ways,
         wheel,
     )
@@ -181,6 +195,8 @@ def _modules() -> str:
     from lvs.pulse import machine as pulse_machine
     from lvs.pulse import state as pulse_state
     from lvs.pulse import wire as pulse_wire
+    from lvs.repository import exchange as commits_exchange
+    from lvs.repository import history, packets, tree, wishes
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
 

@@ -11,6 +11,7 @@ from lvs.events.health import *  # noqa: F403
 from lvs.events.pair import *  # noqa: F403
 from lvs.events.peer import *  # noqa: F403
 from lvs.events.pulse import *  # noqa: F403
+from lvs.events.repository import *  # noqa: F403
 from lvs.events.table import *  # noqa: F403
 
 ALL: tuple[type[Event], ...] = tuple(Event.__subclasses__())

@@ -23,9 +23,9 @@ from lvs.consent import highest_serial
 from lvs.errors import Exit, LvsError, SystemFault
 from lvs.inputs import ConfigLoaded
 from lvs.io import install
-from lvs.io import trial as trials
+from lvs.io import probation as trials
 from lvs.io.git import PENDING, blob_id
-from lvs.io.trial import Trial
+from lvs.io.probation import Trial
 from lvs.keeper import Content, Keeper, Refused
 from lvs.model import Config
 from lvs.planning import Plan

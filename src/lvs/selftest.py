@@ -143,6 +143,7 @@ def _modules() -> str:
         pairfile,
         pairkey,
         peer,
+        probation,
         probe,
         processes,
         programs,
@@ -159,7 +160,6 @@ def _modules() -> str:
         streams,
         sysctls,
         systemd,
-        trial,
         ways,
         wheel,
     )

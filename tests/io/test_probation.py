@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lvs.errors import SystemFault
-from lvs.io.trial import Trial, load, save
+from lvs.io.probation import Trial, load, save
 
 ONE = Trial("1" * 40, "2" * 40, 1e9, 60.0, "alice")
 

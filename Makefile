@@ -7,6 +7,7 @@ SEED ?= 0
 PY := .venv/bin/python
 VENV := .venv/.complete
 BINARY := dist/lvsd
+DISK := build/image/out/lvs-vm.raw
 
 # SHELL=1 asks `run` for a shell, but is also make's name for what runs the lines below.
 ifeq ($(origin SHELL),command line)
@@ -18,7 +19,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONOPTIMIZE
 
 .NOTPARALLEL:
-.PHONY: help run test check simulate netns-test binary binary-test bench chaos fuzz lock clean
+.PHONY: help run test check simulate netns-test binary binary-test image bench chaos fuzz lock clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
@@ -45,6 +46,13 @@ binary: $(BINARY)  ## dist/lvsd: one file that needs no Python
 
 binary-test: $(VENV) $(BINARY)  ## tests of dist/lvsd
 	$(PY) -m pytest -m binary tests/binary
+
+image: $(BINARY)  ## images to flash or boot into dist/: lvs-VERSION-vm and -metal
+	@.ci/image vm
+	@.ci/image metal
+
+$(DISK): $(BINARY) .ci/image $(shell find image appliance -type f -o -type l)
+	@.ci/image vm raw
 
 bench: $(VENV)  ## measurements beside their reference points; ONLY=name for one
 	PYTHONPATH=tests $(PY) -m bench $(ONLY)

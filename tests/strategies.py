@@ -295,6 +295,7 @@ def states(
         else {},
         modules=frozenset(draw(st.sets(st.sampled_from(modules), max_size=3))) if modules else frozenset(),
         daemons=draw(sync_daemon_sets),
+        firewall=draw(st.sampled_from(("", "one", "other"))) if sysctls else "",
     )
 
 

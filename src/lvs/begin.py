@@ -25,6 +25,7 @@ from lvs.inputs import ConfigLoaded, ConfigRejected, ConfigUnreadable
 from lvs.io import control, files, modules, orders, requirements
 from lvs.io.converge import Converger, Outcome
 from lvs.io.netlink import Table
+from lvs.kernel.firewall import Port
 from lvs.model import OnStop
 from lvs.state import State
 
@@ -41,6 +42,7 @@ class Options(msgspec.Struct, frozen=True):
     state_directory: Path = Path("/var/lib/lvs")
     repository: Path = Path("/var/lib/lvs-git/config.git")
     unchecked: bool = False  # every real server is taken as up
+    open_to_all: frozenset[Port] | None = None  # by the firewall, if there is to be one
 
 
 class ConfigFile:
@@ -106,7 +108,7 @@ def begin(options: Options) -> Begun:
     kept, orders_fault = _orders(options)
     actual = table.read()
     health = Health(orders=kept, unchecked=options.unchecked)
-    state = State(on_stop=options.on_stop, health=health, found=actual)
+    state = State(on_stop=options.on_stop, health=health, found=actual, open_to_all=options.open_to_all)
     seen = file.look()
     read = file.read(seen)
     if isinstance(read, ConfigLoaded):

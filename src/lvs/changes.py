@@ -24,6 +24,7 @@ from lvs.errors import Exit, LvsError, SystemFault
 from lvs.inputs import ConfigLoaded
 from lvs.io import install
 from lvs.io import probation as trials
+from lvs.io.bare import USER
 from lvs.io.git import PENDING, blob_id
 from lvs.io.probation import Trial
 from lvs.keeper import Content, Keeper, Refused
@@ -268,7 +269,7 @@ class Changes:
 
     async def rollback(self, request: RollbackRequest, by: str) -> Reply:
         """Run the content of an earlier commit again, as a commit of its own."""
-        author = printable(request.author)[:LONGEST_BY] if by == "root" and request.author else by
+        author = _who(request.author, by)
         try:
             await self._keeper.caught_up()
             async with self._keeper.lock:
@@ -350,7 +351,7 @@ class Changes:
             self._end_trial()
         except SystemFault as fault:
             return Reply(fault.exit_code, err=(str(fault),))
-        who = printable(author)[:LONGEST_BY] if by == "root" and author else by
+        who = _who(author, by)
         self._director.report(events.TrialConfirmed(trial.commit, who))
         return Reply(out=(f"commit {short(trial.commit)} stays",))
 
@@ -394,6 +395,11 @@ class Changes:
             self.trial = trial
             self._trial_ends = time.monotonic() + RETRY_S
             self._trial_moved.set()
+
+
+def _who(author: str, by: str) -> str:
+    """Who asks: the user, as the kernel knows it; of users that many may be, who they say they are."""
+    return printable(author)[:LONGEST_BY] if author and by in ("root", USER) else by
 
 
 def _there(path: Path) -> bytes | None:

@@ -133,12 +133,21 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="check no real server and take each as up: for when the checks are what is wrong",
     )
+    parser.add_argument(
+        "--firewall",
+        metavar="PORTS",
+        nargs="?",
+        const="22",
+        help="keep a firewall: what the configuration needs is open, and these ports of the director itself, "
+        "such as 22,udp/161 (default 22)",
+    )
     _socket(parser)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from lvs import begin
     from lvs.io.systemd import journal_is_ours
+    from lvs.kernel.firewall import ports
 
     to_journal = journal_is_ours() if arguments.log == "auto" else arguments.log == "journal"
     begun = begin.begin(
@@ -150,6 +159,7 @@ def _run(arguments: argparse.Namespace) -> int:
             state_directory=arguments.state_dir,
             repository=arguments.repository,
             unchecked=arguments.unchecked,
+            open_to_all=None if arguments.firewall is None else ports(arguments.firewall),
         )
     )
     from lvs import daemon  # the slow imports; the table stands
@@ -383,6 +393,42 @@ def _record(name: str, said: str, details: str = "") -> Command:
     return Command(run, said, arguments, details)
 
 
+def _firewall(arguments: argparse.Namespace) -> int:
+    from lvs import firewall
+
+    return firewall.run(arguments, arguments.file or _config_file(None))
+
+
+def _firewall_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import firewall
+
+    firewall.arguments(parser)
+
+
+def _update(arguments: argparse.Namespace) -> int:
+    from lvs import update
+
+    return update.run(arguments)
+
+
+def _update_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import update
+
+    update.arguments(parser)
+
+
+def _healthy(arguments: argparse.Namespace) -> int:
+    from lvs import update
+
+    return update.healthy(arguments)
+
+
+def _healthy_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs import update
+
+    update.healthy_arguments(parser)
+
+
 def _selftest(_arguments: argparse.Namespace) -> int:
     from lvs import selftest
 
@@ -391,6 +437,18 @@ def _selftest(_arguments: argparse.Namespace) -> int:
         failed = failed or not passed
         print(f"{'ok  ' if passed else 'FAIL'} {name}{': ' if said else ''}{said}")
     return Exit.FAILED if failed else Exit.OK
+
+
+def _firstboot(arguments: argparse.Namespace) -> int:
+    from lvs import booting
+
+    return booting.run(arguments)
+
+
+def _firstboot_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs.firstboot import options
+
+    options.firstboot(parser)
 
 
 def _completion(arguments: argparse.Namespace) -> int:
@@ -457,6 +515,31 @@ COMMANDS: dict[str, Command] = {
     "confirm": _record("confirm", "keep what was pushed on trial"),
     "repository": _record("repository", "make the repository that takes pushes"),
     "hook": _record("hook", "what git runs in the repository; not for people"),
+    "firstboot": Command(
+        _firstboot,
+        "take over what this machine is given, at its boot",
+        _firstboot_arguments,
+        "From credentials, the partition LVS-CONFIG and NoCloud disks; docs/first-boot.md.",
+    ),
+    "firewall": Command(
+        _firewall,
+        "print the firewall of a file, as a script for nft",
+        _firewall_arguments,
+        "`lvsd run --firewall` keeps it; without that no firewall is touched.",
+    ),
+    "update": Command(
+        _update,
+        "install another version of the image beside the one that runs",
+        _update_arguments,
+        "Its signature is verified before anything is written. The next boot starts it; if it does not come "
+        "up healthy in three tries, the version before is started again.",
+    ),
+    "healthy": Command(
+        _healthy,
+        "say whether this director came up as it should",
+        _healthy_arguments,
+        "Exits 0 if the kernel holds the configuration, and as one of a pair the role has settled.",
+    ),
     "selftest": Command(
         _selftest, "check that this binary is whole, and what this machine offers", lambda _: None
     ),

@@ -12,6 +12,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, assert_never
 
+import msgspec
+
 from lvs import operators, pairstatus
 from lvs.begin import ConfigFile
 from lvs.changes import Changes
@@ -31,7 +33,7 @@ from lvs.inputs import (
     OrderGiven,
     SwitchoverAsked,
 )
-from lvs.io import files
+from lvs.io import files, notes, updates
 from lvs.kernel.state import ServiceKey
 from lvs.pair import PAIRED
 from lvs.planning import plan
@@ -42,6 +44,7 @@ from lvs.protocol import (
     EnableRequest,
     ExamineRequest,
     ExplainRequest,
+    HealthRequest,
     PairRequest,
     PlanRequest,
     PushRequest,
@@ -57,6 +60,8 @@ from lvs.protocol import (
 from lvs.state import State
 from lvs.status import CheckVitals, Held, sessions, table
 from lvs.sync.messages import Use
+from lvs.updating import note as noted
+from lvs.updating.health import unhealthy
 
 if TYPE_CHECKING:
     from lvs.io.checking import Checking
@@ -107,6 +112,8 @@ class Desk:
                 return await self._switchover(by)
             case PairRequest():
                 return self._pair()
+            case HealthRequest():
+                return self._health()
             case ResolveRequest(use):
                 return await self._resolve(use)
             case ExplainRequest(server, virtual):
@@ -203,6 +210,11 @@ class Desk:
         scene = Scene(director.state, held, director.checking.last, time.monotonic(), time.time())
         lines = explained(scene, server, virtual)
         return Reply(out=lines) if lines else self._unknown(server, virtual)
+
+    def _health(self) -> Reply:
+        director = self._director
+        reasons = unhealthy(director.state, configured=director.file.path.exists())
+        return Reply(Exit.FAILED if reasons else Exit.OK, err=reasons)
 
     # One configuration on both
 
@@ -301,4 +313,7 @@ class Desk:
 
 def _shown(state: State, file: str, held: dict[ServiceKey, Held], vitals: CheckVitals) -> Reply:
     shown = operators.status(state, file, held, time.monotonic(), vitals)
+    places = updates.Places()
+    told = noted.told(notes.load(places.directory), updates.machine(places).version)
+    shown = msgspec.structs.replace(shown, update=told)
     return Reply(out=tuple(table(shown)), status=shown)

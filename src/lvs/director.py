@@ -191,7 +191,7 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
     serial = (Report(events.SerialUnchanged(loaded.file, config.serial_no)),) if same_serial else ()
     health, change = ward.configured(state.health, config, now, partial(_known, state.found))
     pairing, paired = pair.situated(state.pairing, config, starts=state.config is None)
-    goal = desired(config, state.goal, health.serving, pairing.role)
+    goal = desired(config, state.goal, health.serving, pairing.role, state.open_to_all)
     only = None if state.config is None else _only(state, goal)
     before = state.applying.before if state.applying else state.goal
     new = msgspec.structs.replace(
@@ -229,7 +229,7 @@ def _paired(state: State, turn: pair.Step, now: float) -> Step:
     new = msgspec.structs.replace(state, pairing=pairing)
     if pairing.role is state.pairing.role or state.config is None or state.stopping:
         return new, commands
-    goal = desired(state.config, state.goal, state.health.serving, pairing.role)
+    goal = desired(state.config, state.goal, state.health.serving, pairing.role, state.open_to_all)
     before = state.applying.before if state.applying else state.goal
     only = alone(goal) if settled(state) else None  # all other services stand already
     new = msgspec.structs.replace(
@@ -316,7 +316,7 @@ def planned(state: State, config: Config, now: float) -> Desired:
     """What the kernel would be meant to hold with another configuration."""
     health, _ = ward.configured(state.health, config, now)
     pairing, _ = pair.situated(state.pairing, config)
-    return desired(config, state.goal, health.serving, pairing.role)
+    return desired(config, state.goal, health.serving, pairing.role, state.open_to_all)
 
 
 def _follows(change: Change) -> tuple[Command, ...]:
@@ -346,7 +346,7 @@ def _turned(state: State, turn: tuple[Health, Change]) -> Step:
     new = msgspec.structs.replace(state, health=health)
     if state.config is None or state.stopping or health.serving == state.goal.serving:
         return new, tuple(commands)
-    goal = desired(state.config, state.goal, health.serving, state.pairing.role)
+    goal = desired(state.config, state.goal, health.serving, state.pairing.role, state.open_to_all)
     only = _only(state, goal)
     before = state.applying.before if state.applying else state.goal
     new = msgspec.structs.replace(new, goal=goal, moving=only or frozenset(), all_moving=only is None)

@@ -113,6 +113,10 @@ class ConfirmRequest(msgspec.Struct, frozen=True, tag="confirm"):
     author: str = ""
 
 
+class HealthRequest(msgspec.Struct, frozen=True, tag="health"):
+    """Whether this director came up as it should."""
+
+
 Request = (
     StatusRequest
     | PlanRequest
@@ -129,6 +133,7 @@ Request = (
     | PushRequest
     | RollbackRequest
     | ConfirmRequest
+    | HealthRequest
 )
 
 

@@ -15,6 +15,7 @@ from lvs.config.load import load
 from lvs.errors import Exit, SystemFault, UsageError
 from lvs.io import bare, control
 from lvs.io.git import DIRECTORY, Git, GitFault
+from lvs.io.pusher import pusher
 from lvs.protocol import SOCKET_NAME, ConfirmRequest, Request, RollbackRequest
 from lvs.repository.history import Row, table
 from lvs.repository.tree import Chosen, judge, printable
@@ -138,6 +139,8 @@ def _author() -> str:
     """Who is at the keyboard, if root is not all that can be said: sudo(8), proc_pid_loginuid(5)."""
     if name := os.environ.get("SUDO_USER", ""):
         return name
+    if os.environ.get("SSH_USER_AUTH"):  # over SSH as the user lvs, which many may be
+        return pusher(os.environ)
     try:
         import pwd
 

@@ -51,6 +51,7 @@ def _modules() -> str:
     # ruff: noqa: F401
     from lvs import (
         begin,
+        booting,
         changes,
         checks,
         commands,
@@ -64,6 +65,7 @@ def _modules() -> str:
         errors,
         events,
         explain,
+        firewall,
         inputs,
         joining,
         keeper,
@@ -81,6 +83,7 @@ def _modules() -> str:
         state,
         status,
         telling,
+        update,
         upkeep,
     )
     from lvs.config import (
@@ -107,11 +110,17 @@ def _modules() -> str:
     from lvs.config import checking as config_checking
     from lvs.config import checks as config_checks
     from lvs.events import base, table
+    from lvs.events import firstboot as firstboot_events
     from lvs.events import health as health_events
     from lvs.events import pair as pair_events
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
     from lvs.events import repository as repository_events
+    from lvs.events import update as update_events
+    from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources
+    from lvs.firstboot import options as firstboot_options
+    from lvs.firstboot import values as given_values
+    from lvs.firstboot import words as firstboot_words
     from lvs.health import load as dynamic_weight
     from lvs.health import orders, roster, serving, shared, verdict, ward
     from lvs.io import (
@@ -123,23 +132,28 @@ def _modules() -> str:
         child,
         control,
         converge,
+        disks,
         echo,
         engine,
         failure,
+        fetching,
         files,
         findings,
         git,
         heart,
         heartbeat,
         hooks,
+        hostkey,
         install,
         journal,
+        laying,
         ledger,
         line,
         links,
         modules,
         neighbour,
         netlink,
+        notes,
         pairfile,
         pairkey,
         peer,
@@ -160,11 +174,16 @@ def _modules() -> str:
         streams,
         sysctls,
         systemd,
+        trial,
+        updates,
         ways,
         wheel,
     )
+    from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders
     from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
+    from lvs.kernel import firewall as ruleset
+    from lvs.kernel import keys as kernel_keys
     from lvs.kernel import resync as connections
     from lvs.kernel import state as kernel_state
     from lvs.probes import (
@@ -199,6 +218,9 @@ def _modules() -> str:
     from lvs.repository import history, packets, tree, wishes
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
+    from lvs.updating import archive, manifest, note, rolling, slots
+    from lvs.updating import health as updating_health
+    from lvs.updating import version as updating_version
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 
@@ -222,6 +244,15 @@ def _toml() -> str:
     value = {"virtual": [{"name": "wéb", "port": 80}]}
     _same(tomli.loads(toml.dumps(value)), value)
     return "a table to text and back"
+
+
+def _yaml() -> str:
+    from lvs.firstboot.document import Reader
+
+    reader = Reader("selftest")
+    read = reader.read(b"a: [{b: 1}]")
+    _same(read is not None and read.value["a"].value[0].value["b"].value, "1")
+    return "a document to a tree"
 
 
 def _watchdog() -> str:
@@ -290,6 +321,14 @@ def _tls() -> str:
     return ssl.OPENSSL_VERSION
 
 
+def _fetching() -> str:
+    from urllib.parse import urlsplit
+    from urllib.request import HTTPSHandler, Request, build_opener
+
+    build_opener(HTTPSHandler())
+    return f"{urlsplit(Request('https://selftest.invalid').full_url).scheme}, http"
+
+
 def _files() -> str:
     missing = [name for name in BUNDLED if not bundled(name).is_file()]
     if missing:
@@ -346,12 +385,14 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("own modules", _modules),
     ("msgspec", _msgspec),
     ("toml", _toml),
+    ("yaml", _yaml),
     ("watchdog", _watchdog),
     ("pyroute2", _pyroute2),
     ("systemd", _systemd),
     ("netlink codec", _wire),
     ("expressions", _expressions),
     ("TLS", _tls),
+    ("fetching", _fetching),
     ("bundled files", _files),
     ("bundled example", _example),
 )

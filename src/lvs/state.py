@@ -13,6 +13,7 @@ from lvs.health import ward
 from lvs.health.ward import Health
 from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, Desired
+from lvs.kernel.firewall import Port
 from lvs.kernel.state import Service, ServiceKey, TakeVip, Vip
 from lvs.model import Config, OnStop, Role
 from lvs.pair import Pairing
@@ -49,6 +50,7 @@ class State(msgspec.Struct, frozen=True):
     applying: Applying | None = None  # until the first Converged with its goal
     on_stop: OnStop | None = None  # the command line's word over the configuration's
     refused: tuple[tuple[str, str], ...] = ()  # told already
+    open_to_all: frozenset[Port] | None = None  # by the firewall, if there is to be one
     unavailable: str = ""  # told already
     unheard: str = ""  # told already
     not_saved: tuple[str, str] | None = None  # told already

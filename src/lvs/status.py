@@ -134,6 +134,7 @@ class Status(msgspec.Struct, frozen=True):
     checks: CheckVitals = CheckVitals()
     orders: tuple[OrderStatus, ...] = ()  # of real servers that are in no table below
     pair: DirectorStatus | None = None  # None: there is no other director
+    update: str = ""  # what is to be known of updates, if anything
 
 
 def virtual_servers(
@@ -329,6 +330,8 @@ def table(status: Status) -> Iterator[str]:
         yield f"refused: {line}"
     if status.pair is not None:
         yield from _pair(status.pair, status.digest)
+    if status.update:
+        yield f"Update: {status.update}"
     if status.vips:
         yield f"VIPs: {', '.join(status.vips)}"
     yield from _vitals(status.checks)

@@ -19,6 +19,7 @@ from lvs.kernel.state import (
     RemoveService,
     ServiceKey,
     SetDestination,
+    SetFirewall,
     SetService,
     SetSysctl,
     SetTimeouts,
@@ -57,7 +58,7 @@ def told(op: Op, before: Desired, after: Desired, reason: str) -> events.Event:
             return events.SyncStarted(text.DAEMON_NAME[daemon.state], daemon.device, line, reason)
         case StopDaemon(state):
             return events.SyncStopped(text.DAEMON_NAME[state], line, reason)
-        case LoadModule() | SetSysctl() | SetTimeouts():
+        case LoadModule() | SetSysctl() | SetTimeouts() | SetFirewall():
             return events.SettingChanged(line, reason)
         case _:
             assert_never(op)

@@ -43,6 +43,7 @@ from lvs.kernel.state import (
     Service,
     ServiceKey,
     ServiceOptions,
+    SetFirewall,
     SetSysctl,
     StartDaemon,
     StopDaemon,
@@ -141,12 +142,30 @@ class Kernel:
         return name in self.state.modules
 
 
+class Wall:
+    """As firewall.Firewall."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel = kernel
+        self.reads = 0
+
+    def read(self) -> str:
+        self.reads += 1
+        return self.kernel.state.firewall
+
+    def write(self, rules: str) -> None:
+        if why := self.kernel.do(SetFirewall(rules)):
+            raise KernelError(why)
+
+
 class Director:
     """A converger on a kernel; `again()` is the daemon restarted."""
 
     def __init__(self, kernel: Kernel, file: Path, *, devices: bool = True) -> None:
         self.kernel, self.file = kernel, file
         self.converger = Converger(fake(kernel), file)
+        self.wall = Wall(kernel)
+        self.converger.firewall = fake(self.wall)
         if devices:
             self.converger.links = fake(kernel)
 
@@ -173,7 +192,7 @@ class Director:
         patched.setattr(modules, "loaded", self.kernel.loaded)
 
 
-def fake(kernel: Kernel) -> Any:
+def fake(kernel: Kernel | Wall) -> Any:
     return kernel
 
 
@@ -596,3 +615,39 @@ def test_a_vip_without_any_service_is_not_taken(file: Path) -> None:
     director.kernel.refuse = set()
     outcome = director.to(KernelState({key: Service(ONE.options, {})}, frozenset({HELD})))
     assert outcome.done[-1] == TakeVip(HELD)
+
+
+def test_the_firewall_is_put_in_place_before_vips_and_repaired(file: Path) -> None:
+    director = Director(Kernel(), file)
+    wanted = KernelState({KEY: ONE}, frozenset({HELD}), firewall="rules")
+    assert director.to(wanted).done[0] == SetFirewall("rules")
+    assert director.to(wanted).done == ()
+    director.kernel.state = msgspec.structs.replace(director.kernel.state, firewall="altered")
+    assert director.to(wanted).done == (SetFirewall("rules"),)
+
+
+def test_the_firewall_of_others_is_not_even_looked_at(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.kernel.state = KernelState(firewall="theirs")
+    assert SetFirewall("") not in director.to(KernelState({KEY: ONE})).done
+    assert director.wall.reads == 0
+    assert director.kernel.state.firewall == "theirs"
+
+
+def test_our_firewall_is_removed_when_it_is_no_longer_wanted(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.to(KernelState({KEY: ONE}, firewall="rules"))
+    again = director.again()
+    assert again.to(KernelState({KEY: ONE})).done == (SetFirewall(""),)
+    again.to(KernelState({KEY: ONE}))
+    assert again.wall.reads == 1  # no longer ours
+    director.to(KernelState({KEY: ONE}, firewall="rules"))
+    assert SetFirewall("") in director.to(director.converger.released()).done
+
+
+def test_a_firewall_that_is_refused_is_told_and_the_rest_is_done(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.kernel.refuse.add(text.line(SetFirewall("rules")))
+    outcome = director.to(KernelState({KEY: ONE}, frozenset({HELD}), firewall="rules"))
+    assert [line for line, _ in outcome.refused] == [text.line(SetFirewall("rules"))]
+    assert TakeVip(HELD) in outcome.done

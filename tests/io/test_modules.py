@@ -53,6 +53,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     monkeypatch.setattr(modules, "SYS_MODULE", tmp_path / "sys")
     monkeypatch.setattr(modules, "module_directory", lambda: library)
     monkeypatch.setattr(modules, "in_container", lambda: False)
+    monkeypatch.setattr(modules, "may_load", lambda: True)
     return Machine(tmp_path, monkeypatch)
 
 
@@ -155,6 +156,15 @@ def test_odd_ends(
         (machine.path / "modprobe").chmod(0o644)
         sentence = "Permission denied"
     assert sentence in modules.load(["x"])["x"]
+
+
+def test_without_the_right(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Schedulers and engines are the kernel's own business then; all else is told with its remedy."""
+    monkeypatch.setattr(modules, "may_load", lambda: False)
+    failed = modules.load(["ip_vs_sh", "ip-vs-lblc", "ip_vs_pe_sip", "ip_vs_wlc", "ip_vs_ftp", "nf_tables"])
+    assert machine.calls() == []
+    assert list(failed) == ["ip_vs_ftp", "nf_tables"]
+    assert "modprobe nf_tables, and name it in /etc/modules-load.d" in failed["nf_tables"]
 
 
 def test_available(machine: Machine) -> None:

@@ -18,19 +18,19 @@ def test_a_key_has_the_name_of_its_comment(tmp_path: Path) -> None:
         f'# ours\nssh-rsa AAAA bob\nno-pty,from="a b" ssh-ed25519 {KEY} alice@laptop \x1b[1m\n'
     )
     environment = {"SSH_CONNECTION": "192.0.2.7 5000 192.0.2.1 22", "SSH_USER_AUTH": str(info)}
-    assert pusher(environment, authorized) == "alice@laptop \\x1b[1m from 192.0.2.7"
-    said = pusher(environment, tmp_path / "none")
+    assert pusher(environment, (tmp_path, authorized)) == "alice@laptop \\x1b[1m from 192.0.2.7"
+    said = pusher(environment, (tmp_path / "none",))
     assert said.startswith("key SHA256:")
     assert said.endswith(" from 192.0.2.7")
 
 
 def test_without_a_key_at_least_from_where(tmp_path: Path) -> None:
-    assert pusher({"SSH_CONNECTION": "2001:db8::1 1 ::1 22"}, tmp_path) == "somebody from 2001:db8::1"
+    assert pusher({"SSH_CONNECTION": "2001:db8::1 1 ::1 22"}, ()) == "somebody from 2001:db8::1"
 
 
 def test_on_the_machine_itself(tmp_path: Path) -> None:
-    assert pusher({}, tmp_path) == getpass.getuser()
-    assert pusher({"SUDO_USER": "alice"}, tmp_path) == "alice"
+    assert pusher({}, ()) == getpass.getuser()
+    assert pusher({"SUDO_USER": "alice"}, ()) == "alice"
 
 
 def test_elapsed() -> None:

@@ -33,6 +33,7 @@ from lvs.kernel.state import (
     ServiceKey,
     ServiceOptions,
     SetDestination,
+    SetFirewall,
     SetService,
     SetSysctl,
     SetTimeouts,
@@ -70,6 +71,7 @@ def arrival(actual: KernelState, desired: KernelState) -> KernelState:
         sysctls=actual.sysctls | desired.sysctls,
         modules=actual.modules | desired.modules,
         daemons=desired.daemons,
+        firewall=desired.firewall,
     )
 
 
@@ -215,6 +217,7 @@ ORDER: tuple[tuple[type[Op], ...], ...] = (
     (LoadModule,),
     (SetSysctl,),
     (SetTimeouts,),
+    (SetFirewall,),
     (AddService, SetService, AddDestination, SetDestination, RemoveDestination),
     (TakeVip, DropVip),  # of VIPs that move
     (StopDaemon,),
@@ -229,7 +232,7 @@ def test_order_is_as_documented(pair: tuple[KernelState, KernelState]) -> None:
 
     def place(op: Op) -> int:
         if isinstance(op, DropVip):
-            return 5 if op.vip.address in staying else 0
+            return 6 if op.vip.address in staying else 0
         return next(n for n, kinds in enumerate(ORDER) if isinstance(op, kinds))
 
     places = [place(op) for op in diff(*pair)]
@@ -244,6 +247,8 @@ def twin(actual: KernelState, desired: KernelState) -> set[Op]:
     ops |= {StartDaemon(one) for one in desired.daemons - actual.daemons}
     ops |= {LoadModule(name) for name in desired.modules - actual.modules}
     ops |= {SetSysctl(*item) for item in desired.sysctls.items() - actual.sysctls.items()}
+    if actual.firewall != desired.firewall:
+        ops.add(SetFirewall(desired.firewall))
     have, want = actual.timeouts, desired.timeouts
     times = [(have.tcp_s, want.tcp_s), (have.tcpfin_s, want.tcpfin_s), (have.udp_s, want.udp_s)]
     if any(new not in (0, old) for old, new in times):

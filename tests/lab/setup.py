@@ -28,10 +28,16 @@ HOST_PROGRAMS = {
     "modprobe": "kmod",
     "mount": "mount",
     "setpriv": "util-linux",
+    "nft": "nftables",
     "mmdebstrap": "mmdebstrap",
     "qemu-system-x86_64": "qemu-system-x86",
+    # for appliances
+    "qemu-img": "qemu-utils",
+    "mcopy": "mtools",
+    "ssh": "openssh-client",
 }
 ARCHIVE_KEY = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+FIRMWARE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")  # UEFI
 VIRTIOFSD_PLACES = ("/usr/libexec/virtiofsd", "/usr/lib/qemu/virtiofsd")
 
 TREE_PACKAGES = (
@@ -103,6 +109,8 @@ def missing_packages() -> list[str]:
     missing = [name for program, name in HOST_PROGRAMS.items() if not shutil.which(program)]
     if not ARCHIVE_KEY.exists():
         missing.append("debian-archive-keyring")
+    if not FIRMWARE.exists():
+        missing.append("ovmf")
     if virtiofsd() is None:
         missing.append("virtiofsd")
     return missing

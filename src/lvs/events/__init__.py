@@ -7,11 +7,13 @@ message. The catalog in appliance/usr/lib/systemd/catalog/lvs.catalog explains e
 
 from lvs.events.base import *  # noqa: F403
 from lvs.events.base import Event
+from lvs.events.firstboot import *  # noqa: F403
 from lvs.events.health import *  # noqa: F403
 from lvs.events.pair import *  # noqa: F403
 from lvs.events.peer import *  # noqa: F403
 from lvs.events.pulse import *  # noqa: F403
 from lvs.events.repository import *  # noqa: F403
 from lvs.events.table import *  # noqa: F403
+from lvs.events.update import *  # noqa: F403
 
 ALL: tuple[type[Event], ...] = tuple(Event.__subclasses__())

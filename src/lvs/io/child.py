@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -57,3 +58,10 @@ def find_program(name: str) -> str | None:
         if os.access(path, os.X_OK) and os.path.isfile(path):  # noqa: PTH113
             return path
     return None
+
+
+@cache
+def effective_capabilities() -> int:
+    """Our capabilities as bits, by the numbers of linux/capability.h; proc_pid_status(5)."""
+    with open("/proc/self/status", encoding="ascii", errors="replace") as file:  # noqa: PTH123
+        return next(int(line[7:], 16) for line in file if line.startswith("CapEff:"))

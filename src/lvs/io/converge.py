@@ -18,6 +18,7 @@ import msgspec
 from lvs.errors import KernelError, LvsError, SystemFault
 from lvs.io import ledger as ledgers
 from lvs.io import modules, sysctls
+from lvs.io.firewall import ALTERED, Firewall
 from lvs.io.ledger import UNSET, Ledger
 from lvs.kernel import text
 from lvs.kernel.diff import changes, diff
@@ -30,6 +31,7 @@ from lvs.kernel.state import (
     RemoveService,
     Service,
     ServiceKey,
+    SetFirewall,
     SetSysctl,
     StopDaemon,
     SyncDaemon,
@@ -63,6 +65,7 @@ class Converger:
     def __init__(self, table: Table, ledger_file: Path) -> None:
         self.table = table
         self.links: Links | None = None  # until the first full converge
+        self.firewall = Firewall()
         self._ledger_file = ledger_file
         self._ledger = ledgers.load(ledger_file)
         self._saved: Ledger | None = self._ledger
@@ -136,7 +139,17 @@ class Converger:
             sysctls=sysctls.read(desired.sysctls),
             modules=self._loaded(desired.modules),
             daemons=self._daemons(desired),
+            firewall=await self._walled(desired),
         )
+
+    async def _walled(self, desired: KernelState) -> str:
+        """Our firewall; not looked at while none is wanted and none was ours."""
+        if not (desired.firewall or self._ledger.firewall):
+            return ""
+        try:
+            return await _in_thread(self.firewall.read)
+        except KernelError:  # told when it is written
+            return ALTERED
 
     async def _vips(self, desired: KernelState) -> frozenset[Vip]:
         addresses = await self.links.addresses() if self.links else frozenset()
@@ -209,7 +222,7 @@ class Converger:
             return dict.fromkeys(moves, KernelError("network devices are not open yet"))
         return await self.links.change_all(moves)
 
-    async def _setting(self, op: LoadModule | SetSysctl) -> None:
+    async def _setting(self, op: LoadModule | SetSysctl | SetFirewall) -> None:
         match op:
             case LoadModule(name):
                 if reason := (await _in_thread(modules.load, (name,))).get(name):
@@ -217,6 +230,8 @@ class Converger:
                 self._modules |= {name}
             case SetSysctl(name, value):
                 sysctls.write(name, value)
+            case SetFirewall(rules):
+                await _in_thread(self.firewall.write, rules)
             case _:
                 assert_never(op)
 
@@ -245,6 +260,7 @@ class Converger:
                 sysctls={**before, **self._ledger.sysctls},
                 timeouts=timeouts,
                 daemons=daemons,
+                firewall=self._ledger.firewall or bool(desired.firewall),
             )
         )
 
@@ -262,6 +278,7 @@ class Converger:
             - {one.state for one in actual.daemons if one.state not in stopped}
         )
         wanted = {one.state for one in desired.daemons}
+        fallen = SetFirewall("") in done or (actual is not None and not actual.firewall)
         original = self._ledger.sysctls.items()
         put_back = desired.timeouts == self._ledger.timeouts
         return self._save(
@@ -271,6 +288,7 @@ class Converger:
                 sysctls={name: value for name, value in original if desired.sysctls.get(name) != value},
                 timeouts=UNSET if put_back else self._ledger.timeouts,
                 daemons={s: i for s, i in self._ledger.daemons.items() if s in wanted or s not in gone},
+                firewall=bool(desired.firewall) or (self._ledger.firewall and not fallen),
             )
         )
 
@@ -324,7 +342,7 @@ def _noted(noted: Timeouts, now: Timeouts, wanted: Timeouts) -> Timeouts:
 def _stage(op: Op) -> int:
     """Operations of one stage are carried out together; stages one after the other."""
     match op:
-        case LoadModule() | SetSysctl():
+        case LoadModule() | SetSysctl() | SetFirewall():
             return 0
         case DropVip() | TakeVip():
             return 1

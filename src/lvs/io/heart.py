@@ -210,10 +210,10 @@ def privileged() -> tuple[str, ...]:
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(PRIORITY))
     except OSError as fault:
-        refused.append(f"real-time priority: {(fault.strerror or '').lower()} (CAP_SYS_NICE)")
+        refused.append(f"real-time priority: {(fault.strerror or '').lower()} (CAP_SYS_NICE or LimitRTPRIO=)")
     if ctypes.CDLL(None, use_errno=True).mlockall(_MCL_CURRENT | _MCL_FUTURE):
         reason = os.strerror(ctypes.get_errno()).lower()
-        refused.append(f"locked memory: {reason} (CAP_IPC_LOCK)")
+        refused.append(f"locked memory: {reason} (CAP_IPC_LOCK or LimitMEMLOCK=)")
     return tuple(refused)
 
 

@@ -28,6 +28,7 @@ class Ledger(msgspec.Struct, frozen=True):
     sysctls: dict[str, str] = {}  # by name; only those that we changed
     timeouts: Timeouts = UNSET  # 0: not changed by us
     daemons: dict[int, int] = {}  # sync daemons by state: index of the device each was started on
+    firewall: bool = False  # the table of nftables
 
 
 class _Page(msgspec.Struct, frozen=True):

@@ -2,6 +2,10 @@
 
 modprobe is asked only for what is not there: a module that is loaded or built in needs nothing,
 and a container that has no modprobe is fine as long as its host has done the work.
+
+Under the unit lvsd may load none (CAP_SYS_MODULE). systemd has loaded ip_vs before it. Schedulers and
+persistence engines are loaded by the kernel in its own right when a service names them (request_module,
+net/netfilter/ipvs/ip_vs_sched.c and ip_vs_pe.c): what is missing then is told as the refusal of that service.
 """
 
 from __future__ import annotations
@@ -11,11 +15,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lvs.io.child import child_environment, find_program
+from lvs.io.child import child_environment, effective_capabilities, find_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+CAP_SYS_MODULE = 16  # linux/capability.h
 LONGEST_S = 30.0  # a module's own start may wait for others; beyond that something is broken
 
 SYS_MODULE = Path("/sys/module")
@@ -34,6 +39,11 @@ PACKAGES = {
 }
 DEBIAN_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
+_FORBIDDEN = (
+    "lvsd may load no modules here (CAP_SYS_MODULE); modprobe {0}, "
+    "and name it in /etc/modules-load.d for the next boot"
+)
+
 
 def load(names: Iterable[str]) -> dict[str, str]:
     """Load modules; return those that could not be, with a sentence each that says what to do.
@@ -47,6 +57,8 @@ def load(names: Iterable[str]) -> dict[str, str]:
     wanted = [name for name in wanted if name not in failed]
     if not wanted:
         return failed
+    if not may_load():
+        return failed | {name: _FORBIDDEN.format(name) for name in wanted if not _on_demand(name)}
     modprobe = find_program("modprobe")
     if modprobe is None:
         return failed | dict.fromkeys(wanted, _no_modprobe())
@@ -57,6 +69,16 @@ def load(names: Iterable[str]) -> dict[str, str]:
         if not loaded(name) and (said := _modprobe(modprobe, [name])):
             failed[name] = _sentence(name, said)
     return failed
+
+
+def may_load() -> bool:
+    """Whether this process may load modules."""
+    return bool(effective_capabilities() >> CAP_SYS_MODULE & 1)
+
+
+def _on_demand(name: str) -> bool:
+    """Whether the kernel loads a module by itself when a service needs it."""
+    return _plain(name).startswith("ip_vs_") and _plain(name) != "ip_vs_ftp"
 
 
 def available(name: str) -> bool:

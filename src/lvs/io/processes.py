@@ -44,6 +44,8 @@ LIMITS = {
     "as": (resource.RLIMIT_AS, 4 << 30),  # run-times with garbage collection reserve a lot
     "nofile": (resource.RLIMIT_NOFILE, 1024),
     "fsize": (resource.RLIMIT_FSIZE, 16 << 20),
+    "rtprio": (resource.RLIMIT_RTPRIO, 0),  # these two the unit grants for the heartbeat's process
+    "memlock": (resource.RLIMIT_MEMLOCK, 8 << 20),
 }
 MOST_OF_USER = 512  # processes of CHECK_USER, RLIMIT_NPROC; 32 programs are at work at once
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from lvs.repository.tree import printable
 
-AUTHORIZED = Path("/etc/ssh/authorized_keys.d/lvs")
+AUTHORIZED = tuple(Path("/etc/ssh/authorized_keys.d", name) for name in ("lvs", "root"))
 _LONGEST = 64 << 10
 
 
-def pusher(environment: Mapping[str, str], authorized: Path = AUTHORIZED) -> str:
+def pusher(environment: Mapping[str, str], authorized: tuple[Path, ...] = AUTHORIZED) -> str:
     """`alice@laptop from 192.0.2.7`, as far as it can be told. Errors: none."""
     address = environment.get("SSH_CONNECTION", "").split(" ")[0]
     if not address:
@@ -55,11 +55,11 @@ def _key(auth_info: str) -> str:
     return ""
 
 
-def _name(key: str, authorized: Path) -> str:
+def _name(key: str, authorized: tuple[Path, ...]) -> str:
     """The comment of a key, or its fingerprint as `ssh-keygen -l` shows it."""
     if not key:
         return "somebody"
-    for line in _read(authorized).splitlines():
+    for line in "\n".join(map(_read, authorized)).splitlines():
         words = line.split()
         if key in words and (comment := " ".join(words[words.index(key) + 1 :])):
             return comment

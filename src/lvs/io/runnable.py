@@ -9,13 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from functools import cache
 from pathlib import Path
 
 import msgspec
 
 from lvs.errors import SystemFault
-from lvs.io.child import PROGRAM_DIRECTORIES, find_program
+from lvs.io.child import PROGRAM_DIRECTORIES, effective_capabilities, find_program
 from lvs.io.files import chain
 
 CHECK_USER = "lvs-check"  # appliance/usr/lib/sysusers.d/lvs.conf
@@ -55,11 +54,9 @@ def check_user(name: str | None = None) -> User | None:
     return User(FALLBACK_USER, 65534, 65534)  # where it has no name the number is known; user_namespaces(7)
 
 
-@cache
 def rights() -> str:
     """Which capabilities lvsd lacks to run and end programs as another user; empty if none."""
-    status = Path("/proc/self/status").read_text()
-    effective = int(status.split("CapEff:", 1)[1].split(None, 1)[0], 16)
+    effective = effective_capabilities()
     lacking = [name for name, bit in _CAPABILITIES if not effective >> bit & 1]
     return f"lvsd lacks {' and '.join(lacking)} to run programs as another user" if lacking else ""
 

@@ -19,6 +19,9 @@ from operator import is_
 import msgspec
 
 from lvs.kernel import state
+from lvs.kernel.firewall import Port, ruleset
+from lvs.kernel.keys import destination_of as destination_of  # noqa: PLC0414  everything imports them from here
+from lvs.kernel.keys import service_key as service_key  # noqa: PLC0414
 from lvs.kernel.state import (
     Destination,
     DestinationKey,
@@ -39,7 +42,6 @@ from lvs.model import (
     Forwarding,
     Kernel,
     Pair,
-    Protocol,
     RealServer,
     Role,
     SchedulerFlag,
@@ -52,7 +54,6 @@ from lvs.model import (
     key_of,
 )
 
-_PROTOCOL = {Protocol.TCP: state.TCP, Protocol.UDP: state.UDP, Protocol.SCTP: state.SCTP}
 _FORWARDING = {
     Forwarding.MASQUERADING: state.MASQ,
     Forwarding.DIRECT_ROUTING: state.ROUTE,
@@ -117,6 +118,7 @@ class Desired(msgspec.Struct, frozen=True):
     common: Common = Common()
     own: frozenset[int] = frozenset()  # the directors' own addresses that `parts` was made with
     active: bool = True
+    walled: tuple[Config | None, frozenset[Port] | None] = (None, None)  # what the firewall was made of
 
 
 NOTHING = Desired(KernelState(), {})
@@ -135,8 +137,13 @@ def desired(
     before: Desired = NOTHING,
     serving: Mapping[VirtualKey, Serving] | None = None,
     role: Role = Role.ACTIVE,
+    open_to_all: frozenset[Port] | None = None,
 ) -> Desired:
-    """What the kernel should hold; `before` is the last answer, reused where nothing changed."""
+    """What the kernel should hold; `before` is the last answer, reused where nothing changed.
+
+    Shape: `open_to_all` is what a firewall leaves open beside what the configuration needs; None: no
+    firewall.
+    """
     serving = {} if serving is None else serving
     own, active = _own(config.pair), role is Role.ACTIVE
     parts = _parts(config, own, before)
@@ -166,8 +173,19 @@ def desired(
         modules=common.modules,
         daemons=frozenset(_daemons(config.pair, role)),
         barred=frozenset() if active else _barred(vips, parts),
+        firewall=_firewall(config, before, open_to_all),
     )
-    return Desired(held, origin, parts, serving, services, common, own, active)
+    return Desired(held, origin, parts, serving, services, common, own, active, (config, open_to_all))
+
+
+def _firewall(config: Config, before: Desired, open_to_all: frozenset[Port] | None) -> str:
+    """The same for both roles: what is not here is not asked for, and a takeover has nothing to wait for."""
+    if open_to_all is None:
+        return ""
+    known, opened = before.walled
+    return (
+        before.state.firewall if known is config and opened == open_to_all else ruleset(config, open_to_all)
+    )
 
 
 def alone(goal: Desired) -> frozenset[ServiceKey]:
@@ -273,15 +291,6 @@ def _groups(parts: tuple[Part, ...], keys: set[ServiceKey]) -> dict[ServiceKey, 
     return grouped
 
 
-def service_key(virtual_server: VirtualServer) -> ServiceKey:
-    """The identity in the kernel of an active virtual server."""
-    address = virtual_server.address
-    family = 6 if address is not None and address.version == 6 else 4
-    if virtual_server.fwmark or address is None:
-        return ServiceKey(family, 0, b"", 0, virtual_server.fwmark)
-    return ServiceKey(family, _PROTOCOL[virtual_server.protocol], address.packed, virtual_server.port, 0)
-
-
 def _service(key: ServiceKey, group: list[Part], serving: Mapping[VirtualKey, Serving]) -> Service:
     """One service; virtual servers that share a firewall mark agree on its options.
 
@@ -348,19 +357,6 @@ def _sorry_server(virtual_server: VirtualServer) -> tuple[DestinationKey, Destin
         "sorry server", address, port, port, active=True, weight=1, upper_threshold=0, lower_threshold=0
     )
     return DestinationKey(address.packed, port), _destination(virtual_server, nobody, 1)
-
-
-def destination_of(virtual_server: VirtualServer, real_server: RealServer) -> DestinationKey:
-    """A real server's identity within its service.
-
-    A firewall mark has no port of its own: port 0 keeps each packet's, unless masquerading is
-    told another one (`ip_vs_conn_new` takes dport from the destination, or the packet's if 0).
-    """
-    port = real_server.port
-    translated = virtual_server.forwarding is Forwarding.MASQUERADING and port != virtual_server.port
-    if virtual_server.fwmark and not translated:
-        port = 0
-    return DestinationKey(real_server.address.packed, port)
 
 
 def _destination(virtual_server: VirtualServer, real_server: RealServer, weight: int) -> Destination:

@@ -1,9 +1,9 @@
 """From what the kernel holds to what it should hold, in an order that never stops service.
 
-Order: give up VIPs, load modules, set sysctls and timeouts, add and change services, take VIPs, stop
-and start sync daemons, remove services. A held VIP always has its services, and a run that stopped
-halfway can be started again. Within a service, destinations are added and changed before others are
-removed, so that it is never empty on the way.
+Order: give up VIPs, load modules, set sysctls, timeouts and the firewall, add and change services, take
+VIPs, stop and start sync daemons, remove services. A held VIP always has its services, and a run that
+stopped halfway can be started again. Within a service, destinations are added and changed before others
+are removed, so that it is never empty on the way.
 
 A VIP that only moves (to another device, prefix or label) stays where it is during the work on
 the table. It is taken at its new place before it is dropped at the old one, and so held throughout,
@@ -29,6 +29,7 @@ from lvs.kernel.state import (
     Service,
     ServiceKey,
     SetDestination,
+    SetFirewall,
     SetService,
     SetSysctl,
     SetTimeouts,
@@ -81,7 +82,7 @@ def _place(vip: Vip) -> tuple[str, bytes, int]:
 
 
 def settings(actual: KernelState, desired: KernelState) -> Iterator[Op]:
-    """Modules to load, sysctls and timeouts to set."""
+    """Modules to load, sysctls, timeouts and the firewall to set."""
     for module in sorted(desired.modules - actual.modules):
         yield LoadModule(module)
     for name, value in desired.sysctls.items():
@@ -95,6 +96,8 @@ def settings(actual: KernelState, desired: KernelState) -> Iterator[Op]:
     )
     if missing != Timeouts(0, 0, 0):
         yield SetTimeouts(missing)
+    if actual.firewall != desired.firewall:
+        yield SetFirewall(desired.firewall)
 
 
 def changes(actual: dict[ServiceKey, Service], desired: dict[ServiceKey, Service]) -> Iterator[TableOp]:

@@ -114,6 +114,7 @@ class KernelState(msgspec.Struct, frozen=True):
     daemons: frozenset[SyncDaemon] = frozenset()  # of each state one
     # Of what is desired: (device, address) that must not be held, whoever put it there.
     barred: frozenset[tuple[str, bytes]] = frozenset()
+    firewall: str = ""  # our nftables table as a script (kernel/firewall.py); none of ours
 
 
 class AddService(msgspec.Struct, frozen=True, gc=False):
@@ -164,6 +165,12 @@ class SetSysctl(msgspec.Struct, frozen=True, gc=False):
     value: str
 
 
+class SetFirewall(msgspec.Struct, frozen=True, gc=False):
+    """Put our nftables table in the place of the one that is there; with no rules it is removed."""
+
+    rules: str
+
+
 class LoadModule(msgspec.Struct, frozen=True, gc=False):
     """Never undone: a loaded module does no harm, and others may use it by now."""
 
@@ -182,7 +189,7 @@ ServiceOp = AddService | SetService | RemoveService
 DestinationOp = AddDestination | SetDestination | RemoveDestination
 DaemonOp = StartDaemon | StopDaemon
 TableOp = ServiceOp | DestinationOp | SetTimeouts | DaemonOp
-SystemOp = LoadModule | SetSysctl | TakeVip | DropVip
+SystemOp = LoadModule | SetSysctl | SetFirewall | TakeVip | DropVip
 Op = TableOp | SystemOp
 
 
@@ -234,6 +241,8 @@ def apply(op: Op, state: KernelState) -> KernelState:
             return _with(state, sysctls={**state.sysctls, name: value})
         case LoadModule(name):
             return _with(state, modules=state.modules | {name})
+        case SetFirewall(rules):
+            return _with(state, firewall=rules)
         case TakeVip(vip):
             return _with(state, vips=state.vips | {vip})
         case DropVip(vip):
@@ -259,6 +268,7 @@ def _with(
     sysctls: dict[str, str] | None = None,
     modules: frozenset[str] | None = None,
     daemons: frozenset[SyncDaemon] | None = None,
+    firewall: str | None = None,
 ) -> KernelState:
     return KernelState(
         services=state.services if services is None else dict(services),
@@ -268,4 +278,5 @@ def _with(
         modules=state.modules if modules is None else modules,
         daemons=state.daemons if daemons is None else daemons,
         barred=state.barred,
+        firewall=state.firewall if firewall is None else firewall,
     )

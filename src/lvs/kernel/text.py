@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address
 from typing import assert_never
+from zlib import crc32
 
 from lvs.kernel.state import (
     BACKUP,
@@ -41,6 +42,7 @@ from lvs.kernel.state import (
     ServiceKey,
     ServiceOptions,
     SetDestination,
+    SetFirewall,
     SetService,
     SetSysctl,
     SetTimeouts,
@@ -90,6 +92,11 @@ def line(op: Op) -> str:
             return f"sysctl -w {name}={value}"
         case LoadModule(name):
             return f"modprobe {name}"
+        case SetFirewall(""):
+            return "nft delete table inet lvs"
+        case SetFirewall(rules):
+            lines = rules.count("\n")
+            return f"lvsd firewall | nft -f -  # table inet lvs, {lines} lines, {crc32(rules.encode()):08x}"
         case TakeVip(held):
             label = f" label {held.label}" if held.label else ""
             return f"ip address add {vip(held)} dev {held.device}{label}"

@@ -1,0 +1,44 @@
+"""`lvsd firewall`: the ruleset of a file, to be read, or to be put in place by hand."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lvs.config.load import load
+from lvs.errors import Exit, SystemFault
+from lvs.io import files
+from lvs.kernel.firewall import ports, ruleset
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "file",
+        metavar="FILE",
+        type=Path,
+        nargs="?",
+        help="lvs.toml or lvs.cf (default: the one in /etc/lvs)",
+    )
+    parser.add_argument(
+        "--open",
+        metavar="PORTS",
+        default="22",
+        help="ports of the director itself that anybody may reach, such as 22,udp/161 (default 22)",
+    )
+
+
+def run(arguments: argparse.Namespace, file: Path) -> int:
+    """Print it; problems of the file go to standard error."""
+    opened = ports(arguments.open)
+    try:
+        content = files.read(file).content
+    except SystemFault as fault:
+        raise SystemFault(f"cannot read {file}: {fault}") from fault
+    loaded = load(content, str(file))
+    for problem in loaded.problems:
+        print(problem, file=sys.stderr)
+    if loaded.config is None:
+        return Exit.PROBLEMS
+    print(ruleset(loaded.config, opened), end="")
+    return Exit.OK

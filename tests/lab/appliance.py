@@ -1,0 +1,202 @@
+"""Appliances: the image itself, booted in QEMU with its network card in a segment of the lab.
+
+QEMU runs in the segment's own namespace, and the card's end of the cable has the machine's name: all
+faults of `Segment` work on it. The disk is a layer over the built one, so each starts as if just flashed.
+"""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .channel import LabError
+from .guest import acceleration
+from .machine import Process, ProgramFailed, Result
+from .paths import BUILD, CHECKOUT
+from .setup import FIRMWARE
+
+if TYPE_CHECKING:
+    from .segment import Segment
+
+DISK = CHECKOUT / "build" / "image" / "out" / "lvs-vm.raw"
+VARIABLES = FIRMWARE.with_name("OVMF_VARS_4M.fd")
+PLACE = BUILD / "appliances"
+ADMIN = "10.0.0.250/24"  # of whoever logs in
+
+TCG = ("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,-cx16,-la57")
+# Seconds of an emulated boot that protect nothing here; the rest is the image's own.
+EXTRA = "nokaslr mitigations=off no_timer_check cryptomgr.notests random.trust_cpu=on"
+BOOT_S = 240.0
+SSH_OPTIONS = (
+    *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"),
+    *("-o", "ConnectTimeout=10", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"),
+)
+
+
+def key() -> Path:
+    """The private key of whoever logs in, made once."""
+    PLACE.mkdir(parents=True, exist_ok=True)
+    path = PLACE / "key"
+    if not path.exists():
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)], check=True
+        )
+    return path
+
+
+def public_key() -> str:
+    """What belongs into an appliance's authorized keys."""
+    return key().with_name("key.pub").read_text().strip()
+
+
+class Appliance:
+    """A machine that runs the image."""
+
+    def __init__(
+        self,
+        lan: Segment,
+        name: str,
+        address: str,
+        *,
+        disk: Path = DISK,
+        disk_size: str = "2G",
+        memory_mb: int = 512,
+        cpus: int = 1,
+    ) -> None:
+        self.lan, self.name, self.address = lan, name, address
+        self.credentials: dict[str, bytes] = {}
+        self.command_line = EXTRA
+        self.seeds: list[Path] = []  # further disks
+        self._memory_mb, self._cpus = memory_mb, cpus
+        self._qemu: Process | None = None
+        self.place = PLACE / name
+        shutil.rmtree(self.place, ignore_errors=True)
+        self.place.mkdir(parents=True)
+        self.disk, self.console_log = self.place / "disk.qcow2", self.place / "console.log"
+        create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk), str(self.disk)]
+        subprocess.run([*create, disk_size], check=True)
+        shutil.copy(VARIABLES, self.place / "variables.fd")
+        number = sum(name.encode()) + sum(address.encode())
+        self._mac = f"52:54:00:00:{number >> 8:02x}:{number & 255:02x}"
+        switch = lan.switch
+        switch.run("ip", "tuntap", "add", name, "mode", "tap")
+        switch.run("ip", "link", "set", name, "master", "br0", "up")
+        switch.run("ip", "address", "replace", ADMIN, "dev", "br0")
+
+    def power_on(self) -> None:
+        """Start it; `await_up` waits."""
+        machine = acceleration() if "kvm" in acceleration() else (*TCG, "-smp", str(self._cpus))
+        smbios = [
+            f"type=11,value=io.systemd.credential.binary:{name}={base64.b64encode(value).decode()}"
+            for name, value in self.credentials.items()
+        ]
+        smbios.append(f"type=11,value=io.systemd.stub.kernel-cmdline-extra={self.command_line}")
+        flash = f"if=pflash,format=raw,file={self.place / 'variables.fd'}"
+        command = [
+            *("qemu-system-x86_64", *machine, "-machine", "q35", "-m", str(self._memory_mb)),
+            *("-nodefaults", "-nographic", "-serial", f"file:{self.console_log}"),
+            *("-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}", "-drive", flash),
+            *("-drive", f"file={self.disk},if=virtio,format=qcow2,discard=unmap"),
+            *(
+                argument
+                for seed in self.seeds
+                for argument in ("-drive", f"file={seed},if=virtio,format=raw")
+            ),
+            *("-device", "virtio-rng-pci", "-device", "i6300esb"),
+            *("-netdev", f"tap,id=n,ifname={self.name},script=no,downscript=no"),
+            *("-device", f"virtio-net-pci,netdev=n,mac={self._mac},romfile="),
+            *(argument for one in smbios for argument in ("-smbios", one)),
+        ]
+        self._qemu = self.lan.switch.spawn(*command)
+
+    def power_off(self) -> None:
+        """Its power is gone, in the middle of whatever it does."""
+        if self._qemu is not None:
+            self._qemu.signal(signal.SIGKILL)
+            self._qemu.wait()
+            self._qemu = None
+
+    def console(self) -> str:
+        """What it has shown on its serial console."""
+        return self.console_log.read_text(errors="replace") if self.console_log.exists() else ""
+
+    def run(
+        self,
+        command: str,
+        *,
+        user: str = "root",
+        check: bool = True,
+        timeout: float = 120,
+        stdin: str | bytes | None = None,
+    ) -> Result:
+        """Run a shell command in it, by SSH."""
+        multiplexed = ("ControlMaster=auto", "ControlPersist=600", f"ControlPath={self.place}/ssh-%r")
+        options = [argument for option in multiplexed for argument in ("-o", option)]
+        ssh = ["ssh", *options, *SSH_OPTIONS, "-i", str(key()), f"{user}@{self.address}"]
+        return self.lan.switch.run(*ssh, command, check=check, timeout=timeout, stdin=stdin)
+
+    def forget(self) -> None:
+        """Close the connection that further commands would use."""
+        for path in self.place.glob("ssh-*"):
+            self.lan.switch.run(
+                "ssh", "-O", "exit", "-o", f"ControlPath={path}", self.address, check=False, timeout=10
+            )
+            path.unlink(missing_ok=True)
+
+    def await_up(self, limit_s: float = BOOT_S) -> None:
+        """Wait until it can be logged in to. Errors: LabError with the console."""
+        self.await_true("true", limit_s)
+
+    def await_true(self, command: str, limit_s: float = 60) -> Result:
+        """Wait until a command in it succeeds. Errors: LabError with what it said last, and the console."""
+        deadline = time.monotonic() + limit_s
+        while True:
+            try:
+                return self.run(command, timeout=60)
+            except ProgramFailed as failed:
+                if time.monotonic() > deadline or self._qemu is None or not self._qemu.alive:
+                    said = self._qemu.output() if self._qemu is not None else ""
+                    text = f"{self.name}: {command}: {failed}\n{said}\n{self.console()[-4000:]}"
+                    raise LabError(text) from None
+                time.sleep(0.5)
+
+    def close(self) -> None:
+        """End it and remove its disk."""
+        self.forget()
+        self.power_off()
+        self.lan.switch.run("ip", "link", "del", self.name, check=False)
+        shutil.rmtree(self.place, ignore_errors=True)
+
+
+def deployment_network(address: str, gateway: str) -> bytes:
+    """A .network file with one address."""
+    return (
+        f"[Match]\nType=ether\n\n[Network]\nAddress={address}\nGateway={gateway}\n"
+        "IPv6AcceptRA=no\nLinkLocalAddressing=no\n"
+    ).encode()
+
+
+def flashed(place: Path, files: Mapping[str, bytes]) -> Path:
+    """A disk image with files on LVS-CONFIG, as a laptop lays them there after flashing."""
+    place.mkdir(parents=True, exist_ok=True)
+    disk = place / "flashed.raw"
+    subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(DISK), str(disk)], check=True)
+    listed = subprocess.run(
+        ["partx", "--noheadings", "--raw", "--output", "START,NAME", str(disk)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    sectors = {name: int(start) for start, name in (line.split() for line in listed.stdout.splitlines())}
+    partition = f"{disk}@@{sectors['LVS-CONFIG'] * 512}"
+    for folder in sorted({str(Path(name).parent) for name in files} - {"."}):
+        subprocess.run(["mmd", "-i", partition, f"::{folder}"], check=True)
+    for name, content in files.items():
+        subprocess.run(["mcopy", "-i", partition, "-", f"::{name}"], input=content, check=True)
+    return disk

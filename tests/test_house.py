@@ -67,7 +67,7 @@ LINES = (
     {"errors", "events", "checks"},
     {"model"},
     {"probes"},  # which say what they can be asked: config goes by it
-    {"config", "kernel", "health", "pulse", "sync", "updating", "completion"},
+    {"config", "kernel", "health", "pulse", "sync", "updating", "completion", "repository"},
     {"status", "telling", "letters", "pairstatus", "firstboot"},
     {"protocol", "commands"},
     {"inputs"},
@@ -76,17 +76,15 @@ LINES = (
     {"director"},
     {"operators", "explain", "fitness"},
     {"io"},
-    {"begin", "pulsing"},
+    {"begin", "pulsing", "consent"},
     {"courier"},
-    {"coupling", "partner"},
+    {"coupling", "partner", "planning"},
+    {"keeper"},
+    {"changes", "commits"},
     {"desk"},
     {"daemon"},
-    {"upkeep", "joining", "booting", "firewall", "update"},
-<<<<<<< HEAD
-    {"asking"},
-=======
-    {"rollout"},
->>>>>>> update
+    {"upkeep", "joining", "booting", "firewall", "update", "pushes"},
+    {"rollout", "asking", "records"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},
 )
@@ -141,6 +139,7 @@ TESTED_ELSEWHERE = {
     "lvs.events.firstboot": "the catalog's tests below",
     "lvs.events.peer": "the catalog's tests below",
     "lvs.events.pulse": "the catalog's tests below",
+    "lvs.events.repository": "the catalog's tests below",
     "lvs.events.update": "the catalog's tests below",
     "lvs.errors": "no code but constructors",
     "lvs.checks": "values without code",
@@ -161,6 +160,7 @@ TESTED_ELSEWHERE = {
     "lvs.pulsing": "tests/io/test_heart.py starts it",
     "lvs.state": "tests/test_director.py, a line of it under every step",
     "lvs.begin": "tests/netns, as what every daemon begins with",
+    "lvs.planning": "tests/netns, asked by lvsd plan and by pushes",
     "lvs.desk": "tests/netns, asked by lvsd's commands",
     "lvs.daemon": "tests/netns, as a process on a real kernel",
     "lvs.sync.state": "values; tests/sync/test_machine.py",

@@ -136,12 +136,13 @@ def _from_peer(places: Places) -> int:
 
 
 def _check(source: str, places: Places, *, downgrade: bool) -> int:
+    name = fetching.called(source)
     with fetching.opened(source) as stream:
-        update = updates.trusted(stream, source, places)
+        update = updates.trusted(stream, name, places)
         runs = updates.machine(places)
-        updates.examined(update, source)
+        updates.examined(update, name)
     manifest = update.manifest
-    print(f"{source}: {manifest.image} {manifest.version}, signed by {update.signer}, whole")
+    print(f"{name}: {manifest.image} {manifest.version}, signed by {update.signer}, whole")
     if reason := unfit(manifest, runs, downgrade=downgrade):
         print(f"lvsd: it cannot be installed here: {reason}", file=sys.stderr)
         return Exit.FAILED
@@ -156,28 +157,29 @@ def install(source: str, places: Places, *, downgrade: bool = False, only_newer:
 
     Errors: SystemFault; what runs is then what the next boot starts.
     """
+    name = fetching.called(source)
     with updates.alone(places), fetching.opened(source) as stream:
         runs = updates.machine(places)
         try:
-            update = updates.trusted(stream, source, places)
+            update = updates.trusted(stream, name, places)
             if only_newer and not newer(update.manifest.version, runs.version):
                 return None
             updates.fits(update.manifest, runs, places, downgrade=downgrade)
         except SystemFault as fault:
-            report(UpdateRefused(source, str(fault)))
+            report(UpdateRefused(name, str(fault)))
             raise
         note = noted.began(
             notes.load(places.directory),
             Pending(update.manifest.version, runs.version, updates.boot_id(), update.signer, time.time()),
         )
         notes.save(places.directory, note)
-        report(UpdateBegun(update.manifest.version, runs.version, update.signer, source))
+        report(UpdateBegun(update.manifest.version, runs.version, update.signer, name))
         print(
-            f"{source}: {update.manifest.image} {update.manifest.version}, signed by {update.signer}",
+            f"{name}: {update.manifest.image} {update.manifest.version}, signed by {update.signer}",
             flush=True,
         )
         try:
-            _lay(update, source, runs, places)
+            _lay(update, name, runs, places)
         except LvsError as fault:
             notes.save(places.directory, noted.failed(note, str(fault), time.time()))
             report(UpdateFailed(update.manifest.version, runs.version, str(fault)))
@@ -187,11 +189,11 @@ def install(source: str, places: Places, *, downgrade: bool = False, only_newer:
     return update.manifest.version
 
 
-def _lay(update: Trusted, source: str, runs: Machine, places: Places) -> None:
+def _lay(update: Trusted, name: str, runs: Machine, places: Places) -> None:
     def tell(line: str) -> None:
         print(f"  {line}", flush=True)
 
-    updates.lay(update, source, places, tell)
+    updates.lay(update, name, places, tell)
     updates.install(update.manifest, runs, places, tell)
     updates.start_next(places, runs, update.manifest.version)
 

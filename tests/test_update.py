@@ -111,8 +111,7 @@ def test_one_that_dies_again_and_again_is_not_healthy(monkeypatch: pytest.Monkey
     starts = iter(range(1000))
     monkeypatch.setattr(update, "_looked", lambda _: ((), next(starts)))
     monkeypatch.setattr(update, "LOOK_EVERY_S", 0.001)
-    monkeypatch.setattr(update, "HOLD_S", 0.01)
-    assert update._watch(Path("/nowhere"), 0.02) == ("lvs.service does not stay up",)
+    assert update._watch(Path("/nowhere"), 0.02, 0.01) == ("lvs.service does not stay up",)
 
 
 def test_without_a_daemon(

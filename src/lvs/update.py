@@ -83,7 +83,7 @@ def healthy_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=float,
         default=0.0,
-        help=f"wait up to S seconds for it, and see it stay so for {HOLD_S:.0f} s",
+        help=f"wait up to S seconds for it; a boot on trial must stay so for {HOLD_S:.0f} s",
     )
     _run_directory(parser)
 
@@ -255,7 +255,7 @@ def healthy(asked: argparse.Namespace, places: Places | None = None) -> int:
     on_image = bool(runs.image) and bool(asked.wait)
     if on_image:
         _booted(runs, places)
-    reasons = _watch(asked.run_dir, asked.wait)
+    reasons = _watch(asked.run_dir, asked.wait, HOLD_S if on_image and _on_trial(runs, places) else 0.0)
     for reason in reasons:
         print(f"not healthy: {reason}", file=sys.stderr)
     if on_image:
@@ -272,13 +272,16 @@ def _booted(runs: Machine, places: Places) -> None:
     _keep(places, note, *noted.booted(note, runs.version, updates.boot_id(), slot, time.time()))
 
 
+def _on_trial(runs: Machine, places: Places) -> bool:
+    own = slots.own(updates.found(places, runs.image), runs.version)
+    return own is not None and own.left is not None
+
+
 def _settle(runs: Machine, places: Places, reasons: tuple[str, ...]) -> None:
     note = notes.load(places.directory)
     if reasons:
-        own = slots.own(updates.found(places, runs.image), runs.version)
-        on_trial = own is not None and own.left is not None
         said = "; ".join(reasons)
-        told = BootUnhealthy(runs.version, said) if on_trial else None
+        told = BootUnhealthy(runs.version, said) if _on_trial(runs, places) else None
         _keep(places, note, noted.unhealthy(note, runs.version, said), told)
         return
     after, event = noted.proved(note, runs.version, time.time())
@@ -302,17 +305,17 @@ def _keep(places: Places, before: Note, after: Note, event: Event | None) -> Non
         print(event.text(), flush=True)
 
 
-def _watch(run_directory: Path, wait_s: float) -> tuple[str, ...]:
-    """Why it is not healthy; with a time to wait, when that has passed."""
+def _watch(run_directory: Path, wait_s: float, hold_s: float) -> tuple[str, ...]:
+    """Why it is not healthy; with a time to wait, when that has passed. It must stay so for `hold_s`."""
     deadline, since, before = time.monotonic() + wait_s, time.monotonic(), -1
     while True:
         reasons, restarts = _looked(run_directory)
         now = time.monotonic()
         if reasons or restarts != before:
             since, before = now, restarts
-        if not wait_s or (not reasons and now - since >= HOLD_S):
+        if not wait_s or (not reasons and now - since >= hold_s):
             return reasons
-        if now >= deadline + (0 if reasons else HOLD_S):
+        if now >= deadline + (0 if reasons else hold_s):
             return reasons or ("lvs.service does not stay up",)
         time.sleep(LOOK_EVERY_S)
 

@@ -68,7 +68,7 @@ LINES = (
     {"model"},
     {"probes"},  # which say what they can be asked: config goes by it
     {"config", "kernel", "health", "pulse", "sync", "completion"},
-    {"status", "telling", "letters", "pairstatus", "firstboot"},
+    {"status", "telling", "letters", "pairstatus", "firstboot", "realserver"},
     {"protocol", "commands"},
     {"inputs"},
     {"pair"},
@@ -80,7 +80,7 @@ LINES = (
     {"coupling", "partner"},
     {"desk"},
     {"daemon"},
-    {"upkeep", "joining", "booting", "firewall", "update"},
+    {"upkeep", "joining", "booting", "preparing", "firewall", "update"},
     {"asking"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},

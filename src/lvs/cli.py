@@ -39,6 +39,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from lvs import pulsing
 
         return pulsing.main(int(argv[1]))
+    if argv == ["check-programs"]:  # the unit's
+        from lvs.io import workshop
+
+        return workshop.main()
     arguments = parser(argv[:1]).parse_args(argv)
     try:
         code = int(COMMANDS[arguments.command].run(arguments))
@@ -393,6 +397,10 @@ def _firewall_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _update(arguments: argparse.Namespace) -> int:
+    if arguments.pair or arguments.resume:
+        from lvs import rollout
+
+        return rollout.run(arguments)
     from lvs import update
 
     return update.run(arguments)

@@ -22,6 +22,7 @@ from lvs import events, pairstatus
 from lvs.begin import ConfigFile
 from lvs.config.load import format_of, load
 from lvs.config.located import Severity
+from lvs.courier import Courier
 from lvs.errors import SystemFault
 from lvs.events import Event
 from lvs.health import shared
@@ -139,6 +140,7 @@ class Coupling:
         self._moved = asyncio.Event()  # the deadline may be another
         self._look = asyncio.Event()  # the pair may be another
         self._memory = pairfile.Memory()
+        self.courier = Courier(director, self._post, lambda: self.status().state == "same")
         self._begin()
 
     def _begin(self) -> None:
@@ -167,7 +169,7 @@ class Coupling:
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What the daemon's task group is to run."""
-        return self._looking(), self._timing(), self._working(), self._finding()
+        return self._looking(), self._timing(), self._working(), self._finding(), *self.courier.tasks()
 
     def read(self, what: ConfigLoaded, content: bytes) -> asyncio.Future[Outcome] | None:
         """What becomes of a valid file when the other director has answered; None: it is to run now."""
@@ -251,6 +253,7 @@ class Coupling:
 
     def lost(self, reason: str) -> None:  # noqa: ARG002  the journal has it
         self._feed(Lost())
+        self.courier.lost()
 
     def tell(self, event: Event) -> None:
         self._director.report(event)
@@ -269,7 +272,14 @@ class Coupling:
             case Ping():
                 pass
             case _:
-                assert_never(letter)
+                self.courier.heard(letter)
+
+    def _post(self, letter: Letter) -> bool:
+        """Send a letter, if it can go."""
+        if self._channel is None or not self._channel.connected:
+            return False
+        self._channel.send(letter)
+        return True
 
     def _merge(self, entries: tuple[shared.Entry, ...]) -> None:
         book = shared.merged(self._book, entries, time.time(), time.monotonic())

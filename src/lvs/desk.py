@@ -18,9 +18,11 @@ from lvs import operators, pairstatus
 from lvs.begin import ConfigFile
 from lvs.config.load import load
 from lvs.coupling import Coupling, Outcome
+from lvs.courier import CourierError
 from lvs.director import planned
 from lvs.errors import Exit, KernelError, LvsError
 from lvs.explain import Scene, explained
+from lvs.fitness import unhealthy
 from lvs.health import ward
 from lvs.health.orders import Order, Verb
 from lvs.inputs import (
@@ -45,13 +47,17 @@ from lvs.protocol import (
     EnableRequest,
     ExplainRequest,
     HealthRequest,
+    OfferRequest,
     PairRequest,
+    PieceRequest,
     PlanRequest,
     ReloadRequest,
     Reply,
     Request,
     ResolveRequest,
     SessionsRequest,
+    SidesRequest,
+    StartRequest,
     StatusRequest,
     SwitchoverRequest,
 )
@@ -59,7 +65,6 @@ from lvs.state import State
 from lvs.status import CheckVitals, Held, sessions, table
 from lvs.sync.messages import Use
 from lvs.updating import note as noted
-from lvs.updating.health import unhealthy
 
 if TYPE_CHECKING:
     from lvs.io.checking import Checking
@@ -111,6 +116,11 @@ class Desk:
                 return self._pair()
             case HealthRequest():
                 return self._health()
+            case SidesRequest():
+                courier = self._director.coupling.courier
+                return Reply(here=courier.side(), there=await courier.other())
+            case OfferRequest() | PieceRequest() | StartRequest():
+                return await self._send_update(request)
             case ResolveRequest(use):
                 return await self._resolve(use)
             case ExplainRequest(server, virtual):
@@ -210,6 +220,20 @@ class Desk:
         director = self._director
         reasons = unhealthy(director.state, configured=director.file.path.exists())
         return Reply(Exit.FAILED if reasons else Exit.OK, err=reasons)
+
+    async def _send_update(self, request: OfferRequest | PieceRequest | StartRequest) -> Reply:
+        courier = self._director.coupling.courier
+        try:
+            match request:
+                case OfferRequest(version):
+                    await courier.offer(version)
+                case StartRequest(version):
+                    await courier.start(version)
+                case PieceRequest(data):
+                    return Reply(out=await courier.piece(data))
+        except CourierError as fault:
+            return Reply(Exit.FAILED, err=(str(fault),))
+        return Reply()
 
     # One configuration on both
 

@@ -57,6 +57,7 @@ def _modules() -> str:
         commands,
         completion,
         coupling,
+        courier,
         daemon,
         desk,
         director,
@@ -64,6 +65,7 @@ def _modules() -> str:
         events,
         explain,
         firewall,
+        fitness,
         inputs,
         joining,
         letters,
@@ -76,6 +78,7 @@ def _modules() -> str:
         protocol,
         pulsing,
         realserver,
+        rollout,
         state,
         status,
         telling,
@@ -128,6 +131,7 @@ def _modules() -> str:
         disks,
         echo,
         engine,
+        errands,
         failure,
         fetching,
         files,
@@ -167,6 +171,7 @@ def _modules() -> str:
         updates,
         ways,
         wheel,
+        workshop,
     )
     from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders
@@ -206,7 +211,7 @@ def _modules() -> str:
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
     from lvs.updating import archive, manifest, note, rolling, slots
-    from lvs.updating import health as updating_health
+    from lvs.updating import letters as update_letters
     from lvs.updating import version as updating_version
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"

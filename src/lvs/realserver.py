@@ -31,7 +31,7 @@ class File(NamedTuple):
     content: str
 
 
-class Service(msgspec.Struct, frozen=True, order=True):
+class Service(msgspec.Struct, frozen=True):
     """What arrives at a real server."""
 
     vip: Address
@@ -97,10 +97,14 @@ def needed(config: Config, asked: str, *, redirect: bool = False) -> Needed | No
         direct=() if redirect else vips(Forwarding.DIRECT_ROUTING),
         tunneled=vips(Forwarding.TUNNELING),
         masqueraded=bool(vips(Forwarding.MASQUERADING)),
-        redirected=tuple(sorted(redirected, key=lambda one: (one.vip.version, int(one.vip), one.port))),
+        redirected=tuple(sorted(redirected, key=_order)),
         gateway=None if config.nat_router is None else config.nat_router.address,
         refused=tuple(refused),
     )
+
+
+def _order(service: Service) -> tuple[int, int, int, str]:
+    return service.vip.version, int(service.vip), service.port, service.protocol
 
 
 def _refused(served: Sequence[VirtualServer], address: Address) -> list[str]:

@@ -67,7 +67,7 @@ LINES = (
     {"errors", "events", "checks"},
     {"model"},
     {"probes"},  # which say what they can be asked: config goes by it
-    {"config", "kernel", "health", "pulse", "sync", "updating", "completion"},
+    {"config", "kernel", "health", "pulse", "sync", "updating", "completion", "repository"},
     {"status", "telling", "letters", "pairstatus", "firstboot", "realserver"},
     {"protocol", "commands"},
     {"inputs"},
@@ -76,13 +76,15 @@ LINES = (
     {"director"},
     {"operators", "explain", "fitness"},
     {"io"},
-    {"begin", "pulsing"},
+    {"begin", "pulsing", "consent"},
     {"courier"},
-    {"coupling", "partner"},
+    {"coupling", "partner", "planning"},
+    {"keeper"},
+    {"changes", "commits"},
     {"desk"},
     {"daemon"},
-    {"upkeep", "joining", "booting", "preparing", "firewall", "update"},
-    {"asking", "rollout"},
+    {"upkeep", "joining", "booting", "preparing", "firewall", "update", "pushes"},
+    {"rollout", "asking", "records"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},
 )
@@ -137,6 +139,7 @@ TESTED_ELSEWHERE = {
     "lvs.events.firstboot": "the catalog's tests below",
     "lvs.events.peer": "the catalog's tests below",
     "lvs.events.pulse": "the catalog's tests below",
+    "lvs.events.repository": "the catalog's tests below",
     "lvs.events.update": "the catalog's tests below",
     "lvs.errors": "no code but constructors",
     "lvs.checks": "values without code",
@@ -157,6 +160,7 @@ TESTED_ELSEWHERE = {
     "lvs.pulsing": "tests/io/test_heart.py starts it",
     "lvs.state": "tests/test_director.py, a line of it under every step",
     "lvs.begin": "tests/netns, as what every daemon begins with",
+    "lvs.planning": "tests/netns, asked by lvsd plan and by pushes",
     "lvs.desk": "tests/netns, asked by lvsd's commands",
     "lvs.daemon": "tests/netns, as a process on a real kernel",
     "lvs.sync.state": "values; tests/sync/test_machine.py",
@@ -321,6 +325,18 @@ def test_no_machine_is_named() -> None:
 
 def test_changelog_has_room_for_what_changes() -> None:
     assert re.search("^## Unreleased", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def test_units_name_documentation_that_there_is() -> None:
+    """/usr/share/doc/lvs is laid out as the repository."""
+    named = {
+        (path, name)
+        for path, text in texts().items()
+        if path.parts[0] in ("appliance", "image")
+        for name in re.findall(r"^Documentation=file:/usr/share/doc/lvs/(\S+)$", text, re.MULTILINE)
+    }
+    assert len(named) > 5
+    assert [f"{path}: {name}" for path, name in named if not (ROOT / name).exists()] == []
 
 
 def test_help_lists_every_target() -> None:

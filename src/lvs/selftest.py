@@ -53,9 +53,12 @@ def _modules() -> str:
         asking,
         begin,
         booting,
+        changes,
         checks,
         commands,
+        commits,
         completion,
+        consent,
         coupling,
         courier,
         daemon,
@@ -68,16 +71,20 @@ def _modules() -> str:
         fitness,
         inputs,
         joining,
+        keeper,
         letters,
         model,
         operators,
         pair,
         pairstatus,
         partner,
+        planning,
         preparing,
         protocol,
         pulsing,
+        pushes,
         realserver,
+        records,
         rollout,
         state,
         status,
@@ -99,6 +106,7 @@ def _modules() -> str:
         options,
         passages,
         render,
+        serial,
         services,
         statements,
         toml,
@@ -113,6 +121,7 @@ def _modules() -> str:
     from lvs.events import pair as pair_events
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
+    from lvs.events import repository as repository_events
     from lvs.events import update as update_events
     from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources, wizard
     from lvs.firstboot import options as firstboot_options
@@ -124,6 +133,7 @@ def _modules() -> str:
         addresses,
         announce,
         askers,
+        bare,
         checking,
         child,
         control,
@@ -136,6 +146,7 @@ def _modules() -> str:
         fetching,
         files,
         findings,
+        git,
         heart,
         heartbeat,
         hooks,
@@ -153,15 +164,18 @@ def _modules() -> str:
         pairfile,
         pairkey,
         peer,
+        probation,
         probe,
         processes,
         programs,
         pulse,
+        pusher,
         requirements,
         resync,
         rtnetlink,
         runnable,
         secrets,
+        sessions,
         stalls,
         strangers,
         streams,
@@ -208,6 +222,8 @@ def _modules() -> str:
     from lvs.pulse import machine as pulse_machine
     from lvs.pulse import state as pulse_state
     from lvs.pulse import wire as pulse_wire
+    from lvs.repository import exchange as commits_exchange
+    from lvs.repository import history, packets, tree, wishes
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
     from lvs.updating import archive, manifest, note, rolling, slots

@@ -18,7 +18,7 @@ import atheris
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-with atheris.instrument_imports(include=["lvs.letters", "lvs.sync", "lvs.health.shared"]):
+with atheris.instrument_imports(include=["lvs.letters", "lvs.sync", "lvs.health.shared", "lvs.repository"]):
     sys.path.insert(0, str(ROOT / "src"))
     from lvs.errors import SystemFault
     from lvs.health import shared
@@ -26,6 +26,7 @@ with atheris.instrument_imports(include=["lvs.letters", "lvs.sync", "lvs.health.
     from lvs.io import pairkey
     from lvs.letters import LONGEST, FrameError, Frames, Hello, Letter, Ping, frame, letter, unfit
     from lvs.model import Protocol, VirtualKey
+    from lvs.repository.exchange import Lacks, Pack, Tip
     from lvs.sync import machine, messages
     from lvs.sync.state import State
     from lvs.sync.version import Agreed, Text, Version
@@ -74,7 +75,9 @@ def fed(letters: list[Letter | None]) -> None:
         at, book = state, EMPTY
         for one in letters:
             match one:
-                case None | Ping() | shared.Findings():
+                case None | Ping() | shared.Findings() | Tip() | Lacks() | Pack():
+                    pass
+                case messages.Review() | messages.Reviewed():
                     pass
                 case Hello():
                     unfit(one)

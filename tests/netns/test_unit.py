@@ -37,8 +37,8 @@ timeout = 20
 name = "one"
 address = "10.0.0.3"
 """
-# Who runs it, and with which capabilities.
-CHECK = "#!/bin/sh\necho $(id -un) $(sed -n 's/^CapEff:.//p' /proc/self/status)\n"
+# Who runs it, and which capabilities it could ever have.
+CHECK = "#!/bin/sh\necho $(id -un) $(sed -n 's/^CapBnd:.//p' /proc/self/status)\n"
 # As systemd does it for lvs-checks@nobody.
 SOCKET_UNIT = """\
 import os, select, socket, subprocess, sys

@@ -430,6 +430,18 @@ def _firstboot_arguments(parser: argparse.ArgumentParser) -> None:
     options.firstboot(parser)
 
 
+def _wizard(arguments: argparse.Namespace) -> int:
+    from lvs import asking
+
+    return asking.run(arguments)
+
+
+def _wizard_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs.firstboot import options
+
+    options.wizard(parser)
+
+
 def _completion(arguments: argparse.Namespace) -> int:
     from lvs.completion import script
 
@@ -493,6 +505,12 @@ COMMANDS: dict[str, Command] = {
         "take over what this machine is given, at its boot",
         _firstboot_arguments,
         "From credentials, the partition LVS-CONFIG and NoCloud disks; docs/first-boot.md.",
+    ),
+    "wizard": Command(
+        _wizard,
+        "make a first configuration by questions at the console",
+        _wizard_arguments,
+        "The last resort of an appliance that nobody told who it is; docs/first-boot.md.",
     ),
     "firewall": Command(
         _firewall,

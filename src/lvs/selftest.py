@@ -50,6 +50,7 @@ def _interpreter() -> str:
 def _modules() -> str:
     # ruff: noqa: F401
     from lvs import (
+        asking,
         begin,
         booting,
         checks,
@@ -108,7 +109,7 @@ def _modules() -> str:
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
     from lvs.events import update as update_events
-    from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources
+    from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources, wizard
     from lvs.firstboot import options as firstboot_options
     from lvs.firstboot import values as given_values
     from lvs.firstboot import words as firstboot_words

@@ -174,11 +174,11 @@ class Appliance:
         shutil.rmtree(self.place, ignore_errors=True)
 
 
-def deployment_network(address: str, gateway: str) -> bytes:
-    """A .network file with one address."""
+def network_file(address: str, gateway: str) -> bytes:
+    """A .network file with one address, as docs/first-boot.md advises."""
     return (
         f"[Match]\nType=ether\n\n[Network]\nAddress={address}\nGateway={gateway}\n"
-        "IPv6AcceptRA=no\nLinkLocalAddressing=no\n"
+        "IPv6AcceptRA=no\nLinkLocalAddressing=no\nKeepConfiguration=static\n"
     ).encode()
 
 

@@ -40,6 +40,7 @@ class Options(msgspec.Struct, frozen=True):
     on_stop: OnStop | None = None
     to_journal: bool = False
     state_directory: Path = Path("/var/lib/lvs")
+    repository: Path = Path("/var/lib/lvs-git/config.git")
     unchecked: bool = False  # every real server is taken as up
     open_to_all: frozenset[Port] | None = None  # by the firewall, if there is to be one
 

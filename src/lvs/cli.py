@@ -21,6 +21,7 @@ CONFIG_DIRECTORY = Path("/etc/lvs")
 CONFIG_NAMES = ("lvs.toml", "lvs.cf")
 RUN_DIRECTORY = Path("/run/lvs")
 STATE_DIRECTORY = Path("/var/lib/lvs")
+REPOSITORY = Path("/var/lib/lvs-git/config.git")
 
 
 class Command(NamedTuple):
@@ -125,6 +126,13 @@ def _run_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where operators' orders are kept (default {STATE_DIRECTORY})",
     )
     parser.add_argument(
+        "--repository",
+        metavar="DIR",
+        type=Path,
+        default=REPOSITORY,
+        help=f"git repository that records every change, if there is one (default {REPOSITORY})",
+    )
+    parser.add_argument(
         "--unchecked",
         action="store_true",
         help="check no real server and take each as up: for when the checks are what is wrong",
@@ -153,6 +161,7 @@ def _run(arguments: argparse.Namespace) -> int:
             on_stop=OnStop(arguments.on_stop) if arguments.on_stop else None,
             to_journal=to_journal,
             state_directory=arguments.state_dir,
+            repository=arguments.repository,
             unchecked=arguments.unchecked,
             open_to_all=None if arguments.firewall is None else ports(arguments.firewall),
         )
@@ -372,6 +381,22 @@ def _drain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the sessions to end")
 
 
+def _record(name: str, said: str, details: str = "") -> Command:
+    """A command of `lvs.records`."""
+
+    def run(arguments: argparse.Namespace) -> int:
+        from lvs import records
+
+        return records.COMMANDS[name][0](arguments)
+
+    def arguments(parser: argparse.ArgumentParser) -> None:
+        from lvs import records
+
+        records.COMMANDS[name][1](parser)
+
+    return Command(run, said, arguments, details)
+
+
 def _firewall(arguments: argparse.Namespace) -> int:
     from lvs import firewall
 
@@ -385,6 +410,10 @@ def _firewall_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _update(arguments: argparse.Namespace) -> int:
+    if arguments.pair or arguments.resume:
+        from lvs import rollout
+
+        return rollout.run(arguments)
     from lvs import update
 
     return update.run(arguments)
@@ -500,6 +529,12 @@ COMMANDS: dict[str, Command] = {
         _socket,
         "The other one takes over, then this one gives the VIPs up; it may be asked of either.",
     ),
+    "history": _record("history", "show what ran, since when, and by whom"),
+    "diff": _record("diff", "show what the last commit changed, or what lies between two"),
+    "rollback": _record("rollback", "run an earlier commit again, on both directors of a pair"),
+    "confirm": _record("confirm", "keep what was pushed on trial"),
+    "repository": _record("repository", "make the repository that takes pushes"),
+    "hook": _record("hook", "what git runs in the repository; not for people"),
     "firstboot": Command(
         _firstboot,
         "take over what this machine is given, at its boot",

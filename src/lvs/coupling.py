@@ -22,6 +22,8 @@ from lvs import events, pairstatus
 from lvs.begin import ConfigFile
 from lvs.config.load import format_of, load
 from lvs.config.located import Severity
+from lvs.consent import Consent
+from lvs.courier import Courier
 from lvs.errors import SystemFault
 from lvs.events import Event
 from lvs.health import shared
@@ -40,6 +42,7 @@ from lvs.io import install, pairfile
 from lvs.letters import Hello, Letter, Ping
 from lvs.model import Role, VirtualKey
 from lvs.pair import PAIRED, Pairing, Seat
+from lvs.repository.exchange import Lacks, Pack, Tip
 from lvs.state import State as DirectorState
 from lvs.sync.machine import step
 from lvs.sync.messages import (
@@ -63,6 +66,8 @@ from lvs.sync.messages import (
     Received,
     Refuse,
     ResolveAsked,
+    Review,
+    Reviewed,
     RoleIs,
     Run,
     Send,
@@ -84,7 +89,7 @@ LOOK_EVERY_S = 2.0  # for the key, and for our own address
 TELL_EVERY_S = 1.0  # what checks found
 RESOLVE_S = 12.0
 
-Work = Run | Examine | Install | Discard
+Work = Run | Examine | Install | Discard | Review
 
 
 class Outcome(NamedTuple):
@@ -92,6 +97,14 @@ class Outcome(NamedTuple):
 
     refused: tuple[str, ...] = ()  # why it does not run
     applied: asyncio.Future[Converged | ConvergeFailed] | None = None  # None: nothing to change
+
+
+class Reader(Protocol):
+    """Who reads the letters of the repository."""
+
+    def connected(self) -> None: ...
+    def heard(self, letter: Tip | Lacks | Pack) -> None: ...
+    def moved(self) -> None: ...
 
 
 class Director(Protocol):
@@ -139,6 +152,10 @@ class Coupling:
         self._moved = asyncio.Event()  # the deadline may be another
         self._look = asyncio.Event()  # the pair may be another
         self._memory = pairfile.Memory()
+        self.courier = Courier(director, self._post, lambda: self.status().state == "same")
+        self.consent = Consent(self, self._objections)
+        self.pulled: Version | None = None  # the last that came from the other director
+        self.reader: Reader | None = None
         self._begin()
 
     def _begin(self) -> None:
@@ -167,7 +184,7 @@ class Coupling:
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What the daemon's task group is to run."""
-        return self._looking(), self._timing(), self._working(), self._finding()
+        return self._looking(), self._timing(), self._working(), self._finding(), *self.courier.tasks()
 
     def read(self, what: ConfigLoaded, content: bytes) -> asyncio.Future[Outcome] | None:
         """What becomes of a valid file when the other director has answered; None: it is to run now."""
@@ -241,6 +258,26 @@ class Coupling:
             await asyncio.sleep(0.05)
         return "it was not done in time; look at `lvsd pair status` and the journal of both"
 
+    # The repository asks
+
+    @property
+    def peer(self) -> str:
+        """The other director, for sentences."""
+        return self._hello.name or "the other director"
+
+    @property
+    def seat(self) -> Seat:
+        return self._director.state.pairing.seat
+
+    def send(self, letter: Letter) -> None:
+        """To the other director, if it is there."""
+        if self._channel is not None:
+            self._channel.send(letter)
+
+    def refused(self, version: Version) -> tuple[str, ...]:
+        """Why a file that was read does not run; empty if that is not so, or long ago."""
+        return self._refused.get(version, Outcome()).refused
+
     # The channel tells
 
     def connected(self, hello: Hello, address: str) -> None:
@@ -248,9 +285,12 @@ class Coupling:
         self._findings_told = {}
         self._feed(Connected())
         self._send_orders(self._book)
+        if self.reader is not None:
+            self.reader.connected()
 
     def lost(self, reason: str) -> None:  # noqa: ARG002  the journal has it
         self._feed(Lost())
+        self.courier.lost()
 
     def tell(self, event: Event) -> None:
         self._director.report(event)
@@ -264,12 +304,26 @@ class Coupling:
                 self._director.feed(FindingsShared(letter))
             case Hello():
                 pass
+            case Review():
+                self._work.put_nowait(letter)
+            case Reviewed():
+                self.consent.heard(letter)
+            case Tip() | Lacks() | Pack():
+                if self.reader is not None:
+                    self.reader.heard(letter)
             case Standing() | Offer() | Answer() | Commit() | Done() | Abort() | Take():
                 self._feed(Received(letter))
             case Ping():
                 pass
             case _:
-                assert_never(letter)
+                self.courier.heard(letter)
+
+    def _post(self, letter: Letter) -> bool:
+        """Send a letter, if it can go."""
+        if self._channel is None or not self._channel.connected:
+            return False
+        self._channel.send(letter)
+        return True
 
     def _merge(self, entries: tuple[shared.Entry, ...]) -> None:
         book = shared.merged(self._book, entries, time.time(), time.monotonic())
@@ -316,6 +370,8 @@ class Coupling:
                 case _:
                     assert_never(command)
         self._moved.set()
+        if self.reader is not None:
+            self.reader.moved()
         return now
 
     def _settle(self, version: Version, outcome: Outcome) -> None:
@@ -362,6 +418,8 @@ class Coupling:
                     await self._install(command)
                 case Discard():
                     await asyncio.to_thread(install.discard, self._director.file.path)
+                case Review():
+                    await self.consent.opinion(command)
                 case _:
                     assert_never(command)
 
@@ -386,6 +444,16 @@ class Coupling:
 
     def _examine(self, text: Text) -> tuple[str, ...]:
         """What speaks against running this here; if nothing does, it is laid beside the file."""
+        if problems := self._objections(text):
+            return problems
+        try:
+            install.stage(self._director.file.path, text.content)
+        except SystemFault as fault:
+            return (str(fault),)
+        return ()
+
+    def _objections(self, text: Text) -> tuple[str, ...]:
+        """What speaks against running this here."""
         file = self._director.file
         name = str(file.path)
         if text.language != format_of(name):
@@ -398,10 +466,6 @@ class Coupling:
             return tuple(map(str, errors))
         if loaded.config.serial_no != text.version.serial:
             return (f"it has serial_no {loaded.config.serial_no}, and was sent as {text.version.serial}",)
-        try:
-            install.stage(file.path, text.content)
-        except SystemFault as fault:
-            return (str(fault),)
         return ()
 
     async def _install(self, command: Install) -> None:
@@ -415,6 +479,7 @@ class Coupling:
         if isinstance(read, str):
             self._feed(Installed(text.version, read))
             return
+        self.pulled = text.version
         self._settle(text.version, Outcome(applied=applied))
         await _patiently(applied)
         self._feed(Installed(text.version))

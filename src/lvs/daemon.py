@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any, assert_never
 
@@ -19,6 +19,7 @@ import msgspec
 
 from lvs import __version__, events
 from lvs.begin import LEDGER_NAME, Begun
+from lvs.changes import Changes
 from lvs.checks import Answer, Target
 from lvs.commands import (
     Announce,
@@ -36,6 +37,7 @@ from lvs.commands import (
     Unwire,
     Wire,
 )
+from lvs.commits import Commits
 from lvs.coupling import Coupling, Outcome
 from lvs.desk import Desk
 from lvs.director import LOOK_EVERY_S, step
@@ -62,10 +64,12 @@ from lvs.io.checking import Checking
 from lvs.io.journal import Journal
 from lvs.io.links import DeviceChanged, Links
 from lvs.io.stalls import TimedSelector
+from lvs.keeper import Keeper
 from lvs.kernel.state import Vip
 from lvs.operators import summary
 from lvs.pair import Seat
 from lvs.partner import Partner
+from lvs.planning import plan
 from lvs.protocol import SOCKET_NAME
 from lvs.state import deadline, settled
 from lvs.status import CheckVitals, ended
@@ -122,6 +126,9 @@ class Daemon:
         self._announcements: asyncio.Queue[tuple[Vip, ...]] = asyncio.Queue()
 
         self.coupling = Coupling(self, options.state_directory)
+        keeper = Keeper(self, options.repository)
+        self.changes = Changes(keeper, partial(plan, self), options.state_directory)
+        self._commits = Commits(keeper)
         if begun.orders_fault:
             self._journal.report(events.OrdersLost(begun.orders_fault))
         for command in begun.commands:
@@ -267,6 +274,8 @@ class Daemon:
             self._petting(),
             self._crashing(),
             *self.coupling.tasks(),
+            *self.changes.tasks(),
+            *self._commits.tasks(),
         )
 
     def _callback_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
@@ -292,9 +301,14 @@ class Daemon:
         async with self.loading:
             pass
 
-    async def load(self) -> tuple[Input, Outcome]:
-        """Read the file and have it run, on the other director of a pair too; what became of it."""
+    async def load(self, put: Callable[[], object] | None = None) -> tuple[Input, Outcome]:
+        """Read the file and have it run, on the other director of a pair too; what became of it.
+
+        What `put` writes into the file, in a thread, is what is read. Errors: its own.
+        """
         async with self.loading:
+            if put is not None:
+                await asyncio.to_thread(put)
             loaded = await self._load(None)
             assert loaded is not None, "nothing is known, so it is read"
         what, held, outcome = loaded

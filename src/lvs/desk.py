@@ -16,11 +16,12 @@ import msgspec
 
 from lvs import operators, pairstatus
 from lvs.begin import ConfigFile
-from lvs.config.load import load
+from lvs.changes import Changes
 from lvs.coupling import Coupling, Outcome
-from lvs.director import planned
+from lvs.courier import CourierError
 from lvs.errors import Exit, KernelError, LvsError
 from lvs.explain import Scene, explained
+from lvs.fitness import unhealthy
 from lvs.health import ward
 from lvs.health.orders import Order, Verb
 from lvs.inputs import (
@@ -35,23 +36,30 @@ from lvs.inputs import (
     SwitchoverAsked,
 )
 from lvs.io import files, notes, updates
-from lvs.kernel.desired import Desired
-from lvs.kernel.diff import diff
-from lvs.kernel.state import KernelState, ServiceKey
+from lvs.kernel.state import ServiceKey
 from lvs.pair import PAIRED
+from lvs.planning import plan
 from lvs.protocol import (
+    ConfirmRequest,
     DisableRequest,
     DrainRequest,
     EnableRequest,
+    ExamineRequest,
     ExplainRequest,
     HealthRequest,
+    OfferRequest,
     PairRequest,
+    PieceRequest,
     PlanRequest,
+    PushRequest,
     ReloadRequest,
     Reply,
     Request,
     ResolveRequest,
+    RollbackRequest,
     SessionsRequest,
+    SidesRequest,
+    StartRequest,
     StatusRequest,
     SwitchoverRequest,
 )
@@ -59,7 +67,6 @@ from lvs.state import State
 from lvs.status import CheckVitals, Held, sessions, table
 from lvs.sync.messages import Use
 from lvs.updating import note as noted
-from lvs.updating.health import unhealthy
 
 if TYPE_CHECKING:
     from lvs.io.checking import Checking
@@ -81,6 +88,7 @@ class Director(Protocol):
     checking: Checking
     partner: Partner
     coupling: Coupling
+    changes: Changes
     kernel: asyncio.Lock  # one conversation with the kernel at a time
 
     def feed(self, what: Input) -> None: ...
@@ -111,6 +119,11 @@ class Desk:
                 return self._pair()
             case HealthRequest():
                 return self._health()
+            case SidesRequest():
+                courier = self._director.coupling.courier
+                return Reply(here=courier.side(), there=await courier.other())
+            case OfferRequest() | PieceRequest() | StartRequest():
+                return await self._send_update(request)
             case ResolveRequest(use):
                 return await self._resolve(use)
             case ExplainRequest(server, virtual):
@@ -123,6 +136,14 @@ class Desk:
                 return self._enable(request, by)
             case SessionsRequest(server, virtual):
                 return await self._sessions(server, virtual)
+            case ExamineRequest():
+                return await self._director.changes.examine(request)
+            case PushRequest():
+                return await self._director.changes.push(request)
+            case RollbackRequest():
+                return await self._director.changes.rollback(request, by)
+            case ConfirmRequest(author):
+                return await self._director.changes.confirm(author, by)
             case _:
                 assert_never(request)
 
@@ -142,23 +163,17 @@ class Desk:
 
     async def _plan(self, file: str, content: bytes | None) -> Reply:
         director = self._director
-        try:
-            if content is None:
-                file = str(director.file.path)
+        if content is None:
+            file = str(director.file.path)
+            try:
                 content = files.read(Path(file)).content
-            known, lacks = director.file.loaded, director.file.lacks
-            loaded = await asyncio.to_thread(load, content, file, previous=known, lacks=lacks)
-            if loaded.config is None:
-                return Reply(Exit.PROBLEMS, err=tuple(map(str, loaded.problems)))
-            goal = await asyncio.to_thread(planned, director.state, loaded.config, time.monotonic())
-            async with director.kernel:
-                actual = await director.converger.actual(goal.state)
-                held = await asyncio.to_thread(director.converger.held)
-        except LvsError as fault:
-            return Reply(fault.exit_code, err=(f"{file}: {fault}",))
-        lines = await asyncio.to_thread(_drawn, actual, held, director.state.goal, goal)
-        warnings = operators.serial_warning(director.state, file, loaded.config)
-        return Reply(out=lines, err=(*map(str, loaded.problems), *warnings))
+            except LvsError as fault:
+                return Reply(fault.exit_code, err=(f"{file}: {fault}",))
+        made = await plan(director, file, content)
+        if made.config is None:
+            return Reply(made.exit_code, err=made.problems)
+        warnings = operators.serial_warning(director.state, file, made.config)
+        return Reply(out=made.lines, err=(*made.problems, *warnings))
 
     async def _reload(self) -> Reply:
         before = self._director.state
@@ -210,6 +225,20 @@ class Desk:
         director = self._director
         reasons = unhealthy(director.state, configured=director.file.path.exists())
         return Reply(Exit.FAILED if reasons else Exit.OK, err=reasons)
+
+    async def _send_update(self, request: OfferRequest | PieceRequest | StartRequest) -> Reply:
+        courier = self._director.coupling.courier
+        try:
+            match request:
+                case OfferRequest(version):
+                    await courier.offer(version)
+                case StartRequest(version):
+                    await courier.start(version)
+                case PieceRequest(data):
+                    return Reply(out=await courier.piece(data))
+        except CourierError as fault:
+            return Reply(Exit.FAILED, err=(str(fault),))
+        return Reply()
 
     # One configuration on both
 
@@ -304,12 +333,6 @@ class Desk:
             if one.address == address
         )
         return Reply(sessions=left)
-
-
-def _drawn(
-    actual: KernelState, held: dict[ServiceKey, Held], before: Desired, goal: Desired
-) -> tuple[str, ...]:
-    return operators.plan(diff(actual, goal.state), held, before, goal)
 
 
 def _shown(state: State, file: str, held: dict[ServiceKey, Held], vitals: CheckVitals) -> Reply:

@@ -7,6 +7,7 @@ import msgspec
 from lvs.pairstatus import PairStatus
 from lvs.status import Status
 from lvs.sync.messages import Use
+from lvs.updating.rolling import Side
 
 SOCKET_NAME = "lvsd.sock"  # in the run directory
 LONGEST = 96 << 20  # bytes of a request: a file of 64 MiB in base64
@@ -79,8 +80,64 @@ class ResolveRequest(msgspec.Struct, frozen=True, tag="resolve"):
     use: Use
 
 
+class ExamineRequest(msgspec.Struct, frozen=True, tag="examine"):
+    """Could this commit be pushed? Its configuration is `content`; nothing is changed."""
+
+    commit: str
+    old: str  # where the branch is to come from; zeros: from nothing
+    name: str  # of the file
+    content: bytes
+    since_s: float = 0.0  # for how long the hook has been at it
+
+
+class PushRequest(msgspec.Struct, frozen=True, tag="push"):
+    """Run a commit that is in the repository, and move the branch to it."""
+
+    commit: str
+    old: str  # where the branch is to come from; zeros: from nothing; empty: from wherever it is
+    by: str  # who brings it
+    way: str = "push"
+    confirm_s: float | None = None  # it is taken back unless it is confirmed within
+
+
+class RollbackRequest(msgspec.Struct, frozen=True, tag="rollback"):
+    """Run the content of an earlier commit again."""
+
+    commit: str = ""  # as git names them; empty: the one before
+    author: str = ""  # who asks, if root is more than one person
+    confirm_s: float | None = None
+
+
+class ConfirmRequest(msgspec.Struct, frozen=True, tag="confirm"):
+    """What runs on trial stays."""
+
+    author: str = ""
+
+
 class HealthRequest(msgspec.Struct, frozen=True, tag="health"):
     """Whether this director came up as it should."""
+
+
+class SidesRequest(msgspec.Struct, frozen=True, tag="sides"):
+    """How both directors stand in an update."""
+
+
+class OfferRequest(msgspec.Struct, frozen=True, tag="offer"):
+    """The other director is to install an update, which follows in pieces."""
+
+    version: str
+
+
+class PieceRequest(msgspec.Struct, frozen=True, tag="piece"):
+    """The next piece of it; the last is empty."""
+
+    data: bytes
+
+
+class StartRequest(msgspec.Struct, frozen=True, tag="start"):
+    """The other director is to start what it has installed."""
+
+    version: str
 
 
 Request = (
@@ -95,7 +152,15 @@ Request = (
     | SessionsRequest
     | PairRequest
     | ResolveRequest
+    | ExamineRequest
+    | PushRequest
+    | RollbackRequest
+    | ConfirmRequest
     | HealthRequest
+    | SidesRequest
+    | OfferRequest
+    | PieceRequest
+    | StartRequest
 )
 
 
@@ -108,3 +173,6 @@ class Reply(msgspec.Struct, frozen=True):
     status: Status | None = None
     pair: PairStatus | None = None
     sessions: int | None = None  # left on a real server; None: not asked
+    here: Side | None = None
+    there: Side | None = None  # None: not asked, or no answer
+    took_s: float | None = None  # of a push: what lvsd took for it, to check and to apply

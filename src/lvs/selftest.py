@@ -53,10 +53,14 @@ def _modules() -> str:
         asking,
         begin,
         booting,
+        changes,
         checks,
         commands,
+        commits,
         completion,
+        consent,
         coupling,
+        courier,
         daemon,
         desk,
         director,
@@ -64,16 +68,22 @@ def _modules() -> str:
         events,
         explain,
         firewall,
+        fitness,
         inputs,
         joining,
+        keeper,
         letters,
         model,
         operators,
         pair,
         pairstatus,
         partner,
+        planning,
         protocol,
         pulsing,
+        pushes,
+        records,
+        rollout,
         state,
         status,
         telling,
@@ -94,6 +104,7 @@ def _modules() -> str:
         options,
         passages,
         render,
+        serial,
         services,
         statements,
         toml,
@@ -108,6 +119,7 @@ def _modules() -> str:
     from lvs.events import pair as pair_events
     from lvs.events import peer as peer_events
     from lvs.events import pulse as pulse_events
+    from lvs.events import repository as repository_events
     from lvs.events import update as update_events
     from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources, wizard
     from lvs.firstboot import options as firstboot_options
@@ -119,6 +131,7 @@ def _modules() -> str:
         addresses,
         announce,
         askers,
+        bare,
         checking,
         child,
         control,
@@ -131,6 +144,7 @@ def _modules() -> str:
         fetching,
         files,
         findings,
+        git,
         heart,
         heartbeat,
         hooks,
@@ -148,15 +162,18 @@ def _modules() -> str:
         pairfile,
         pairkey,
         peer,
+        probation,
         probe,
         processes,
         programs,
         pulse,
+        pusher,
         requirements,
         resync,
         rtnetlink,
         runnable,
         secrets,
+        sessions,
         stalls,
         strangers,
         streams,
@@ -203,10 +220,12 @@ def _modules() -> str:
     from lvs.pulse import machine as pulse_machine
     from lvs.pulse import state as pulse_state
     from lvs.pulse import wire as pulse_wire
+    from lvs.repository import exchange as commits_exchange
+    from lvs.repository import history, packets, tree, wishes
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
     from lvs.updating import archive, manifest, note, rolling, slots
-    from lvs.updating import health as updating_health
+    from lvs.updating import letters as update_letters
     from lvs.updating import version as updating_version
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"

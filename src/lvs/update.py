@@ -32,12 +32,13 @@ from lvs.status import clock
 from lvs.updating import note as noted
 from lvs.updating import slots
 from lvs.updating.manifest import Machine, unfit
-from lvs.updating.note import Note, Pending
+from lvs.updating.note import Note, Pending, Stage
 from lvs.updating.slots import Slot
 from lvs.updating.version import newer
 
 LOOK_EVERY_S = 1.0
 HOLD_S = 10.0  # for which it must stay healthy: a daemon that comes up and dies is not
+LONGEST_LINE = 200  # bytes
 ANSWER_S = 5.0  # of the daemon
 UPPER, SHIPPED = Path("/var/lib/overlay/etc/upper"), Path("/run/lvs-shipped/etc")
 
@@ -63,6 +64,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--downgrade", action="store_true", help="take an older version than the one that runs"
     )
     parser.add_argument("--newer", action="store_true", help="do nothing, quietly, if it is not newer")
+    parser.add_argument(
+        "--pair", action="store_true", help="both directors, one after the other, while one of them serves"
+    )
+    for hidden in ("--resume", "--from-peer"):  # lvs-update-pair.service and lvs-receive@.service ask so
+        parser.add_argument(hidden, action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--status", action="store_true", help="show both slots, and how the last update ended"
     )
@@ -93,6 +99,8 @@ def run(asked: argparse.Namespace, places: Places | None = None) -> int:
     places = places or Places()
     if asked.status:
         return _status(places, json=asked.json)
+    if asked.from_peer:
+        return _from_peer(places)
     if asked.source is None:
         raise UsageError("name the update: a file, a URL, or - for standard input; or ask for --status")
     if asked.check:
@@ -106,6 +114,24 @@ def run(asked: argparse.Namespace, places: Places | None = None) -> int:
         print(f"starting {installed}", flush=True)
         return Exit.OK if trial.reboot() else Exit.FAILED
     print(f"{installed} is installed; the next boot starts it (systemctl reboot)")
+    return Exit.OK
+
+
+def _from_peer(places: Places) -> int:
+    """What the other director wants, on standard input: a line, and behind `install` the update itself."""
+    verb, _, version = sys.stdin.buffer.readline(LONGEST_LINE).decode(errors="replace").strip().partition(" ")
+    match verb:
+        case "install":
+            install("-", places)
+        case "start":
+            pending = notes.load(places.directory).pending
+            if pending is None or (pending.version, pending.stage) != (version, Stage.LAID):
+                raise SystemFault(f"{version} is not installed there")
+            if not trial.reboot():
+                raise SystemFault("it does not go down: systemctl reboot failed")
+        case _:
+            raise UsageError("the other director is not understood")
+    print("done", flush=True)
     return Exit.OK
 
 

@@ -18,7 +18,7 @@ import atheris
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-with atheris.instrument_imports(include=["lvs.letters", "lvs.sync", "lvs.health.shared"]):
+with atheris.instrument_imports(include=["lvs.letters", "lvs.sync", "lvs.health.shared", "lvs.repository"]):
     sys.path.insert(0, str(ROOT / "src"))
     from lvs.errors import SystemFault
     from lvs.health import shared
@@ -26,9 +26,11 @@ with atheris.instrument_imports(include=["lvs.letters", "lvs.sync", "lvs.health.
     from lvs.io import pairkey
     from lvs.letters import LONGEST, FrameError, Frames, Hello, Letter, Ping, frame, letter, unfit
     from lvs.model import Protocol, VirtualKey
+    from lvs.repository.exchange import Lacks, Pack, Tip
     from lvs.sync import machine, messages
     from lvs.sync.state import State
     from lvs.sync.version import Agreed, Text, Version
+    from lvs.updating import letters as updating
 
 ONE, TWO = (Text(Version(serial, str(serial)), b"", "toml") for serial in (1, 2))
 AGREED = Agreed(1, ONE.version)
@@ -73,7 +75,9 @@ def fed(letters: list[Letter | None]) -> None:
         at, book = state, EMPTY
         for one in letters:
             match one:
-                case None | Ping() | shared.Findings():
+                case None | Ping() | shared.Findings() | Tip() | Lacks() | Pack():
+                    pass
+                case messages.Review() | messages.Reviewed():
                     pass
                 case Hello():
                     unfit(one)
@@ -81,6 +85,12 @@ def fed(letters: list[Letter | None]) -> None:
                     with suppress(ValueError):
                         book = shared.merged(book, entries, 1000.0, 10.0)
                         shared.orders_of(book)
+                case updating.UpdateQuery() | updating.UpdateSide() | updating.UpdateOffered():
+                    pass  # carried, and looked at by what is behind the socket
+                case updating.UpdateData() | updating.UpdateGot() | updating.UpdateEnded():
+                    pass
+                case updating.UpdateStart():
+                    pass
                 case _:
                     before = at.mine
                     at, commands = machine.step(at, messages.Received(one), 1.0)

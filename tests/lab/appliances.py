@@ -21,7 +21,7 @@ from .services import ZONE, Services, await_services, begin_services
 EXAMPLE = CHECKOUT / "lvs.toml.example"
 # Its names are checked by a program of the site; a fresh machine has the check that is built in.
 BY_PROGRAM = re.compile(
-    r'^send_program = .*\nexpect = "OK"\n(?P<rest>(?:.*\n)*?)(?=\n?\[\[virtual\]\])', re.M
+    r'^send_program = .*\nexpect = "OK"\n(?P<rest>(?:.*\n)*?)(?=\n?\[\[virtual\]\])', re.MULTILINE
 )
 
 

@@ -12,6 +12,7 @@ from lvs.events.health import *  # noqa: F403
 from lvs.events.pair import *  # noqa: F403
 from lvs.events.peer import *  # noqa: F403
 from lvs.events.pulse import *  # noqa: F403
+from lvs.events.repository import *  # noqa: F403
 from lvs.events.table import *  # noqa: F403
 from lvs.events.update import *  # noqa: F403
 

@@ -15,12 +15,13 @@ from pathlib import Path
 
 from lvs.errors import SystemFault
 
+OFFERED, PUSHED = "offered", "pushed"  # within the name of what is laid beside the file
 REPLACED = ".replaced"  # behind the file's name: what an operator chose against
 
 
-def stage(path: Path, content: bytes) -> None:
+def stage(path: Path, content: bytes, word: str = OFFERED) -> None:
     """Lay a text beside the file, with its mode and owner. Errors: SystemFault with the reason."""
-    real, beside = _places(path, "offered")
+    real, beside = _places(path, word)
     try:
         try:
             status = real.stat()
@@ -38,33 +39,36 @@ def stage(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(descriptor)
     except OSError as fault:
-        discard(path)
+        discard(path, word)
         raise SystemFault(f"cannot write beside {real}: {_why(fault)}") from fault
 
 
-def discard(path: Path) -> None:
+def discard(path: Path, word: str = OFFERED) -> None:
     """Remove what was laid beside the file, if anything was."""
     with suppress(OSError):
-        _places(path, "offered")[1].unlink()
+        _places(path, word)[1].unlink()
 
 
-def commit(path: Path, content: bytes, fits: Callable[[bytes], bool], *, keep: bool) -> None:
+def commit(
+    path: Path, content: bytes, fits: Callable[[bytes], bool], *, keep: bool, word: str = OFFERED
+) -> None:
     """Give the file's name to what was staged; with `keep`, a copy of what does not fit is kept.
 
     Errors: SystemFault; the file is then as it was.
     """
-    real, beside = _places(path, "offered")
+    real, beside = _places(path, word)
     _, before = _places(path, "before")
     edited = SystemFault(f"{path} was edited at the same time")
     try:
         if not beside.exists():  # what is there already is not staged
-            stage(path, content)
+            stage(path, content, word)
         with suppress(FileNotFoundError):
             before.unlink()
         try:
             before.hardlink_to(real)
         except FileNotFoundError:
             os.replace(beside, real)  # noqa: PTH105
+            _settled(real.parent)
             return
         try:
             if not keep and not fits(before.read_bytes()):
@@ -83,7 +87,13 @@ def commit(path: Path, content: bytes, fits: Callable[[bytes], bool], *, keep: b
     except OSError as fault:
         raise SystemFault(f"cannot replace {real}: {_why(fault)}") from fault
     finally:
-        discard(path)
+        discard(path, word)
+
+
+def replace(path: Path, content: bytes, fits: Callable[[bytes], bool], *, keep: bool) -> None:
+    """Both in one: what a push brings, beside what the other director may be offering."""
+    stage(path, content, PUSHED)
+    commit(path, content, fits, keep=keep, word=PUSHED)
 
 
 def _places(path: Path, word: str) -> tuple[Path, Path]:

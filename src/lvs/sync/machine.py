@@ -220,6 +220,7 @@ class _Turn:
         state = self.state
         if file.version == state.version:
             self.run(file)
+            self.stand()  # what lay in the file before may have been told as an edit that does not run
             self.consider()
             return
         course, why = decide(self.base(), file.version, theirs)

@@ -60,6 +60,20 @@ class Take(msgspec.Struct, frozen=True, tag="take"):
     """A person chose yours: offer it."""
 
 
+class Review(msgspec.Struct, frozen=True, tag="review"):
+    """Would you take this, if it were offered? Nothing follows of it."""
+
+    id: int
+    text: Text
+
+
+class Reviewed(msgspec.Struct, frozen=True, tag="reviewed"):
+    """Of a Review; without problems: yes."""
+
+    id: int
+    problems: tuple[str, ...] = ()
+
+
 Message = Standing | Offer | Answer | Commit | Done | Abort | Take
 
 

@@ -1,0 +1,313 @@
+"""Pushes, rollbacks, trials and hand edits: real git with its hooks, a real file, no kernel."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from lvs import events
+from lvs.protocol import RollbackRequest
+from pushing import Copy, PushedTo
+from stand import FILE, until
+
+
+def text(serial: int, weight: int = 1, more: str = "") -> str:
+    """The file of a director without another one."""
+    alone = FILE.replace('primary = "127.0.0.1"\nbackup = "127.0.0.2"\nheartbeat_port = {port}\n', "")
+    return alone.replace('pair_key = "{key}"\n', "").format(serial=serial, weight=weight, more=more)
+
+
+@asynccontextmanager
+async def director(place: Path) -> AsyncIterator[tuple[PushedTo, Copy]]:
+    """One that runs, its first commit made, and a working copy."""
+    home = place / "director"
+    home.mkdir()
+    (home / "lvs.toml").write_text(text(1))
+    one = PushedTo(home, "127.0.0.1")
+    one.start()
+    try:
+        await until(lambda: one.keeper.usable and one.keeper.tip)
+        copy = Copy(place / "copy", one.repository)
+        await copy.clone()
+        yield one, copy
+        assert one.task is not None
+        assert not one.task.done(), one.task.exception()
+    finally:
+        await one.stop()
+
+
+def test_a_push_runs_and_says_what_it_did(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            commit = await copy.commit(text(2, weight=5))
+            code, said = await copy.push()
+            print(said)
+            assert code == 0, said
+            assert one.path.read_text() == text(2, weight=5)
+            assert one.weight == 5
+            assert one.keeper.tip == commit
+            assert "lvs.toml: valid, serial 1 -> 2" in said
+            assert "ipvsadm -e -t 192.0.2.1:80 -r 10.0.0.3:80 -g -w 5" in said
+            assert "of which lvsd" in said
+            (told,) = [one for one in one.heard_of(events.ConfigCommitted) if one.way == "push"]  # type: ignore[attr-defined]
+            assert "Alice" in told.text()
+
+    asyncio.run(run())
+
+
+def test_what_check_says_is_what_the_push_says(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            tip = one.keeper.tip
+            await copy.commit(text(2, weight=-4))
+            code, said = await copy.push()
+            assert code == 1
+            assert "lvs.toml:11: virtual[0].server[0].weight: 0 to 65535, got -4" in said
+            assert "refused: nothing was changed" in said
+            assert (one.keeper.tip, one.weight, one.path.read_text()) == (tip, 1, text(1))
+
+    asyncio.run(run())
+
+
+def test_the_number_to_write_is_named(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            await copy.commit(text(1, weight=5))
+            code, said = await copy.push()
+            assert code == 1
+            assert "lvs.toml:1: serial_no: 1 is the last one; write serial_no = 2" in said
+            assert one.weight == 1
+            await copy.commit(text(1), "README", "only a word about it")  # the same configuration
+            (copy.place / "lvs.toml").write_text(text(1))
+            await copy.git("commit", "--quiet", "--amend", "--all", "-m", "words")
+            code, said = await copy.push()
+            assert "write serial_no" not in said
+
+    asyncio.run(run())
+
+
+def test_a_dry_run_shows_and_changes_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            tip = one.keeper.tip
+            commit = await copy.commit(text(2, weight=5))
+            code, said = await copy.push("dry-run")
+            assert code == 1
+            assert "-w 5" in said
+            assert "dry run: nothing was changed, and the push is refused on purpose" in said
+            assert (one.keeper.tip, one.weight) == (tip, 1)
+            assert one.keeper.git.has((commit,)) == ()  # nor does anything of it stay
+            code, said = await copy.push("dryrun")
+            assert code == 1
+            assert "-o dryrun: not known" in said
+
+    asyncio.run(run())
+
+
+def test_what_cannot_be_pushed(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            tip = one.keeper.tip
+            await copy.commit(text(2, weight=5))
+            tries = {
+                "HEAD:other": "a director has one branch, main",
+                "HEAD:refs/tags/v1": "tags stay with you",
+                ":main": "main cannot be deleted",
+            }
+            for refspec, why in tries.items():
+                code, said = await copy.tried("push", "origin", refspec)
+                assert code == 1
+                assert why in said
+            (copy.place / "link").symlink_to("/etc/shadow")
+            await copy.commit(text(3))
+            assert "link: a symbolic link; only plain files can be pushed" in (await copy.push())[1]
+            (copy.place / "link").unlink()
+            await copy.git("update-index", "--add", "--cacheinfo", f"160000,{tip},sub")
+            await copy.git("commit", "--quiet", "-m", "a submodule")
+            assert "sub: a submodule; only plain files can be pushed" in (await copy.push())[1]
+            await copy.git("rm", "--quiet", "--cached", "sub")
+            await copy.commit(text(1), "lvs.cf")
+            assert "both lvs.toml and lvs.cf" in (await copy.push())[1]
+            (copy.place / "lvs.toml").unlink()
+            await copy.commit("serial_no = 9\n", "lvs.cf")
+            code, said = await copy.push()
+            assert "lvs.cf: this director runs" in said
+            (copy.place / "lvs.cf").unlink()
+            await copy.commit("", "README")
+            assert "there is neither lvs.toml nor lvs.cf" in (await copy.push())[1]
+            assert (one.keeper.tip, one.weight, one.path.read_text()) == (tip, 1, text(1))
+
+    asyncio.run(run())
+
+
+def test_of_two_at_once_one_wins_and_the_other_is_told(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            other = Copy(tmp_path / "other", one.repository)
+            await other.clone()
+            await copy.commit(text(2, weight=5))
+            await other.commit(text(2, weight=6))
+            results = await asyncio.gather(copy.push(), other.push())
+            assert sorted(code for code, _ in results) == [0, 1]
+            loser = next(said for code, said in results if code)
+            assert "git pull --rebase" in loser or "failed to update ref" in loser or "fetch first" in loser
+            winner = 5 if results[0][0] == 0 else 6
+            assert one.weight == winner
+            assert one.path.read_text() == text(2, weight=winner)
+            code, said = await (copy if winner == 6 else other).tried(
+                "push", "--force", "origin", "HEAD:main"
+            )
+            assert code == 1
+            assert "it does not contain what runs" in said
+
+    asyncio.run(run())
+
+
+def test_rollback_is_a_commit_with_a_higher_serial(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            await copy.commit(text(7, weight=5))
+            await copy.push()
+            reply = await one.changes.rollback(RollbackRequest(author="bob"), "root")
+            assert reply.exit_code == 0, reply.err
+            assert one.path.read_text() == text(8)
+            (newest, *_) = one.keeper.git.log("main")
+            assert newest.subject.startswith("rollback to ")
+            assert newest.author.name == "bob"
+            assert newest.id == one.keeper.tip
+            reply = await one.changes.rollback(RollbackRequest("main~1"), "carol")
+            assert reply.exit_code == 0, reply.err
+            assert one.path.read_text() == text(9, weight=5)
+            assert one.keeper.git.log("main")[0].author.name == "carol"
+            reply = await one.changes.rollback(RollbackRequest("nothing"), "carol")
+            assert reply.err == ("there is no commit nothing; `lvsd history` names them",)
+            await copy.git("pull", "--quiet", "--rebase", "origin", "main")  # and a push follows it
+            await copy.commit(text(10, weight=6))
+            assert (await copy.push())[0] == 0
+
+    asyncio.run(run())
+
+
+def test_what_is_not_confirmed_is_taken_back(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            await copy.commit(text(2, weight=5))
+            code, said = await copy.push("confirm=5")
+            assert code == 0, said
+            assert "on trial: rolled back in 5 s unless `lvsd confirm`" in said
+            assert one.weight == 5
+            await copy.commit(text(3, weight=6))
+            code, said = await copy.push()
+            assert code == 1
+            assert "is on trial for" in said
+            await one.stop()  # and it outlives the daemon
+            one.boot()
+            one.start()
+            await until(lambda: one.weight == 1)
+            await until(lambda: one.changes.trial is None and not one.keeper.lock.locked())
+            assert one.path.read_text() == text(3)
+            assert one.keeper.git.log("main")[0].subject.startswith("not confirmed, back to ")
+            assert not (one.place / "trial.json").exists()
+
+    asyncio.run(run())
+
+
+def test_what_is_confirmed_stays(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            commit = await copy.commit(text(2, weight=5))
+            await copy.push("confirm=5")
+            reply = await one.changes.confirm("", "alice")
+            assert reply.out == (f"commit {commit[:10]} stays",)
+            assert one.changes.trial is None
+            assert not (one.place / "trial.json").exists()
+            assert one.heard_of(events.TrialConfirmed)
+            assert (await one.changes.confirm("", "alice")).exit_code == 1
+
+    asyncio.run(run())
+
+
+def test_hand_edits_become_commits(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            await copy.commit(text(2), "README", "a file beside it")
+            await copy.commit(text(2))
+            await copy.push()
+            await one.save(text(3, weight=4))
+            await until(lambda: one.keeper.git.log("main")[0].subject.endswith("(serial 3)"))
+            newest = one.keeper.git.log("main")[0]
+            assert newest.author.name.startswith("root@")
+            assert {entry.path for entry in one.keeper.git.tree("main")} == {b"README", b"lvs.toml"}
+            await one.save(text(4, weight=-1))  # what does not run is not recorded
+            await one.stop()
+            one.path.write_text(text(5, weight=3))  # while nobody looked
+            one.boot()
+            one.start()
+            await until(lambda: one.keeper.usable and one.keeper.tip)
+            await until(lambda: one.keeper.git.log("main")[0].subject.endswith("(serial 5)"))
+            assert one.keeper.git.log("main")[1].id == newest.id
+
+    asyncio.run(run())
+
+
+def test_a_daemon_that_died_in_between_is_settled_by_what_the_file_holds(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            tip, git = one.keeper.tip, one.keeper.git
+            commit = await copy.commit(text(2, weight=5))
+            await copy.git(
+                "push",
+                "--quiet",
+                "--receive-pack=git -c core.hooksPath=/dev/null receive-pack",
+                "origin",
+                "HEAD:refs/heads/aside",
+            )
+            await one.stop()
+            git.move("test", ("refs/lvs/pending", commit, None), ("refs/heads/aside", "", None))
+            one.boot()
+            one.start()  # the file was not written
+            await until(lambda: one.keeper.usable and one.keeper.tip)
+            assert (one.keeper.tip, git.refs()) == (tip, {"refs/heads/main": tip})
+            await one.stop()
+            git.move("test", ("refs/lvs/pending", commit, None))
+            one.path.write_text(text(2, weight=5))
+            one.boot()
+            one.start()  # it was
+            await until(lambda: one.keeper.usable and one.keeper.tip)
+            assert (one.keeper.tip, git.refs()) == (commit, {"refs/heads/main": commit})
+
+    asyncio.run(run())
+
+
+def test_a_disk_that_is_full_refuses_and_loses_nothing(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            tip = one.keeper.tip
+            await copy.commit(text(2, weight=5))
+            (one.place / ".lvs.toml.pushed").mkdir()  # as a disk that cannot be written
+            code, said = await copy.push()
+            assert code == 1
+            assert "cannot write beside" in said
+            assert "THE PUSH IS TAKEN BACK" in said
+            assert (one.keeper.tip, one.weight, one.path.read_text()) == (tip, 1, text(1))
+            assert one.keeper.git.refs() == {"refs/heads/main": tip}
+
+    asyncio.run(run())
+
+
+def test_without_a_daemon_nothing_is_taken(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            tip = one.keeper.tip
+            await copy.commit(text(2, weight=5))
+            await one.stop()
+            code, said = await copy.push()
+            assert code == 1
+            assert "no lvsd answers" in said
+            assert one.keeper.git.tip() == tip
+            one.boot()
+            one.start()
+
+    asyncio.run(run())

@@ -82,7 +82,7 @@ LINES = (
     {"changes", "commits"},
     {"desk"},
     {"daemon"},
-    {"upkeep", "joining", "booting", "firewall", "update", "pushes"},
+    {"upkeep", "joining", "booting", "firewall", "update", "pushes", "pulling"},
     {"records"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},

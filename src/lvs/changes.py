@@ -31,7 +31,7 @@ from lvs.keeper import Content, Keeper, Refused
 from lvs.model import Config
 from lvs.planning import Plan
 from lvs.protocol import ExamineRequest, PushRequest, Reply, RollbackRequest
-from lvs.repository.history import Person, message, person, short
+from lvs.repository.history import Person, Way, message, person, short
 from lvs.repository.tree import NAMES, Chosen, judge, printable
 from lvs.repository.wishes import NOTHING, is_commit
 from lvs.sync.version import Text, Version
@@ -154,9 +154,7 @@ class Changes:
             reply = Reply(fault.exit_code, err=(str(fault),))
         if reply.exit_code:
             reason = "; ".join(reply.err)
-            self._director.report(
-                events.PushRefused(printable(request.commit), by, printable(request.way), reason)
-            )
+            self._director.report(events.PushRefused(printable(request.commit), by, request.way, reason))
         took_s = time.monotonic() - began + self._checked.pop(request.commit, 0.0)
         return msgspec.structs.replace(reply, took_s=took_s)
 
@@ -164,7 +162,13 @@ class Changes:
         """The lock is held."""
         commit, before = request.commit, self._keeper.tip
         if before and not await asyncio.to_thread(self._keeper.git.precedes, before, commit):
+            if request.way is Way.PULL:
+                raise Refused(
+                    f"it does not contain commit {short(before)}, which runs here: merge that there"
+                )
             raise Refused("it does not contain what runs: git pull --rebase, look at it, and push again")
+        if request.way is Way.PULL and self._director.coupling.waits:
+            return Reply(out=("this director is on standby; the active one pulls",))
         found = await asyncio.to_thread(self._keeper.content, commit)
         self._language(found.name)
         if found.blob == self._keeper.running_blob():
@@ -277,7 +281,7 @@ class Changes:
                 self._end_trial()
                 tip, who = self._keeper.tip, person(author, self._keeper.host)
                 commit = await asyncio.to_thread(self._earlier, request.commit, who, "rollback")
-            return await self.push(PushRequest(commit, tip, author, "rollback", request.confirm_s))
+            return await self.push(PushRequest(commit, tip, author, Way.ROLLBACK, request.confirm_s))
         except Refused as refused:
             return Reply(Exit.PROBLEMS, err=refused.lines)
         except LvsError as fault:
@@ -387,7 +391,7 @@ class Changes:
                     self._earlier, trial.before, self._keeper.me, "not confirmed, back"
                 )
                 self.trial = None
-                request = PushRequest(commit, self._keeper.tip, trial.by, way="not confirmed")
+                request = PushRequest(commit, self._keeper.tip, trial.by, way=Way.UNCONFIRMED)
                 await self._pushed(request, "lvsd")
                 trials.save(self._trial_file, None)
         except (Refused, LvsError) as fault:

@@ -16,7 +16,7 @@ from lvs.io.git import THEIRS, GitFault
 from lvs.keeper import Keeper, Refused
 from lvs.pair import Seat
 from lvs.repository.exchange import MOST_KNOWN, Course, Kinship, Lacks, Pack, Tip, course
-from lvs.repository.history import message, short
+from lvs.repository.history import Way, message, short
 from lvs.repository.tree import printable
 from lvs.repository.wishes import is_commit
 
@@ -186,7 +186,7 @@ class Commits:
             case Course.STAY:
                 return
             case Course.FOLLOW:
-                await keeper.advance(theirs.commit, "other director", self._coupling.peer, serial)
+                await keeper.advance(theirs.commit, Way.PEER, self._coupling.peer, serial)
             case Course.JOIN:
                 await self._join(keeper.tip, theirs.commit, serial)
             case Course.JOIN_THEIRS:
@@ -216,7 +216,7 @@ class Commits:
             return keeper.git.commit(tree, (kept, joined), keeper.me, keeper.me, said)
 
         commit = await asyncio.to_thread(make)
-        await keeper.advance(commit, "join", "", serial)
+        await keeper.advance(commit, Way.JOIN, "", serial)
         keeper.director.report(events.HistoriesJoined(commit, kept, joined))
 
     @property

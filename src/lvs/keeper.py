@@ -26,7 +26,7 @@ from lvs.inputs import Input
 from lvs.io import sessions
 from lvs.io.bare import USER
 from lvs.io.git import PENDING, Git, GitFault, blob_id
-from lvs.repository.history import Person, message, person
+from lvs.repository.history import Person, Way, message, person
 from lvs.repository.tree import NAMES, Chosen, Entry, judge
 from lvs.repository.wishes import MAIN
 from lvs.sync.version import Text, Version
@@ -160,7 +160,7 @@ class Keeper:
         if pending != self.tip and mine is not None:
             content = await asyncio.to_thread(self.content, pending)
             if content.blob == self.running_blob():
-                await self.advance(pending, "push", "", mine.version.serial)
+                await self.advance(pending, Way.PUSH, "", mine.version.serial)
                 return
         await asyncio.to_thread(self.git.move, "never applied", (PENDING, "", pending))
 
@@ -176,7 +176,7 @@ class Keeper:
             raise Refused(*chosen)
         return Content(chosen.name, self.git.blob(chosen.blob), chosen.blob)
 
-    async def advance(self, commit: str, way: str, by: str, serial: int) -> None:
+    async def advance(self, commit: str, way: Way, by: str, serial: int) -> None:
         """Main goes to a commit whose content runs."""
         reason = f"{way} by {by}" if by else way
         changes: list[tuple[str, str, str | None]] = [(MAIN, commit, self.tip)]
@@ -223,7 +223,7 @@ class Keeper:
             return
         pulled = coupling.pulled == mine.version
         commit = await asyncio.to_thread(self._edited, mine, coupling.peer if pulled else "")
-        way = "other director" if pulled else "hand edit" if self.tip else "begin"
+        way = Way.PEER if pulled else Way.EDIT if self.tip else Way.BEGIN
         await self.advance(commit, way, "", mine.version.serial)
         self._since = None, 0.0
 

@@ -77,6 +77,7 @@ def _modules() -> str:
         partner,
         planning,
         protocol,
+        pulling,
         pulsing,
         pushes,
         records,
@@ -214,8 +215,8 @@ def _modules() -> str:
     from lvs.pulse import machine as pulse_machine
     from lvs.pulse import state as pulse_state
     from lvs.pulse import wire as pulse_wire
+    from lvs.repository import central, history, packets, tree, wishes
     from lvs.repository import exchange as commits_exchange
-    from lvs.repository import history, packets, tree, wishes
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
     from lvs.updating import archive, manifest, note, rolling, slots

@@ -79,7 +79,7 @@ class Git:
         command = (*self._as_owner(), "-c", "core.hooksPath=/dev/null", *words)
         code, out, err = _run(command, self._environment() | dict(more or {}), stdin, most, limit_s)
         if code not in allowed:
-            raise GitFault(_reason(words[0], code, err))
+            raise GitFault(_reason(_verb(words), code, err))
         return code, out
 
     def _as_owner(self) -> tuple[str, ...]:
@@ -256,6 +256,11 @@ class TooMuch(GitFault):
 def blob_id(content: bytes) -> str:
     """The name that git gives to a file's content."""
     return sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _verb(words: Sequence[str]) -> str:
+    """The command among its words: what is neither -c nor behind one."""
+    return next(word for before, word in zip(("", *words), words, strict=False) if "-c" not in (before, word))
 
 
 def _limits() -> Iterable[str]:

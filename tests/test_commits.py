@@ -106,7 +106,7 @@ def test_what_the_other_cannot_run_is_refused_before_anything_is_taken(
             code, said = await both.copies[0].push()
             assert code == 1
             assert "the other director: there is no room" in said
-            assert "THE PUSH IS TAKEN BACK" in said
+            assert "NOT TAKEN: the director runs what it ran before" in said
             assert both.tips == [tip, tip]
             assert (one.weight, two.weight) == (1, 1)
             assert one.path.read_text() == two.path.read_text() == both.text(1)

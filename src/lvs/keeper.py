@@ -66,11 +66,7 @@ class Content(NamedTuple):
 class Keeper:
     """The repository, and what is done through it; one change at a time."""
 
-    def __init__(
-        self,
-        director: Director,
-        directory: Path,
-    ) -> None:
+    def __init__(self, director: Director, directory: Path) -> None:
         self.director = director
         self.git = Git(directory)
         self.lock = asyncio.Lock()
@@ -117,6 +113,12 @@ class Keeper:
         else:
             if self.usable:
                 self._told = ""
+
+    def broken(self, reason: str) -> None:
+        """The repository could not be written: it is looked at again, soon."""
+        self.usable = False
+        self._tell(reason)
+        self._moved.set()
 
     def _tell(self, reason: str) -> None:
         if reason != self._told:

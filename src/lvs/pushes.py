@@ -130,8 +130,9 @@ def _applied(socket: Path, push: Update, options: list[str]) -> str:
     since_s = elapsed_s() or 0.0
     reply = _asked(socket, PushRequest(push.new, push.old, pusher(os.environ), confirm_s=asked.confirm_s))
     _say(*reply.out, *reply.err)
+    if reply.exit_code == Exit.NO_DAEMON:
+        _say("lvsd did not say what became of it; `lvsd history` on the director does")
     if reply.exit_code:
-        _say("THE PUSH IS TAKEN BACK: the director runs what it ran before")
         return reply.err[0] if reply.err else "refused"
     whole_s = elapsed_s(_RECEIVER)
     ours_s = since_s + (reply.took_s or 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -440,5 +441,27 @@ def test_either_language_where_there_is_no_file_yet(tmp_path: Path) -> None:
             assert "`lvsd convert --to cf lvs.toml` makes an lvs.cf of it" in said
         finally:
             await one.stop()
+
+    asyncio.run(run())
+
+
+def test_a_repository_that_is_too_large_is_refused_in_words(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            (one.repository / "config.local").write_text("[receive]\n\tmaxInputSize = 100k\n")
+            tip = one.keeper.tip
+            (copy.place / "large").write_bytes(os.urandom(300_000))
+            commit = await copy.commit(text(2, weight=5))
+            code, said = await copy.push()
+            assert code == 1
+            assert "pack exceeds maximum allowed size" in said
+            assert (one.keeper.tip, one.weight) == (tip, 1)
+            assert one.keeper.git.has((commit,)) == ()
+            await copy.git("reset", "--quiet", "--hard", "HEAD~1")
+            for number in range(1001):
+                (copy.place / f"{number}").write_text("")
+            await copy.commit(text(2, weight=5))
+            assert "1002 files; a repository of a director holds 1000 at most" in (await copy.push())[1]
+            assert one.weight == 1
 
     asyncio.run(run())

@@ -27,7 +27,7 @@ from lvs.io import probation as trials
 from lvs.io.bare import USER
 from lvs.io.git import PENDING, blob_id
 from lvs.io.probation import Trial
-from lvs.keeper import Content, Keeper, Refused
+from lvs.keeper import OVERTAKEN, Content, Keeper, Refused
 from lvs.model import Config
 from lvs.planning import Plan
 from lvs.protocol import ExamineRequest, PushRequest, Reply, RollbackRequest
@@ -113,7 +113,7 @@ class Changes:
                 "`lvsd confirm` on this director keeps it, `lvsd rollback` ends it"
             )
         if old and old != (self._keeper.tip or NOTHING):
-            raise Refused("another change came first: git pull --rebase, look at it, and push again")
+            raise Refused(OVERTAKEN)
 
     def _language(self, name: str) -> Path:
         """Where a file of this name belongs. Errors: Refused, if this director goes by another language."""
@@ -187,7 +187,8 @@ class Changes:
         found = await asyncio.to_thread(self._keeper.content, commit)
         path = self._language(found.name)
         if found.blob == self._keeper.running_blob():
-            await self._keeper.advance(commit, request.way, by, highest_serial(self._director.coupling.state))
+            serial = highest_serial(self._director.coupling.state)
+            await self._keeper.advance(commit, found.blob, request.way, by, serial)
             return Reply(out=(f"{found.name}: as it runs already",))
         config = await self._valid(found)
         if objection := self._serial(found.name, found.content, config):
@@ -205,7 +206,8 @@ class Changes:
             await self._forget(commit)
             raise
         try:
-            await self._keeper.advance(commit, request.way, by, config.serial_no)
+            serial = config.serial_no
+            await self._keeper.advance(commit, found.blob, request.way, by, serial, pending=True)
         except LvsError as fault:
             self._keeper.broken(str(fault))
             raise UnmovedError(
@@ -242,6 +244,8 @@ class Changes:
         """Write the file and have it run; what came of it. Errors: Refused, SystemFault: all is as it was."""
         director, coupling = self._director, self._director.coupling
         path, mine = director.file.path, coupling.state.mine
+        if mine is not None and self._keeper.running_blob() != self._keeper.blob:
+            raise Refused(OVERTAKEN)  # by the other director, meanwhile
         keep = coupling.state.bad or coupling.state.file is not None
         digest = "" if mine is None else mine.version.digest
         version = self._text(found.content, config).version

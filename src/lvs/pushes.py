@@ -25,7 +25,7 @@ from lvs.repository.wishes import NOTHING, Update, Wishes, refused, updates, wis
 HOOKS = ("pre-receive", "proc-receive")
 WAIT_S = 120.0  # for the daemon: longer than it waits for anything
 _LONGEST = 1 << 20  # bytes of standard input
-_RECEIVER = "git-receive-pac"  # git-receive-pack, as the kernel keeps a name
+_RECEIVER = "git"  # git-receive-pack, or git receive-pack
 
 
 def hook(arguments: argparse.Namespace) -> int:

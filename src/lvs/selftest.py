@@ -330,6 +330,14 @@ def _fetching() -> str:
     return f"{urlsplit(Request('https://selftest.invalid').full_url).scheme}, http"
 
 
+def _git() -> str:
+    from lvs.io.child import find_program
+    from lvs.io.git import blob_id
+
+    assert blob_id(b"") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+    return "" if find_program("git") else "there is no git: no pushes, no history"
+
+
 def _files() -> str:
     missing = [name for name in BUNDLED if not bundled(name).is_file()]
     if missing:
@@ -394,6 +402,7 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("expressions", _expressions),
     ("TLS", _tls),
     ("fetching", _fetching),
+    ("git", _git),
     ("bundled files", _files),
     ("bundled example", _example),
 )

@@ -28,7 +28,6 @@ from lvs.repository.wishes import MAIN, NOTHING
 
 DIRECTORY = Path("/var/lib/lvs-git/config.git")
 PENDING = "refs/lvs/pending"  # a commit that is being applied
-THEIRS = "refs/lvs/theirs"  # the other director's branch, as far as it is here
 CENTRAL = "refs/lvs/central"  # what was pulled
 LIMIT_S = 30.0
 MOST = LONGEST  # bytes that a command may say

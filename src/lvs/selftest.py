@@ -178,6 +178,7 @@ def _modules() -> str:
         runnable,
         secrets,
         sessions,
+        signature,
         stalls,
         strangers,
         streams,

@@ -83,7 +83,7 @@ LINES = (
     {"changes", "commits"},
     {"desk"},
     {"daemon"},
-    {"upkeep", "joining", "booting", "preparing", "firewall", "update", "pushes"},
+    {"upkeep", "joining", "booting", "preparing", "firewall", "update", "pushes", "pulling"},
     {"rollout", "asking", "records"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},

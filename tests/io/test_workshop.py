@@ -60,7 +60,6 @@ class Unit:
 @pytest.fixture
 def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Unit]:
     monkeypatch.setattr(runnable, "rights", lambda: "lvsd lacks CAP_SETUID")
-    monkeypatch.setattr(module, "rights", lambda: "lvsd lacks CAP_SETUID")
     monkeypatch.setattr(runnable, "UNIT_SOCKETS", tmp_path)
     unit = Unit(tmp_path / USER.name)
     yield unit

@@ -1,9 +1,10 @@
 """Check programs that a unit of no rights runs for the daemon: `lvs-checks@USER.service`.
 
-Under its own unit the daemon may not become another user, nor kill what another user runs. Where it lacks
-these rights it hands the words, the environment and the time limit of each program to a socket that
-systemd listens on for the unit; `lvs.io.workshop` runs them there, in a sandbox with limits of its own.
-One connection is held while there is anything to run, and the unit ends with it.
+A check program is somebody else's code that reads what the network says. Where systemd listens at a
+socket for its user, the daemon hands it the words, the environment and the time limit of each program,
+and `lvs.io.workshop` runs them there, in a sandbox and with limits of their own, out of the daemon's
+reach and it out of theirs. One connection is held while there is anything to run, and the unit ends with
+it. Without such a socket the daemon becomes that user itself, if it has the rights (`lvs.io.processes`).
 
 Time limits are the daemon's, as for what it runs itself; the other end has a longer one, for when the
 daemon is gone or hangs. A program below a directory that its user cannot enter is opened here, and its
@@ -22,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from lvs.io.processes import Command, Job, Processes
-from lvs.io.runnable import User, find, fit, reachable, rights, unit_socket
+from lvs.io.runnable import User, find, fit, reachable, unit_socket
 from lvs.probes.program import Ended, Late, Outcome, Unstarted
 
 LONGEST = 1 << 17  # bytes of a message; net.core.wmem_default has room for it
@@ -87,7 +88,7 @@ class _Line:
 
 
 class Errands:
-    """What `Processes` does for programs of other users, by way of their units where rights are missing."""
+    """What `Processes` does for programs of other users, by way of their units where there are any."""
 
     def __init__(self, processes: Processes) -> None:
         self._processes = processes
@@ -109,7 +110,7 @@ class Errands:
     ) -> Job | Errand | Unstarted:
         """As `Processes.run`."""
         user = command.user
-        if user is None or not rights() or not unit_socket(user).is_socket():
+        if user is None or not unit_socket(user).is_socket():
             return self._processes.run(command, deadline, done)
         try:
             line = self._lines.get(user.name) or self._connect(user)

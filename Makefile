@@ -24,7 +24,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONOP
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
 
-run: $(VENV)  ## a demonstration in a lab of its own; SHELL=1 opens a shell in it
+run: $(VENV) $(DISK)  ## the appliance at work: two images boot as a pair in a lab; SHELL=1 opens a shell in it
 	PYTHONPATH=tests $(PY) -m lab.demo
 
 test: check simulate binary-test netns-test  ## everything there is to test; what CI runs

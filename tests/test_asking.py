@@ -32,10 +32,11 @@ class Console:
         )
         os.close(theirs)
         self.shown = ""
+        self._at = 0  # what was waited for ends here
 
     def until(self, text: str) -> None:
-        at = len(self.shown)
-        while text not in self.shown[at:]:
+        """Wait for what it shows next, from where it was last waited for."""
+        while text not in self.shown[self._at :]:
             if not select.select([self._ours], [], [], PATIENCE_S)[0]:
                 raise AssertionError(f"no {text!r} in {self.shown}")
             try:
@@ -44,6 +45,7 @@ class Console:
                 more = b""
             assert more, f"no {text!r} in {self.shown}"
             self.shown += more.decode()
+        self._at = self.shown.index(text, self._at) + len(text)
 
     def type(self, line: str) -> None:
         os.write(self._ours, f"{line}\n".encode())

@@ -68,7 +68,7 @@ LINES = (
     {"model"},
     {"probes"},  # which say what they can be asked: config goes by it
     {"config", "kernel", "health", "pulse", "sync", "updating", "completion", "repository"},
-    {"status", "telling", "letters", "pairstatus", "firstboot"},
+    {"status", "telling", "letters", "pairstatus", "firstboot", "realserver"},
     {"protocol", "commands"},
     {"inputs"},
     {"pair"},
@@ -83,7 +83,7 @@ LINES = (
     {"changes", "commits"},
     {"desk"},
     {"daemon"},
-    {"upkeep", "joining", "booting", "firewall", "update", "pushes"},
+    {"upkeep", "joining", "booting", "preparing", "firewall", "update", "pushes", "pulling"},
     {"rollout", "asking", "records"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},

@@ -270,8 +270,13 @@ def _leave(seen: Seen, given: Path | None, wipe: Sequence[Offered], told: _Told,
 def _leave_at(top: Path, wipe: Sequence[Offered], told: _Told, teller: Teller) -> None:
     wiped = []
     for one in wipe:
+        path = top / one.where.removeprefix(f"{sources.LABEL}/")
         try:
-            disks.wipe(top / one.where.removeprefix(f"{sources.LABEL}/"))
+            if path.read_bytes() != one.content:  # on another partition of the same number, for one
+                continue
+            disks.wipe(path)
+        except FileNotFoundError:
+            continue
         except OSError as fault:
             teller.tell(SecretLeft(one.where, os.strerror(fault.errno or 0).lower()))
         else:

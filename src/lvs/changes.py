@@ -27,11 +27,11 @@ from lvs.io import probation as trials
 from lvs.io.bare import USER
 from lvs.io.git import PENDING, blob_id
 from lvs.io.probation import Trial
-from lvs.keeper import Content, Keeper, Refused
+from lvs.keeper import OVERTAKEN, Content, Keeper, Refused
 from lvs.model import Config
 from lvs.planning import Plan
 from lvs.protocol import ExamineRequest, PushRequest, Reply, RollbackRequest
-from lvs.repository.history import Person, message, person, short
+from lvs.repository.history import Person, Way, message, person, short
 from lvs.repository.tree import NAMES, Chosen, judge, printable
 from lvs.repository.wishes import NOTHING, is_commit
 from lvs.sync.version import Text, Version
@@ -39,6 +39,11 @@ from lvs.sync.version import Text, Version
 APPLIED_S = 30.0  # for the kernel
 RETRY_S = 30.0  # until a trial that could not be ended is tried again
 LONGEST_BY = 200
+NOT_TAKEN = "NOT TAKEN: the director runs what it ran before"
+
+
+class UnmovedError(SystemFault):
+    """A commit runs, and main is not there yet."""
 
 
 class Changes:
@@ -68,7 +73,7 @@ class Changes:
             await self._keeper.caught_up()
             async with self._keeper.lock:
                 await self._keeper.up_to_date()
-                self._in_turn(request.old)
+                self._in_turn(request.old, Way.PUSH)
                 reply = await self._examined(request)
         except Refused as refused:
             reply = Reply(Exit.PROBLEMS, err=refused.lines)
@@ -98,24 +103,29 @@ class Changes:
         agreed = () if problems is None else (f"{coupling.peer} can run it, too",)
         return Reply(out=(told, *made.lines, *agreed), err=made.problems)
 
-    def _in_turn(self, old: str) -> None:
+    def _in_turn(self, old: str, way: Way) -> None:
         """Whether main is where a change comes from, and no trial is under way. Errors: Refused."""
-        if self.trial is not None:
+        self._overtaken()
+        if self.trial is not None and way is not Way.ROLLBACK:
             left_s = max(0, round(self._trial_ends - time.monotonic()))
             raise Refused(
                 f"commit {short(self.trial.commit)} is on trial for {left_s} s more: "
                 "`lvsd confirm` on this director keeps it, `lvsd rollback` ends it"
             )
         if old and old != (self._keeper.tip or NOTHING):
-            raise Refused("another change came first: git pull --rebase, look at it, and push again")
+            raise Refused(OVERTAKEN)
 
-    def _language(self, name: str) -> None:
+    def _language(self, name: str) -> Path:
+        """Where a file of this name belongs. Errors: Refused, if this director goes by another language."""
         path = self._director.file.path
         if name != (wanted := NAMES[format_of(str(path))]):
+            if self._director.coupling.state.mine is None and not path.exists():
+                return path.with_name(name)  # there is none yet: either language will do
             raise Refused(
                 f"{name}: this director runs {path}; `lvsd convert --to {Path(wanted).suffix[1:]} {name}` "
                 f"makes an {wanted} of it"
             )
+        return path
 
     def _serial(self, name: str, content: bytes, config: Config) -> str:
         """Why serial_no does not tell that this is newer; empty if it does."""
@@ -144,19 +154,20 @@ class Changes:
                 if not is_commit(request.commit):
                     raise Refused("not a commit")  # noqa: TRY301
                 await self._keeper.up_to_date()
-                self._in_turn(request.old)
+                self._in_turn(request.old, request.way)
                 reply = await self._pushed(request, by)
+                self._overtaken()
             if not reply.exit_code and (told := await self._keeper.held(request.commit)):
                 reply = msgspec.structs.replace(reply, out=(*reply.out, told))
-        except Refused as refused:
-            reply = Reply(Exit.PROBLEMS, err=refused.lines)
-        except LvsError as fault:
+        except UnmovedError as fault:
             reply = Reply(fault.exit_code, err=(str(fault),))
+        except Refused as refused:
+            reply = Reply(Exit.PROBLEMS, err=(*refused.lines, NOT_TAKEN))
+        except LvsError as fault:
+            reply = Reply(fault.exit_code, err=(str(fault), NOT_TAKEN))
         if reply.exit_code:
             reason = "; ".join(reply.err)
-            self._director.report(
-                events.PushRefused(printable(request.commit), by, printable(request.way), reason)
-            )
+            self._director.report(events.PushRefused(printable(request.commit), by, request.way, reason))
         took_s = time.monotonic() - began + self._checked.pop(request.commit, 0.0)
         return msgspec.structs.replace(reply, took_s=took_s)
 
@@ -164,20 +175,28 @@ class Changes:
         """The lock is held."""
         commit, before = request.commit, self._keeper.tip
         if before and not await asyncio.to_thread(self._keeper.git.precedes, before, commit):
+            if request.way is Way.PULL:
+                raise Refused(
+                    f"it does not contain commit {short(before)}, which runs here: merge that there"
+                )
             raise Refused("it does not contain what runs: git pull --rebase, look at it, and push again")
+        if request.way is Way.PULL and self._director.coupling.waits:
+            return Reply(out=("this director is on standby; the active one pulls",))
+        if request.confirm_s is not None and not before:
+            raise Refused("there is nothing to go back to: push it without confirm")
         found = await asyncio.to_thread(self._keeper.content, commit)
-        self._language(found.name)
+        path = self._language(found.name)
         if found.blob == self._keeper.running_blob():
-            await self._keeper.advance(commit, request.way, by, highest_serial(self._director.coupling.state))
+            serial = highest_serial(self._director.coupling.state)
+            await self._keeper.advance(commit, found.blob, request.way, by, serial)
             return Reply(out=(f"{found.name}: as it runs already",))
         config = await self._valid(found)
         if objection := self._serial(found.name, found.content, config):
             raise Refused(objection)
         await asyncio.to_thread(self._keeper.git.move, f"{request.way} by {by}", (PENDING, commit, None))
+        self._director.file.path = path
         trial = None
         if request.confirm_s is not None:
-            if not before:
-                raise Refused("there is nothing to go back to: push it without confirm")
             until = time.time() + request.confirm_s
             trial = Trial(commit, before, until, request.confirm_s, by)
             await asyncio.to_thread(trials.save, self._trial_file, trial)
@@ -186,7 +205,14 @@ class Changes:
         except (Refused, LvsError):
             await self._forget(commit)
             raise
-        await self._keeper.advance(commit, request.way, by, config.serial_no)
+        try:
+            serial = config.serial_no
+            await self._keeper.advance(commit, found.blob, request.way, by, serial, pending=True)
+        except LvsError as fault:
+            self._keeper.broken(str(fault))
+            raise UnmovedError(
+                f"THE DIRECTOR RUNS IT, but main could not be moved: {fault}; it follows as soon as it can"
+            ) from fault
         if trial is not None:
             self._set_trial(trial)
             seconds = round(trial.lasting)
@@ -212,12 +238,14 @@ class Changes:
         with suppress(LvsError):
             await asyncio.to_thread(self._keeper.git.move, "not taken", (PENDING, "", commit))
         with suppress(LvsError):
-            await asyncio.to_thread(trials.save, self._trial_file, None)
+            await asyncio.to_thread(trials.save, self._trial_file, self.trial)
 
     async def _apply(self, found: Content, config: Config) -> Reply:
         """Write the file and have it run; what came of it. Errors: Refused, SystemFault: all is as it was."""
         director, coupling = self._director, self._director.coupling
         path, mine = director.file.path, coupling.state.mine
+        if mine is not None and self._keeper.running_blob() != self._keeper.blob:
+            raise Refused(OVERTAKEN)  # by the other director, meanwhile
         keep = coupling.state.bad or coupling.state.file is not None
         digest = "" if mine is None else mine.version.digest
         version = self._text(found.content, config).version
@@ -274,10 +302,9 @@ class Changes:
             await self._keeper.caught_up()
             async with self._keeper.lock:
                 await self._keeper.up_to_date()
-                self._end_trial()
                 tip, who = self._keeper.tip, person(author, self._keeper.host)
                 commit = await asyncio.to_thread(self._earlier, request.commit, who, "rollback")
-            return await self.push(PushRequest(commit, tip, author, "rollback", request.confirm_s))
+            return await self.push(PushRequest(commit, tip, author, Way.ROLLBACK, request.confirm_s))
         except Refused as refused:
             return Reply(Exit.PROBLEMS, err=refused.lines)
         except LvsError as fault:
@@ -335,6 +362,11 @@ class Changes:
         self._trial_ends = time.monotonic() + left_s
         self._trial_moved.set()
 
+    def _overtaken(self) -> None:
+        """A trial is over when another commit took its place. Errors: SystemFault."""
+        if self.trial is not None and self.trial.commit != self._keeper.tip:
+            self._end_trial()
+
     def _end_trial(self) -> None:
         """Errors: SystemFault, if that cannot be noted."""
         if self.trial is not None:
@@ -375,19 +407,14 @@ class Changes:
             await self._keeper.caught_up()
             async with self._keeper.lock:
                 await self._keeper.up_to_date()
+                self._overtaken()
                 if self.trial is not trial:
-                    return
-                if self._keeper.tip != trial.commit:
-                    self._director.report(
-                        events.TrialFailed(trial.commit, f"commit {short(self._keeper.tip)} took its place")
-                    )
-                    self._end_trial()
                     return
                 commit = await asyncio.to_thread(
                     self._earlier, trial.before, self._keeper.me, "not confirmed, back"
                 )
                 self.trial = None
-                request = PushRequest(commit, self._keeper.tip, trial.by, way="not confirmed")
+                request = PushRequest(commit, self._keeper.tip, trial.by, way=Way.UNCONFIRMED)
                 await self._pushed(request, "lvsd")
                 trials.save(self._trial_file, None)
         except (Refused, LvsError) as fault:

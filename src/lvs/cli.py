@@ -381,6 +381,18 @@ def _drain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the sessions to end")
 
 
+def _cloud_init(arguments: argparse.Namespace) -> int:
+    from lvs import preparing
+
+    return preparing.run(arguments, _config_file(None) if arguments.file is None else arguments.file)
+
+
+def _cloud_init_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs.firstboot import options
+
+    options.cloud_init(parser)
+
+
 def _record(name: str, said: str, details: str = "") -> Command:
     """A command of `lvs.records`."""
 
@@ -534,12 +546,19 @@ COMMANDS: dict[str, Command] = {
     "rollback": _record("rollback", "run an earlier commit again, on both directors of a pair"),
     "confirm": _record("confirm", "keep what was pushed on trial"),
     "repository": _record("repository", "make the repository that takes pushes"),
+    "pull": _record("pull", "run what a central repository holds"),
     "hook": _record("hook", "what git runs in the repository; not for people"),
     "firstboot": Command(
         _firstboot,
         "take over what this machine is given, at its boot",
         _firstboot_arguments,
         "From credentials, the partition LVS-CONFIG and NoCloud disks; docs/first-boot.md.",
+    ),
+    "cloud-init": Command(
+        _cloud_init,
+        "print user data for cloud-init that prepares a real server",
+        _cloud_init_arguments,
+        "VIPs, ARP settings, tunnels or gateway, as the forwarding methods of the file ask for.",
     ),
     "wizard": Command(
         _wizard,

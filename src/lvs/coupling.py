@@ -269,6 +269,11 @@ class Coupling:
     def seat(self) -> Seat:
         return self._director.state.pairing.seat
 
+    @property
+    def waits(self) -> bool:
+        """Whether it is the other director that acts."""
+        return self.paired and self.state.connected and not self.state.active
+
     def send(self, letter: Letter) -> None:
         """To the other director, if it is there."""
         if self._channel is not None:

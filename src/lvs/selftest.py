@@ -79,9 +79,12 @@ def _modules() -> str:
         pairstatus,
         partner,
         planning,
+        preparing,
         protocol,
+        pulling,
         pulsing,
         pushes,
+        realserver,
         records,
         rollout,
         state,
@@ -220,8 +223,8 @@ def _modules() -> str:
     from lvs.pulse import machine as pulse_machine
     from lvs.pulse import state as pulse_state
     from lvs.pulse import wire as pulse_wire
+    from lvs.repository import central, history, packets, tree, wishes
     from lvs.repository import exchange as commits_exchange
-    from lvs.repository import history, packets, tree, wishes
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
     from lvs.updating import archive, manifest, note, rolling, slots
@@ -335,6 +338,14 @@ def _fetching() -> str:
     return f"{urlsplit(Request('https://selftest.invalid').full_url).scheme}, http"
 
 
+def _git() -> str:
+    from lvs.io.child import find_program
+    from lvs.io.git import blob_id
+
+    assert blob_id(b"") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+    return "" if find_program("git") else "there is no git: no pushes, no history"
+
+
 def _files() -> str:
     missing = [name for name in BUNDLED if not bundled(name).is_file()]
     if missing:
@@ -399,6 +410,7 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("expressions", _expressions),
     ("TLS", _tls),
     ("fetching", _fetching),
+    ("git", _git),
     ("bundled files", _files),
     ("bundled example", _example),
 )

@@ -44,7 +44,7 @@ def test_what_is_in_it() -> None:
     modes = {line[5].removeprefix("."): line[0] for line in listed}
     for path in (path for path in (ROOT / "appliance").rglob("*") if path.is_file()):
         assert f"/{path.relative_to(ROOT / 'appliance')}" in modes
-    assert modes["/usr/bin/lvsd"] == "-rwxr-xr-x"
+    assert modes["/usr/bin/lvsd"] == modes["/usr/lib/lvs/hooks/pre-receive"] == "-rwxr-xr-x"
     assert {mode for path, mode in modes.items() if path.endswith(".md")} == {"-rw-r--r--"}
     assert not [path for path, mode in modes.items() if "s" in mode[1:] or mode[8] == "w"]
     conffiles = said("dpkg-deb", "-I", package(), "conffiles").split()
@@ -107,11 +107,15 @@ def system(tmp_path: Path) -> Iterator[System]:
 
 def test_a_life_of_it(system: System) -> None:
     enabled = "/etc/systemd/system/multi-user.target.wants/lvs.service"
+    repository = enabled.replace("lvs.service", "lvs-repository.service")
     system.run("dpkg", "-i", "/tmp/it.deb")
     assert system.run("lvsd", "--version").stdout == f"lvsd {__version__}\n"
     assert "lvs-check:" in system.run("getent", "passwd", "lvs-check").stdout
     assert "lvs:" in system.run("getent", "group", "lvs").stdout
     assert system.has(enabled)
+    assert system.has(repository)
+    home = system.run("stat", "-c", "%a %U:%G", "/var/lib/lvs-git").stdout
+    assert home == "750 lvs:lvs\n"
     assert "LVS director runs" in system.run("journalctl", "--list-catalog").stdout
     assert (
         system.run("systemd-analyze", "verify", "lvs.service", check=False).stderr.count("lvs.service") == 0
@@ -137,6 +141,13 @@ def test_a_life_of_it(system: System) -> None:
     assert not system.has(enabled)
 
     system.run("dpkg", "-P", NAME)
-    for path in ("/etc/lvs", "/var/lib/lvs", "/etc/ssh/sshd_config.d/lvs.conf", enabled):
+    for path in (
+        "/etc/lvs",
+        "/var/lib/lvs",
+        "/var/lib/lvs-git",
+        "/etc/ssh/sshd_config.d/lvs.conf",
+        enabled,
+        repository,
+    ):
         assert not system.has(path), path
     assert system.run("dpkg", "-l", NAME, check=False).stdout.count("ii  lvs") == 0

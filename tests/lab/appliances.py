@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +12,8 @@ from functools import cache
 
 from lvs.io import pairkey
 
-from .appliance import PLACE, Appliance, flashed, network_file, public_key
+from .appliance import PLACE, SSH_OPTIONS, Appliance, flashed, key, network_file, public_key
+from .channel import LabError
 from .deployment import DIRECTORS, GATEWAY, OTHERS, REAL_SERVERS, redirect_rules
 from .lab import Lab
 from .machine import Machine
@@ -18,6 +21,7 @@ from .paths import CHECKOUT
 from .segment import Segment
 from .services import ZONE, Services, await_services, begin_services
 
+SETTLED_S = 120.0
 EXAMPLE = CHECKOUT / "lvs.toml.example"
 # Its names are checked by a program of the site; a fresh machine has the check that is built in.
 BY_PROGRAM = re.compile(
@@ -34,6 +38,47 @@ class Site:
     directors: tuple[Appliance, Appliance]
     client: Machine
     real_servers: dict[str, Services]
+
+    def power_on(self) -> None:
+        """Start both, and wait until one serves and the other could."""
+        for director in self.directors:
+            director.power_on()
+        for director in self.directors:
+            director.await_up()
+        self.await_settled()
+
+    def await_settled(self, limit_s: float = SETTLED_S) -> None:
+        """Wait until one is active, the other on standby, and both run the same."""
+        deadline = time.monotonic() + limit_s
+        while sorted(self.roles()) != ["active", "standby"] or not all(map(in_step, self.directors)):
+            if time.monotonic() > deadline:
+                told = [it.run("lvsd status; lvsd pair status", check=False).out for it in self.directors]
+                raise LabError("\n".join(["not settled:", *told]))
+            time.sleep(1)
+
+    def roles(self) -> list[str]:
+        """What each director says it is."""
+        return [role(director) for director in self.directors]
+
+    def active(self) -> Appliance:
+        """The one that serves."""
+        return self.directors[self.roles().index("active")]
+
+    def standby(self) -> Appliance:
+        """The one that does not."""
+        return self.directors[self.roles().index("standby")]
+
+
+def role(director: Appliance) -> str:
+    """`active`, `standby`, `fault`, or nothing if its daemon does not answer."""
+    told = director.run("lvsd status --json", check=False)
+    return str(json.loads(told.out)["pair"]["role"]) if told.rc == 0 else ""
+
+
+def in_step(director: Appliance) -> bool:
+    """Whether it says that both run the same configuration."""
+    told = director.run("lvsd pair status --json", check=False)
+    return told.rc == 0 and json.loads(told.out)["state"] == "same"
 
 
 def configuration(serial: int = 1) -> str:
@@ -86,3 +131,20 @@ def site() -> Iterator[Site]:
         finally:
             for director in built.directors:
                 director.close()
+
+
+def introduce(built: Site, machine: Machine) -> None:
+    """Make the directors known by name on a machine, to one who may log in and push."""
+    names = "".join(f"{address} {name}\n" for name, address in DIRECTORS.items())
+    machine.write("/etc/hosts", f"127.0.0.1 localhost\n{names}")
+    options = [option for option in SSH_OPTIONS if option != "-o"]
+    settings = [it.replace("=", " ", 1) for it in options]
+    hosts = " ".join([*DIRECTORS, *DIRECTORS.values()])
+    lines = [f"Host {hosts}", f"IdentityFile {key()}", "User root", *settings]
+    machine.write("/etc/ssh/ssh_config.d/lab.conf", "\n".join(lines) + "\n")
+    machine.write("/etc/gitconfig", "[user]\nname = Operator\nemail = operator@lab.example\n")
+
+
+def risen(text: str) -> str:
+    """The same configuration with the next serial number."""
+    return re.sub(r"(?m)^serial_no = (\d+)", lambda found: f"serial_no = {int(found[1]) + 1}", text)

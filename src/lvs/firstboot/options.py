@@ -1,4 +1,4 @@
-"""Arguments of `lvsd firstboot` and `lvsd wizard`.
+"""Arguments of `lvsd firstboot`, `wizard` and `cloud-init`.
 
 They stand apart from what these import: the command line is described at every start.
 """
@@ -35,4 +35,16 @@ def firstboot(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         type=Path,
         help="take this directory for the partition LVS-CONFIG, or a NoCloud disk, and look for none",
+    )
+
+
+def cloud_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("server", metavar="SERVER", help="real server, by name or address")
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", help="lvs.toml or lvs.cf (default: the one in /etc/lvs)"
+    )
+    parser.add_argument(
+        "--redirect",
+        action="store_true",
+        help="direct routing without VIPs on the real server: what comes for one is redirected",
     )

@@ -28,7 +28,6 @@ from lvs.repository.wishes import MAIN, NOTHING
 
 DIRECTORY = Path("/var/lib/lvs-git/config.git")
 PENDING = "refs/lvs/pending"  # a commit that is being applied
-THEIRS = "refs/lvs/theirs"  # the other director's branch, as far as it is here
 CENTRAL = "refs/lvs/central"  # what was pulled
 LIMIT_S = 30.0
 MOST = LONGEST  # bytes that a command may say
@@ -79,7 +78,7 @@ class Git:
         command = (*self._as_owner(), "-c", "core.hooksPath=/dev/null", *words)
         code, out, err = _run(command, self._environment() | dict(more or {}), stdin, most, limit_s)
         if code not in allowed:
-            raise GitFault(_reason(words[0], code, err))
+            raise GitFault(_reason(_verb(words), code, err))
         return code, out
 
     def _as_owner(self) -> tuple[str, ...]:
@@ -256,6 +255,11 @@ class TooMuch(GitFault):
 def blob_id(content: bytes) -> str:
     """The name that git gives to a file's content."""
     return sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _verb(words: Sequence[str]) -> str:
+    """The command among its words: what is neither -c nor behind one."""
+    return next(word for before, word in zip(("", *words), words, strict=False) if "-c" not in (before, word))
 
 
 def _limits() -> Iterable[str]:

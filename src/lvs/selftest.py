@@ -154,6 +154,7 @@ def _modules() -> str:
         hostkey,
         install,
         journal,
+        keyfile,
         laying,
         ledger,
         line,

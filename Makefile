@@ -19,12 +19,12 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONOPTIMIZE
 
 .NOTPARALLEL:
-.PHONY: help run test check simulate netns-test binary binary-test image bench chaos fuzz lock clean
+.PHONY: help run test check simulate netns-test binary binary-test deb image-test image bench chaos fuzz lock clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
 
-run: $(VENV)  ## a demonstration in a lab of its own; SHELL=1 opens a shell in it
+run: $(VENV) $(DISK)  ## the appliance at work: two images boot as a pair in a lab; SHELL=1 opens a shell in it
 	PYTHONPATH=tests $(PY) -m lab.demo
 
 test: check simulate binary-test netns-test  ## everything there is to test; what CI runs
@@ -44,8 +44,14 @@ netns-test: $(VENV)  ## tests on real IPVS, in namespaces of this host or of a g
 
 binary: $(BINARY)  ## dist/lvsd: one file that needs no Python
 
-binary-test: $(VENV) $(BINARY)  ## tests of dist/lvsd
+binary-test: $(VENV) $(BINARY) deb  ## tests of dist/lvsd, and of its package for Debian
 	$(PY) -m pytest -m binary tests/binary
+
+deb: $(BINARY)  ## dist/lvs-director_VERSION_ARCHITECTURE.deb: binary, units and documentation for Debian and Ubuntu
+	@.ci/deb
+
+image-test: $(VENV) $(DISK)  ## tests of the image itself, booted in QEMU
+	$(PY) -m pytest -m image tests/image
 
 image: $(BINARY)  ## images to flash or boot into dist/: lvs-VERSION-vm and -metal
 	@.ci/image vm

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import NamedTuple
 
 PYTHON = (sys.executable, "-m")
-UNIT = ("-m", "not netns and not binary", "-q", "--no-header", "--tb=short")
+UNIT = ("-m", "not netns and not binary and not image", "-q", "--no-header", "--tb=short")
 HOUSE = "tests/test_house.py"
 # Half of the unit tests, for the other core.
 APART = ("tests/config", "tests/kernel", "tests/probes", "tests/pulse", "tests/sync")

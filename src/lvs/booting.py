@@ -32,10 +32,10 @@ from lvs.events import (
 )
 from lvs.firstboot import nocloud, sources, words
 from lvs.firstboot.decide import HOSTNAME_PATH, KEYS_DIRECTORY, LONGEST, decide
-from lvs.firstboot.values import CONFIG_NAMES, ETC, Memory, Offered
+from lvs.firstboot.values import CONFIG_NAMES, ETC, NETWORK, Decision, Memory, Offered
 from lvs.io import disks, files, hostkey, laying, requirements
 from lvs.io.journal import Journal
-from lvs.io.systemd import journal_is_ours
+from lvs.io.systemd import journal_is_ours, reload_network
 
 ISSUE = Path("run/issue.d/90-lvs.issue")
 CONSOLE = Path("/dev/console")
@@ -87,46 +87,57 @@ class Teller:
 
 
 def _run(root: Path, given: Path | None, teller: Teller) -> int:
-    try:
-        memory = laying.remembered(root)
-    except SystemFault as fault:
-        teller.problems([Problem(str(root / laying.MEMORY), 0, "", f"{fault}; taken for empty")])
-        memory = Memory()
+    memory = remembered(root, teller)
     before = look(root)
     seen = _gathered(given)
     if given is None and before.config is None and not _says_config(seen.offered):
         disks.settle_all()
         seen = _gathered(given)
-    decision = decide(seen.offered, memory, before.config, _judge_key)
+    decision = decide(seen.offered, memory, before.config, judge_key)
     problems = [*seen.problems, *decision.problems]
     code = Exit.PROBLEMS if any(one.severity is Severity.ERROR for one in problems) else Exit.OK
     teller.problems(problems)
-    taken: list[tuple[str, str]] = []
+    taken = carry_out(root, decision, memory, teller)
+    if taken is None:
+        code = Exit.FAILED
+    else:
+        _leave(seen, given, decision.wipe, _Told(taken, problems), teller)
+    try:
+        hostkey.ensure(root)
+    except SystemFault as fault:
+        teller.tell(NotTakenOver(str(fault)))
+        code = Exit.FAILED
+    show(root, problems, teller)
+    return code
+
+
+def remembered(root: Path, teller: Teller) -> Memory:
+    """What was taken over before; nothing, which is said, if that cannot be read."""
+    try:
+        return laying.remembered(root)
+    except SystemFault as fault:
+        teller.problems([Problem(str(root / laying.MEMORY), 0, "", f"{fault}; taken for empty")])
+        return Memory()
+
+
+def carry_out(root: Path, decision: Decision, memory: Memory, teller: Teller) -> list[tuple[str, str]] | None:
+    """Lay files down and remember it; what was taken, and what it is. None, which is said, if it failed."""
     try:
         done = laying.lay_down(root, decision.files, memory.laid)
         if decision.memory != memory:
             laying.remember(root, decision.memory)
     except SystemFault as fault:
         teller.tell(NotTakenOver(str(fault)))
-        code = Exit.FAILED
-    else:
-        for file in decision.files:
-            if file.path in done:
-                teller.tell(TakenOver(file.path, file.offered.where, file.shown, done[file.path]))
-            taken.append((f"{file.offered.where} -> {file.path}", file.shown))
-            if file.path == HOSTNAME_PATH and root == Path("/"):
-                with suppress(OSError):  # the right to is missing where a person runs this
-                    socket.sethostname(file.content.decode().strip())
-        told = _Told(taken, problems)
-        _leave(seen, given, decision.wipe, told, teller)
-    try:
-        hostkey.ensure(root)
-    except SystemFault as fault:
-        teller.tell(NotTakenOver(str(fault)))
-        code = Exit.FAILED
-    after = look(root)
-    _show(root, after, problems, teller)
-    return code
+        return None
+    for file in decision.files:
+        if file.path in done:
+            teller.tell(TakenOver(file.path, file.offered.where, file.shown, done[file.path]))
+        if file.path == HOSTNAME_PATH and root == Path("/"):
+            with suppress(OSError):  # the right to is missing where a person runs this
+                socket.sethostname(file.content.decode().strip())
+    if root == Path("/") and any(file.offered.name.startswith(NETWORK) for file in decision.files):
+        reload_network()
+    return [(f"{file.offered.where} -> {file.path}", file.shown) for file in decision.files]
 
 
 # What is given
@@ -140,17 +151,23 @@ def _gathered(given: Path | None) -> Seen:
             seen.add(_from_given(given))
             return seen
         for disk in disks.labelled([sources.LABEL, nocloud.LABEL]):
-            if disk.label.upper() == nocloud.LABEL:
-                with disks.mounted(disk) as top:
-                    seen.add(nocloud.from_disk(disks.read(top, nocloud.readable, nocloud.READ_BYTES)))
-            elif disk.kind == "vfat":
-                with disks.mounted(disk) as top:
-                    seen.add(_from_directory(top, disk.uuid))
-                seen.partitions.append(disk)
+            _look_at(disk, seen)
     except (SystemFault, OSError) as fault:
         reason = str(fault) if isinstance(fault, SystemFault) else str(fault.strerror).lower()
-        seen.problems.append(Problem(sources.LABEL, 0, "", reason))
+        seen.problems.append(Problem("what this machine is given", 0, "", reason))
     return seen
+
+
+def _look_at(disk: disks.Disk, seen: Seen) -> None:
+    try:
+        with disks.mounted(disk) as top:
+            if disk.label.upper() == nocloud.LABEL:
+                seen.add(nocloud.from_disk(disks.read(top, nocloud.readable, nocloud.READ_BYTES)))
+            elif disk.kind == "vfat":
+                seen.add(_from_directory(top, disk.uuid))
+                seen.partitions.append(disk)
+    except SystemFault as fault:
+        seen.problems.append(Problem(disk.label, 0, "", str(fault)))
 
 
 def _from_given(top: Path) -> sources.Found:
@@ -179,7 +196,7 @@ def _says_config(offered: Sequence[Offered]) -> bool:
     return any(one.name in CONFIG_NAMES for one in offered)
 
 
-def _judge_key(content: bytes, where: str) -> tuple[str, str]:
+def judge_key(content: bytes, where: str) -> tuple[str, str]:
     from lvs.io import pairkey  # TLS comes with it
 
     try:
@@ -253,8 +270,13 @@ def _leave(seen: Seen, given: Path | None, wipe: Sequence[Offered], told: _Told,
 def _leave_at(top: Path, wipe: Sequence[Offered], told: _Told, teller: Teller) -> None:
     wiped = []
     for one in wipe:
+        path = top / one.where.removeprefix(f"{sources.LABEL}/")
         try:
-            disks.wipe(top / one.where.removeprefix(f"{sources.LABEL}/"))
+            if path.read_bytes() != one.content:  # on another partition of the same number, for one
+                continue
+            disks.wipe(path)
+        except FileNotFoundError:
+            continue
         except OSError as fault:
             teller.tell(SecretLeft(one.where, os.strerror(fault.errno or 0).lower()))
         else:
@@ -272,8 +294,9 @@ def _leave_at(top: Path, wipe: Sequence[Offered], told: _Told, teller: Teller) -
             disks.settle(top)
 
 
-def _show(root: Path, machine: words.Machine, problems: Sequence[Problem], teller: Teller) -> None:
+def show(root: Path, problems: Sequence[Problem], teller: Teller) -> None:
     """Tell what is missing, and have it stand above the login."""
+    machine = look(root)
     lacks = words.missing(machine)
     if machine.config is None:
         teller.tell(NotConfigured("; ".join(lacks)))

@@ -40,6 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         from lvs import pulsing
 
         return pulsing.main(int(argv[1]))
+    if argv == ["check-programs"]:  # the unit's
+        from lvs.io import workshop
+
+        return workshop.main()
     arguments = parser(argv[:1]).parse_args(argv)
     try:
         code = int(COMMANDS[arguments.command].run(arguments))
@@ -377,6 +381,18 @@ def _drain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the sessions to end")
 
 
+def _cloud_init(arguments: argparse.Namespace) -> int:
+    from lvs import preparing
+
+    return preparing.run(arguments, _config_file(None) if arguments.file is None else arguments.file)
+
+
+def _cloud_init_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs.firstboot import options
+
+    options.cloud_init(parser)
+
+
 def _record(name: str, said: str, details: str = "") -> Command:
     """A command of `lvs.records`."""
 
@@ -406,6 +422,10 @@ def _firewall_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _update(arguments: argparse.Namespace) -> int:
+    if arguments.pair or arguments.resume:
+        from lvs import rollout
+
+        return rollout.run(arguments)
     from lvs import update
 
     return update.run(arguments)
@@ -449,6 +469,18 @@ def _firstboot_arguments(parser: argparse.ArgumentParser) -> None:
     from lvs.firstboot import options
 
     options.firstboot(parser)
+
+
+def _wizard(arguments: argparse.Namespace) -> int:
+    from lvs import asking
+
+    return asking.run(arguments)
+
+
+def _wizard_arguments(parser: argparse.ArgumentParser) -> None:
+    from lvs.firstboot import options
+
+    options.wizard(parser)
 
 
 def _completion(arguments: argparse.Namespace) -> int:
@@ -521,6 +553,18 @@ COMMANDS: dict[str, Command] = {
         "take over what this machine is given, at its boot",
         _firstboot_arguments,
         "From credentials, the partition LVS-CONFIG and NoCloud disks; docs/first-boot.md.",
+    ),
+    "cloud-init": Command(
+        _cloud_init,
+        "print user data for cloud-init that prepares a real server",
+        _cloud_init_arguments,
+        "VIPs, ARP settings, tunnels or gateway, as the forwarding methods of the file ask for.",
+    ),
+    "wizard": Command(
+        _wizard,
+        "make a first configuration by questions at the console",
+        _wizard_arguments,
+        "The last resort of an appliance that nobody told who it is; docs/first-boot.md.",
     ),
     "firewall": Command(
         _firewall,

@@ -23,6 +23,7 @@ from lvs.begin import ConfigFile
 from lvs.config.load import format_of, load
 from lvs.config.located import Severity
 from lvs.consent import Consent
+from lvs.courier import Courier
 from lvs.errors import SystemFault
 from lvs.events import Event
 from lvs.health import shared
@@ -151,6 +152,7 @@ class Coupling:
         self._moved = asyncio.Event()  # the deadline may be another
         self._look = asyncio.Event()  # the pair may be another
         self._memory = pairfile.Memory()
+        self.courier = Courier(director, self._post, lambda: self.status().state == "same")
         self.consent = Consent(self, self._objections)
         self.pulled: Version | None = None  # the last that came from the other director
         self.reader: Reader | None = None
@@ -182,7 +184,7 @@ class Coupling:
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What the daemon's task group is to run."""
-        return self._looking(), self._timing(), self._working(), self._finding()
+        return self._looking(), self._timing(), self._working(), self._finding(), *self.courier.tasks()
 
     def read(self, what: ConfigLoaded, content: bytes) -> asyncio.Future[Outcome] | None:
         """What becomes of a valid file when the other director has answered; None: it is to run now."""
@@ -293,6 +295,7 @@ class Coupling:
 
     def lost(self, reason: str) -> None:  # noqa: ARG002  the journal has it
         self._feed(Lost())
+        self.courier.lost()
 
     def tell(self, event: Event) -> None:
         self._director.report(event)
@@ -318,7 +321,14 @@ class Coupling:
             case Ping():
                 pass
             case _:
-                assert_never(letter)
+                self.courier.heard(letter)
+
+    def _post(self, letter: Letter) -> bool:
+        """Send a letter, if it can go."""
+        if self._channel is None or not self._channel.connected:
+            return False
+        self._channel.send(letter)
+        return True
 
     def _merge(self, entries: tuple[shared.Entry, ...]) -> None:
         book = shared.merged(self._book, entries, time.time(), time.monotonic())

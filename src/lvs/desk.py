@@ -18,8 +18,10 @@ from lvs import operators, pairstatus
 from lvs.begin import ConfigFile
 from lvs.changes import Changes
 from lvs.coupling import Coupling, Outcome
+from lvs.courier import CourierError
 from lvs.errors import Exit, KernelError, LvsError
 from lvs.explain import Scene, explained
+from lvs.fitness import unhealthy
 from lvs.health import ward
 from lvs.health.orders import Order, Verb
 from lvs.inputs import (
@@ -45,7 +47,9 @@ from lvs.protocol import (
     ExamineRequest,
     ExplainRequest,
     HealthRequest,
+    OfferRequest,
     PairRequest,
+    PieceRequest,
     PlanRequest,
     PushRequest,
     ReloadRequest,
@@ -54,6 +58,8 @@ from lvs.protocol import (
     ResolveRequest,
     RollbackRequest,
     SessionsRequest,
+    SidesRequest,
+    StartRequest,
     StatusRequest,
     SwitchoverRequest,
 )
@@ -61,7 +67,6 @@ from lvs.state import State
 from lvs.status import CheckVitals, Held, sessions, table
 from lvs.sync.messages import Use
 from lvs.updating import note as noted
-from lvs.updating.health import unhealthy
 
 if TYPE_CHECKING:
     from lvs.io.checking import Checking
@@ -114,6 +119,11 @@ class Desk:
                 return self._pair()
             case HealthRequest():
                 return self._health()
+            case SidesRequest():
+                courier = self._director.coupling.courier
+                return Reply(here=courier.side(), there=await courier.other())
+            case OfferRequest() | PieceRequest() | StartRequest():
+                return await self._send_update(request)
             case ResolveRequest(use):
                 return await self._resolve(use)
             case ExplainRequest(server, virtual):
@@ -215,6 +225,20 @@ class Desk:
         director = self._director
         reasons = unhealthy(director.state, configured=director.file.path.exists())
         return Reply(Exit.FAILED if reasons else Exit.OK, err=reasons)
+
+    async def _send_update(self, request: OfferRequest | PieceRequest | StartRequest) -> Reply:
+        courier = self._director.coupling.courier
+        try:
+            match request:
+                case OfferRequest(version):
+                    await courier.offer(version)
+                case StartRequest(version):
+                    await courier.start(version)
+                case PieceRequest(data):
+                    return Reply(out=await courier.piece(data))
+        except CourierError as fault:
+            return Reply(Exit.FAILED, err=(str(fault),))
+        return Reply()
 
     # One configuration on both
 

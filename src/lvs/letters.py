@@ -15,6 +15,16 @@ import msgspec
 from lvs.health.shared import Findings, Orders
 from lvs.repository.exchange import Lacks, Pack, Tip
 from lvs.sync.messages import Abort, Answer, Commit, Done, Message, Offer, Review, Reviewed, Standing, Take
+from lvs.updating.letters import (
+    Missive,
+    UpdateData,
+    UpdateEnded,
+    UpdateGot,
+    UpdateOffered,
+    UpdateQuery,
+    UpdateSide,
+    UpdateStart,
+)
 
 PROTOCOL = 1  # what this lvsd speaks
 LEAST = 1  # the oldest that it still speaks
@@ -36,12 +46,13 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
     """Still here."""
 
 
-Letter = Hello | Ping | Message | Orders | Findings | Review | Reviewed | Tip | Lacks | Pack
+Letter = Hello | Ping | Message | Orders | Findings | Review | Reviewed | Tip | Lacks | Pack | Missive
 
 _KINDS: dict[str, type[Letter]] = {
     kind.__struct_config__.tag: kind  # type: ignore[misc]
     for kind in (
         *(Hello, Ping, Standing, Offer, Answer, Commit, Done, Abort, Take, Orders, Findings),
+        *(UpdateQuery, UpdateSide, UpdateOffered, UpdateData, UpdateGot, UpdateEnded, UpdateStart),
         *(Review, Reviewed, Tip, Lacks, Pack),
     )
 }

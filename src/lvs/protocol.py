@@ -8,6 +8,7 @@ from lvs.pairstatus import PairStatus
 from lvs.repository.history import Way
 from lvs.status import Status
 from lvs.sync.messages import Use
+from lvs.updating.rolling import Side
 
 SOCKET_NAME = "lvsd.sock"  # in the run directory
 LONGEST = 96 << 20  # bytes of a request: a file of 64 MiB in base64
@@ -118,6 +119,28 @@ class HealthRequest(msgspec.Struct, frozen=True, tag="health"):
     """Whether this director came up as it should."""
 
 
+class SidesRequest(msgspec.Struct, frozen=True, tag="sides"):
+    """How both directors stand in an update."""
+
+
+class OfferRequest(msgspec.Struct, frozen=True, tag="offer"):
+    """The other director is to install an update, which follows in pieces."""
+
+    version: str
+
+
+class PieceRequest(msgspec.Struct, frozen=True, tag="piece"):
+    """The next piece of it; the last is empty."""
+
+    data: bytes
+
+
+class StartRequest(msgspec.Struct, frozen=True, tag="start"):
+    """The other director is to start what it has installed."""
+
+    version: str
+
+
 Request = (
     StatusRequest
     | PlanRequest
@@ -135,6 +158,10 @@ Request = (
     | RollbackRequest
     | ConfirmRequest
     | HealthRequest
+    | SidesRequest
+    | OfferRequest
+    | PieceRequest
+    | StartRequest
 )
 
 
@@ -147,4 +174,6 @@ class Reply(msgspec.Struct, frozen=True):
     status: Status | None = None
     pair: PairStatus | None = None
     sessions: int | None = None  # left on a real server; None: not asked
+    here: Side | None = None
+    there: Side | None = None  # None: not asked, or no answer
     took_s: float | None = None  # of a push: what lvsd took for it, to check and to apply

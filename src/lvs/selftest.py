@@ -50,6 +50,7 @@ def _interpreter() -> str:
 def _modules() -> str:
     # ruff: noqa: F401
     from lvs import (
+        asking,
         begin,
         booting,
         changes,
@@ -59,6 +60,7 @@ def _modules() -> str:
         completion,
         consent,
         coupling,
+        courier,
         daemon,
         desk,
         director,
@@ -66,6 +68,7 @@ def _modules() -> str:
         events,
         explain,
         firewall,
+        fitness,
         inputs,
         joining,
         keeper,
@@ -76,11 +79,14 @@ def _modules() -> str:
         pairstatus,
         partner,
         planning,
+        preparing,
         protocol,
         pulling,
         pulsing,
         pushes,
+        realserver,
         records,
+        rollout,
         state,
         status,
         telling,
@@ -118,7 +124,7 @@ def _modules() -> str:
     from lvs.events import pulse as pulse_events
     from lvs.events import repository as repository_events
     from lvs.events import update as update_events
-    from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources
+    from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources, wizard
     from lvs.firstboot import options as firstboot_options
     from lvs.firstboot import values as given_values
     from lvs.firstboot import words as firstboot_words
@@ -136,6 +142,7 @@ def _modules() -> str:
         disks,
         echo,
         engine,
+        errands,
         failure,
         fetching,
         files,
@@ -179,6 +186,7 @@ def _modules() -> str:
         updates,
         ways,
         wheel,
+        workshop,
     )
     from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders
@@ -220,7 +228,7 @@ def _modules() -> str:
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
     from lvs.updating import archive, manifest, note, rolling, slots
-    from lvs.updating import health as updating_health
+    from lvs.updating import letters as update_letters
     from lvs.updating import version as updating_version
 
     return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"

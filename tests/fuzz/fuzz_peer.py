@@ -30,6 +30,7 @@ with atheris.instrument_imports(include=["lvs.letters", "lvs.sync", "lvs.health.
     from lvs.sync import machine, messages
     from lvs.sync.state import State
     from lvs.sync.version import Agreed, Text, Version
+    from lvs.updating import letters as updating
 
 ONE, TWO = (Text(Version(serial, str(serial)), b"", "toml") for serial in (1, 2))
 AGREED = Agreed(1, ONE.version)
@@ -84,6 +85,12 @@ def fed(letters: list[Letter | None]) -> None:
                     with suppress(ValueError):
                         book = shared.merged(book, entries, 1000.0, 10.0)
                         shared.orders_of(book)
+                case updating.UpdateQuery() | updating.UpdateSide() | updating.UpdateOffered():
+                    pass  # carried, and looked at by what is behind the socket
+                case updating.UpdateData() | updating.UpdateGot() | updating.UpdateEnded():
+                    pass
+                case updating.UpdateStart():
+                    pass
                 case _:
                     before = at.mine
                     at, commands = machine.step(at, messages.Received(one), 1.0)

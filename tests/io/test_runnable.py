@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,16 @@ def test_what_is_no_program(tmp_path: Path) -> None:
 
 def test_rights_that_lvsd_lacks_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runnable, "rights", lambda: "lvsd lacks CAP_KILL")
-    assert runnable.fit(("sh",), USER) == "lvsd lacks CAP_KILL"
+    said = "lvsd lacks CAP_KILL; systemctl enable --now lvs-checks@lvs-check.socket"
+    assert runnable.fit(("sh",), USER) == said
+
+
+def test_a_unit_has_the_rights_that_lvsd_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(runnable, "rights", lambda: "lvsd lacks CAP_KILL")
+    monkeypatch.setattr(runnable, "UNIT_SOCKETS", tmp_path)
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / USER.name))
+        assert runnable.fit(("sh",), USER) == ""
     assert runnable.fit(("sh",), None) == ""
 
 
@@ -132,10 +142,15 @@ def test_a_system_without_names(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runnable.check_user() == User("nobody", 65534, 65534)
 
 
-def test_the_unit_grants_what_it_takes() -> None:
-    """And the user that is preferred is the one that the package makes."""
+def test_the_units_grant_what_it_takes() -> None:
+    """Programs are run by another unit, as the user that the package makes."""
     appliance = Path(__file__).parents[2] / "appliance"
-    unit = (appliance / "usr/lib/systemd/system/lvs.service").read_text()
+    units = appliance / "usr/lib/systemd/system"
+    unit = (units / "lvs.service").read_text()
     granted = next(line for line in unit.splitlines() if line.startswith("CapabilityBoundingSet="))
-    assert {name for name, _ in runnable._CAPABILITIES} <= set(granted.partition("=")[2].split())
+    assert {name for name, _ in runnable._CAPABILITIES} <= set(granted.partition("=")[2].split())  # for git
+    assert f" lvs-checks@{runnable.CHECK_USER}.socket" in unit
+    assert (
+        f"ListenSequentialPacket={runnable.UNIT_SOCKETS}/%i\n" in (units / "lvs-checks@.socket").read_text()
+    )
     assert f"\nu {runnable.CHECK_USER} " in (appliance / "usr/lib/sysusers.d/lvs.conf").read_text()

@@ -79,6 +79,7 @@ class Appliance:
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir(parents=True)
         self.disk, self.console_log = self.place / "disk.qcow2", self.place / "console.log"
+        self.console_socket = self.place / "console"
         create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(disk), str(self.disk)]
         subprocess.run([*create, disk_size], check=True)
         shutil.copy(VARIABLES, self.place / "variables.fd")
@@ -97,10 +98,13 @@ class Appliance:
             for name, value in self.credentials.items()
         ]
         smbios.append(f"type=11,value=io.systemd.stub.kernel-cmdline-extra={self.command_line}")
+        console = (
+            f"socket,id=console,path={self.console_socket},server=on,wait=off,logfile={self.console_log}"
+        )
         flash = f"if=pflash,format=raw,file={self.place / 'variables.fd'}"
         command = [
             *("qemu-system-x86_64", *machine, "-machine", "q35", "-m", str(self._memory_mb)),
-            *("-nodefaults", "-nographic", "-serial", f"file:{self.console_log}"),
+            *("-nodefaults", "-nographic", "-serial", "chardev:console", "-chardev", console),
             *("-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}", "-drive", flash),
             *("-drive", f"file={self.disk},if=virtio,format=qcow2,discard=unmap"),
             *(
@@ -117,10 +121,18 @@ class Appliance:
 
     def power_off(self) -> None:
         """Its power is gone, in the middle of whatever it does."""
+        self.forget()
         if self._qemu is not None:
             self._qemu.signal(signal.SIGKILL)
             self._qemu.wait()
             self._qemu = None
+
+    def reboot(self, limit_s: float = BOOT_S) -> None:
+        """Have it start anew in an orderly way, and wait until it has."""
+        before = self.run("cat /proc/sys/kernel/random/boot_id").out
+        self.run("systemctl reboot", check=False)
+        self.forget()
+        self.await_true(f"test $(cat /proc/sys/kernel/random/boot_id) != {before.strip()}", limit_s)
 
     def console(self) -> str:
         """What it has shown on its serial console."""
@@ -174,11 +186,11 @@ class Appliance:
         shutil.rmtree(self.place, ignore_errors=True)
 
 
-def deployment_network(address: str, gateway: str) -> bytes:
-    """A .network file with one address."""
+def network_file(address: str, gateway: str) -> bytes:
+    """A .network file with one address, as docs/first-boot.md advises."""
     return (
         f"[Match]\nType=ether\n\n[Network]\nAddress={address}\nGateway={gateway}\n"
-        "IPv6AcceptRA=no\nLinkLocalAddressing=no\n"
+        "IPv6AcceptRA=no\nLinkLocalAddressing=no\nKeepConfiguration=static\n"
     ).encode()
 
 

@@ -1,7 +1,8 @@
-"""`make run`: the deployment at work, on a real Linux IPVS.
+"""`make run`: the appliance at work, on a real Linux IPVS.
 
-Two real servers with CUPS, OpenLDAP and BIND, a client, and two directors that run lvsd on the
-deployment's own lvs.cf. Every line that is run is printed. LAB_SHELL=1 lets a person in.
+The image, booted twice as a pair, in front of two real servers with CUPS, OpenLDAP and BIND; configured as
+an operator does it, by files on a flashed disk and by git push. Every line that is run is printed.
+LAB_SHELL=1 lets a person in.
 """
 
 from __future__ import annotations
@@ -9,89 +10,59 @@ from __future__ import annotations
 import os
 import sys
 import time
-import uuid
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
+from .appliance import Appliance
+from .appliances import Site, given, introduce, risen, site
 from .channel import LabError
 from .clients import ask_directory, ask_names, ask_printing, print_lpd
 from .console import console
-from .deployment import Deployment, deployment
-from .lab import Lab
-from .machine import Machine, Process
+from .machine import Machine
 
-CONFIG = Path(__file__).parents[1] / "fixtures" / "deployment.cf"
-CATALOG = Path(__file__).parents[2] / "appliance/usr/lib/systemd/catalog/lvs.catalog"
-JOURNALD = "/usr/lib/systemd/systemd-journald"
-LVSD = str(Path(sys.executable).parent / "lvsd")
-FILE = "/etc/lvs/lvs.cf"
 ASKED = 3
-LONGEST_S = 60.0
-KEY = "/etc/lvs/pair.key"
-VIPS = 3
-REAL_SERVERS_IN_ALL = 10  # two in each of five virtual servers
+REPOSITORY = "/tmp/config"
+TIMED_OUT_S = 300
 
 
 def main() -> int:
-    """Show it; 0 if every service answered through its VIP."""
+    """Show it; 0 if every service answered through its VIP, and every push did what it said."""
     began = time.monotonic()
-
     bold, plain = ("\033[1m", "\033[0m") if sys.stdout.isatty() else ("", "")
 
     def step(text: str) -> None:
         print(f"\n{bold}[{time.monotonic() - began:5.1f} s] {text}{plain}", flush=True)
 
-    step("Starting a kernel with IPVS (the first time, its packages are fetched; about two minutes)")
-    with Lab.start() as lab:
-        step(
-            "Network: two directors, two real servers with CUPS, OpenLDAP and BIND, a client "
-            f"({lab.mode} mode)"
-        )
-        network = deployment(lab, standby=True)
-        director, other = network.directors
-        step("A key that makes them a pair")
-        show(director, LVSD, "pair", "init")
-        joined = other.run(LVSD, "pair", "join", stdin=director.read(KEY))
-        print(f"{other.name}# lvsd pair join < pair.key\n{joined.out.rstrip()}", flush=True)
-        step("Starting lvsd on both, with the deployment's lvs.cf")
-        for machine in network.directors:
-            machine.write(FILE, CONFIG.read_text())
-        daemon, standby = (machine.spawn(LVSD, "run", "--config", FILE) for machine in network.directors)
-        daemon.expect("this director is active", LONGEST_S)
-        await_said(daemon, " is up: ", REAL_SERVERS_IN_ALL)
-        await_said(daemon, "taken on eth0", VIPS)
-        print(daemon.output().rstrip())
+    step("Network: two real servers with CUPS, OpenLDAP and BIND, a client; two disks are flashed")
+    with site() as built:
+        for director in built.directors:
+            print(f"{director.name}: LVS-CONFIG has {', '.join(sorted(given(director.name)))}")
+        step("Both directors boot (emulated, unless this machine has KVM: then it takes seconds)")
+        for director in built.directors:
+            print(f"{director.name}: console: socat -,raw,echo=0 UNIX-CONNECT:{director.console_socket}")
+        built.power_on()
+        introduce(built, built.client)
+        active = built.active()
+        show(built.client, "ssh", f"root@{active.name}", "lvsd status")
         step("The client uses each service through its VIP (persistent: it stays with one real server)")
-        whole = drive(network)
-        step("The table, by lvsd status")
-        show(director, LVSD, "status")
-        step("An edit of the file: real1 of ipp gets weight 3, serial_no counts up; both directors apply it")
-        edit(director, daemon, standby)
-        show(director, LVSD, "status")
-        step("Printing of real1 dies: its check sees it within 6 s, and real2 prints")
-        lose(network, daemon)
-        show(director, LVSD, "explain", "real1", "--virtual", "ipp")
-        step("real2 is drained for maintenance, and enabled again")
-        show(director, LVSD, "drain", "real2", "--virtual", "dns", "--no-wait")
-        show(director, LVSD, "status")
-        show(director, LVSD, "enable", "real2", "--virtual", "dns")
+        whole = drive(built)
+        whole = change(built, step) and whole
+        step("Printing of real1 dies: its check sees it, and real2 prints")
+        lose(built, active)
         step("The other director takes over, and the client goes on as if nothing had happened")
-        show(director, LVSD, "switchover")
-        print(standby.output().rstrip().rsplit("\n", 5)[-1])
-        whole = drive(network) and whole
-        show(other, LVSD, "status")
+        show(built.client, "ssh", f"root@{active.name}", "lvsd switchover")
+        whole = drive(built) and whole
+        show(built.client, "ssh", f"root@{active.name}", "lvsd history; journalctl -u lvs -n 4 -o cat")
         if os.environ.get("LAB_SHELL"):
-            show(other, LVSD, "switchover")
             step("You are inside")
-            enter(lab, director, daemon)
+            enter(built)
         step("Stopping")
     return 0 if whole else 1
 
 
-def drive(network: Deployment) -> bool:
+def drive(built: Site) -> bool:
     """Ask every service; whether all answered."""
-    client = network.client
+    client = built.client
     questions: tuple[tuple[str, Callable[[], str]], ...] = (
         ("IPP  10.0.0.5:631  lpstat", lambda: ask_printing(client, "10.0.0.5")),
         ("LPD  10.0.0.5:515  rlpr", lambda: printed(client)),
@@ -118,68 +89,52 @@ def printed(client: Machine) -> str:
     return "printed"
 
 
-def edit(director: Machine, daemon: Process, standby: Process) -> None:
-    """Save the file with another weight, and say what both lvsd made of it."""
-    old = director.read(FILE)
-    new = old.replace("serial_no = 1", "serial_no = 2").replace("weight = 1", "weight = 3", 1)
-    told = {"the standby": (standby, len(standby.output())), director.name: (daemon, len(daemon.output()))}
-    director.write(FILE, new)
-    for name, (one, since) in told.items():
-        await_said(one, " applied: serial 2", 1, since)
-        print(f"{name}:\n{one.output()[since:].rstrip()}")
+def change(built: Site, step: Callable[[str], None]) -> bool:
+    """Push a mistake, then a weight; whether the one was refused and the other taken."""
+    client, active = built.client, built.active()
+    step("The configuration is a git repository on the directors; a mistake is refused with its line")
+    show(client, "git", "clone", "-q", f"lvs@{active.name}:config.git", REPOSITORY)
+    text = client.read(f"{REPOSITORY}/lvs.toml")
+    commit(client, risen(text).replace("weight = 1", "weight = -1", 1), "a mistake")
+    refused = not show(client, "git", "push", "-q", cwd=REPOSITORY)
+    show(client, "git", "reset", "-q", "--hard", "origin/main", cwd=REPOSITORY)
+    step("real1 of ipp gets weight 3: a push is on both directors, or on neither, and says so")
+    commit(client, risen(text).replace("weight = 1", "weight = 3", 1), "printing: real1 takes more")
+    taken = show(client, "git", "push", "-q", cwd=REPOSITORY)
+    for director in built.directors:
+        show(client, "ssh", f"root@{director.name}", "ipvsadm -Ln -t 10.0.0.5:631")
+    return refused and taken
 
 
-def await_said(daemon: Process, text: str, times: int, since: int = 0) -> None:
-    """Wait until lvsd has said something so many times; a real server is used once its check is good."""
-    deadline = time.monotonic() + LONGEST_S
-    while daemon.output()[since:].count(text) < times and time.monotonic() < deadline:
-        time.sleep(0.02)
+def commit(client: Machine, text: str, about: str) -> None:
+    """Commit a configuration in the clone."""
+    client.write(f"{REPOSITORY}/lvs.toml", text)
+    show(client, "git", "commit", "-q", "-a", "-m", about, cwd=REPOSITORY)
 
 
-def lose(network: Deployment, daemon: Process) -> None:
+def lose(built: Site, active: Appliance) -> None:
     """Kill CUPS on real1, say what lvsd makes of it, and print."""
-    said = len(daemon.output())
-    cupsd = network.services["real1"].cupsd
-    cupsd.signal(9, group=True)
-    await_said(daemon, "is down: ", 1, said)
-    print(daemon.output()[said:].rstrip())
-    print(f"  IPP  10.0.0.5:631  lpstat         {ask_printing(network.client, '10.0.0.5')}")
+    built.real_servers["real1"].cupsd.signal(9, group=True)
+    active.await_true("lvsd explain real1 --virtual ipp | grep -q ' is down'", 60)
+    show(built.client, "ssh", f"root@{active.name}", "lvsd explain real1 --virtual ipp")
+    print(f"  IPP  10.0.0.5:631  lpstat         {ask_printing(built.client, '10.0.0.5')}")
 
 
-def show(machine: Machine, *argv: str) -> None:
-    """Run a command and print it with what it says."""
-    result = machine.run(*argv, check=False)
-    print(f"{machine.name}# {' '.join([Path(argv[0]).name, *argv[1:]])}")
-    print((result.out + result.err).rstrip(), flush=True)
+def show(machine: Machine, *argv: str, cwd: str = "/") -> bool:
+    """Run a command and print it with what it says; whether it succeeded."""
+    result = machine.run(*argv, check=False, cwd=cwd, timeout=TIMED_OUT_S)
+    print(f"{machine.name}$ {' '.join(argv)}")
+    if said := (result.out + result.err).rstrip():
+        print(said, flush=True)
+    return result.rc == 0
 
 
-def enter(lab: Lab, director: Machine, daemon: Process) -> None:
-    """Let a person in, with the journal if this host has a journald."""
-    hear = "journalctl -f"
-    if Path(JOURNALD).exists():
-        use_journal(director, daemon)
-    else:
-        hear = f"tail -f /proc/{daemon.pid}/fd/2"
-    names = [it.name for it in lab.machines.values() if not it.bare]
-    print(f"A shell on {director.name}; `exit` leaves. Try `watch lvsd status`, `vi {FILE}`, `{hear}`.")
-    print(f"Machines are commands: {', '.join(names)}. `client` opens a shell, `client dig ...` runs dig.")
-    print("So are the lab's programs: ipvsadm, dig, ldapsearch, lpstat, tcpdump, ...", flush=True)
-    console(lab, director)
-
-
-def use_journal(director: Machine, daemon: Process) -> None:
-    """Begin a journal, and lvsd anew with it; the table stays as it is meanwhile."""
-    director.write("/etc/machine-id", f"{uuid.uuid4().hex}\n")
-    catalog = "/run/lab/catalog"
-    director.write(f"{catalog}/usr/lib/systemd/catalog/lvs.catalog", CATALOG.read_text())
-    director.run("journalctl", f"--root={catalog}", "--update-catalog")
-    database = "/var/lib/systemd/catalog/database"
-    director.write(database, director.read_bytes(catalog + database))
-    director.spawn(JOURNALD)
-    director.run("sh", "-c", "until [ -S /run/systemd/journal/socket ]; do sleep 0.1; done")
-    daemon.stop()
-    director.spawn(LVSD, "run", "--config", FILE, "--log", "journal")
-    director.run("sh", "-c", f"until {LVSD} status >/dev/null 2>&1; do sleep 0.1; done")
+def enter(built: Site) -> None:
+    """Let a person in."""
+    print(f"A shell on the client; `exit` leaves. The configuration: {REPOSITORY}, edit, commit, `git push`.")
+    print("Directors: `ssh root@director1 lvsd status`, `ssh root@director2 journalctl -fu lvs`.")
+    print("Machines are commands: `real1` opens a shell there. So are programs: dig, ldapsearch, lpstat.")
+    console(built.lab, built.client)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def test_what_is_needed_passes_and_nothing_else(lab: Lab, family: Family, method
     tally = traffic(client, "tcp", network.vip, network.port, count=20).tally()
     assert (tally.failed, tally.by) == (0, {"real1": 10, "real2": 10})
     for address in (own, network.vip):
-        client.run("ping", "-c", "1", "-W", "4", address)
+        client.run("ping", "-c", "1", "-W", "4", address, root="tree")
     # IPVS pays for no tracking, nor do checks.
     tracked = network.director.run("conntrack", "-L", "-f", f"ipv{family}", root="tree").out
     assert "tcp" not in tracked, tracked

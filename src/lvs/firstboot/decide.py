@@ -51,7 +51,7 @@ PUBLIC, SECRET = 0o644, 0o600
 LONGEST = {"config": 16 << 20, "": 256 << 10}  # bytes
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOSTNAME = re.compile(rf"(?=.{{1,64}}$){_LABEL}(?:\.{_LABEL})*")  # hostname(7); Linux takes 64
+HOSTNAME_NAME = re.compile(rf"(?=.{{1,64}}$){_LABEL}(?:\.{_LABEL})*")  # hostname(7); Linux takes 64
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # A sector of nothing, or all of it: what a wipe leaves that power interrupted. No text has that.
 _WIPED = re.compile(rb"\x00{512}")
@@ -172,7 +172,7 @@ class _Making:
 
     def _hostname(self, one: Offered) -> Laid | None:
         name = one.content.decode("utf-8-sig", "replace").strip()
-        if not _HOSTNAME.fullmatch(name):
+        if not HOSTNAME_NAME.fullmatch(name):
             self._refuse(
                 one, f"is no host name: letters, digits, dashes and dots, 64 at most, got {name[:70]!r}"
             )

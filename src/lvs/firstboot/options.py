@@ -1,4 +1,7 @@
-"""Arguments of `lvsd firstboot`, apart from what it imports: the command line is described at every start."""
+"""Arguments of `lvsd firstboot`, `wizard` and `cloud-init`.
+
+They stand apart from what these import: the command line is described at every start.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,15 @@ import argparse
 from pathlib import Path
 
 
-def firstboot(parser: argparse.ArgumentParser) -> None:
+def wizard(parser: argparse.ArgumentParser) -> None:
+    _root(parser)
+    parser.add_argument(
+        "--offer", metavar="S", type=int, help="begin only if somebody presses Enter within so many seconds"
+    )
+    parser.add_argument("--piped", action="store_true", help="take answers that no terminal gives")
+
+
+def _root(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--root",
         metavar="DIR",
@@ -14,10 +25,26 @@ def firstboot(parser: argparse.ArgumentParser) -> None:
         default=Path("/"),
         help="the system to lay files down in (default /)",
     )
+
+
+def firstboot(parser: argparse.ArgumentParser) -> None:
+    _root(parser)
     parser.add_argument(
         "--from",
         dest="given",
         metavar="DIR",
         type=Path,
         help="take this directory for the partition LVS-CONFIG, or a NoCloud disk, and look for none",
+    )
+
+
+def cloud_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("server", metavar="SERVER", help="real server, by name or address")
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", help="lvs.toml or lvs.cf (default: the one in /etc/lvs)"
+    )
+    parser.add_argument(
+        "--redirect",
+        action="store_true",
+        help="direct routing without VIPs on the real server: what comes for one is redirected",
     )

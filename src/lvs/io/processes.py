@@ -33,7 +33,7 @@ from typing import Any
 import msgspec
 
 from lvs.io.child import find_program
-from lvs.io.runnable import CHECK_USER, User, find, fit, reachable, rights
+from lvs.io.runnable import CHECK_USER, User, find, fit, reachable, unable
 from lvs.probes.program import KEPT, Ended, Late, Outcome, Unstarted
 
 # Bounds of each check program, far above what one needs; getrlimit(2). The deadline is what ends
@@ -72,6 +72,10 @@ class Command(msgspec.Struct, frozen=True):
     environment: dict[str, str]
     user: User | None = None  # None: as ourselves, without limits
     errors: bool = False  # standard error goes where the output goes, else nowhere
+    limited: bool = False  # with limits, though as ourselves
+    opened: int = (
+        -1
+    )  # a descriptor of the program, where its path leads nowhere for us; ours only during the start
 
 
 class Job:
@@ -127,7 +131,7 @@ class Processes:
 
     def run(self, command: Command, deadline: float, done: Callable[[Outcome], None]) -> Job | Unstarted:
         """Start a program; `done` is called later, at the deadline (the loop's clock) at the latest."""
-        lacking = rights() if command.user is not None else ""
+        lacking = unable(command.user)
         if lacking:
             return Unstarted(lacking, ours=True)
         try:
@@ -173,7 +177,12 @@ class Processes:
         user, path = command.user, _found(command.words[0])
         words = (str(path), *command.words[1:])
         if user is None:
-            return _start(command, words, output)
+            executable = words[0] if command.opened < 0 else f"/proc/self/fd/{command.opened}"
+            prlimit = self._tools[0] if command.limited else None
+            if prlimit is not None:
+                words = (*_limited(prlimit, CHECK_USER), executable, *words[1:])
+                return _start(command, words, output, inherited=command.opened)
+            return _start(command, words, output, executable=executable, inherited=command.opened)
         # Opened here, a program below a closed directory can be executed through the descriptor.
         opened = -1 if reachable(path, user) else os.open(path, os.O_PATH)
         executable = words[0] if opened < 0 else f"/proc/self/fd/{opened}"
@@ -182,7 +191,7 @@ class Processes:
             if prlimit is None or setpriv is None:
                 switch = {"user": user.uid, "group": user.gid, "extra_groups": ()}
                 return _start(command, words, output, executable=executable, inherited=opened, switch=switch)
-            words = (*_limited(prlimit, user), *_switched(setpriv, user), executable, *words[1:])
+            words = (*_limited(prlimit, user.name), *_switched(setpriv, user), executable, *words[1:])
             return _start(command, words, output, inherited=opened)
         finally:
             if opened >= 0:
@@ -326,10 +335,10 @@ def _switched(setpriv: str, user: User) -> tuple[str, ...]:
     return (setpriv, f"--reuid={user.uid}", f"--regid={user.gid}", "--clear-groups", "--no-new-privs", "--")
 
 
-def _limited(prlimit: str, user: User) -> tuple[str, ...]:
+def _limited(prlimit: str, user: str) -> tuple[str, ...]:
     """prlimit(1) for a user. Set from here after the start they would come too late for many programs."""
     limits = dict(LIMITS)
-    if user.name == CHECK_USER:  # others may share theirs
+    if user == CHECK_USER:  # others may share theirs
         limits["nproc"] = (resource.RLIMIT_NPROC, MOST_OF_USER)
     return (prlimit, *(f"--{name}={_at_most(*limit)}" for name, limit in limits.items()), "--")
 

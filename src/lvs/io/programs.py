@@ -14,6 +14,7 @@ from functools import partial
 
 from lvs.checks import Answer, Load, Program, Reason, Target
 from lvs.errors import SystemFault
+from lvs.io.errands import Errand, Errands
 from lvs.io.processes import Command, Job, Processes
 from lvs.io.runnable import User, check_user, environment
 from lvs.probes import load, program
@@ -33,7 +34,7 @@ class _Ask:
         self.deadline = deadline
         self.done = done
         self.late_s = 0.0  # how long it waited for its turn
-        self.job: Job | None = None  # None: it waits for its turn
+        self.job: Job | Errand | None = None  # None: it waits for its turn
         self.timer: asyncio.Handle | None = None
 
 
@@ -41,17 +42,18 @@ class Programs:
     """Asks targets whose check is a `Program`, or a `Load` with words."""
 
     def __init__(self, processes: Processes) -> None:
-        self._processes = processes  # opened and closed by whoever made it
+        self._errands = Errands(processes)  # processes are opened and closed by whoever made them
         self._user: User | None = None
         self._no_user = ""  # why there is none to run as
         self._asks: dict[Target, _Ask] = {}
         self._queue: deque[_Ask] = deque()
-        self._held: dict[Target, Job] = {}  # killed, and not known to be gone
+        self._held: dict[Target, Job | Errand] = {}  # killed, and not known to be gone
         self._running = 0
         self._turn: asyncio.Handle | None = None
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
+        self._errands.open(loop)
         self.run_as(None)
 
     def run_as(self, name: str | None) -> None:
@@ -66,6 +68,7 @@ class Programs:
             self.abandon(target)
         if self._turn is not None:
             self._turn.cancel()
+        self._errands.close()
 
     def ask(self, target: Target, deadline: float, done: Callable[[Answer], None]) -> None:
         """Ask a target; `done` is called once, never before this returns, by the deadline.
@@ -92,7 +95,7 @@ class Programs:
         if one.timer is not None:
             one.timer.cancel()
         if one.job is not None:
-            self._processes.kill(one.job)
+            self._errands.kill(one.job)
             self._gone(one)
 
     def _next(self) -> None:
@@ -114,14 +117,14 @@ class Programs:
         one.late_s = self._loop.time() - one.asked
         words = program.command(_words(target), target.address, target.port)
         command = Command(words, environment(self._user, more), self._user)
-        job: Job | program.Unstarted
+        job: Job | Errand | program.Unstarted
         if self._no_user:
             job = program.Unstarted(self._no_user, ours=True)
         else:
-            job = self._processes.run(command, one.deadline, partial(self._done, one))
+            job = self._errands.run(command, one.deadline, partial(self._done, one))
         if one.timer is not None:
             one.timer.cancel()
-        if isinstance(job, Job):
+        if not isinstance(job, program.Unstarted):
             one.job = job
             self._running += 1
         else:

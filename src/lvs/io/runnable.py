@@ -19,6 +19,7 @@ from lvs.io.files import chain
 
 CHECK_USER = "lvs-check"  # appliance/usr/lib/sysusers.d/lvs.conf
 FALLBACK_USER = "nobody"
+UNIT_SOCKETS = Path("/run/lvs-checks")  # appliance/usr/lib/systemd/system/lvs-checks@.socket
 
 # linux/capability.h
 _CAPABILITIES = (("CAP_KILL", 5), ("CAP_SETGID", 6), ("CAP_SETUID", 7))
@@ -61,6 +62,19 @@ def rights() -> str:
     return f"lvsd lacks {' and '.join(lacking)} to run programs as another user" if lacking else ""
 
 
+def unit_socket(user: User) -> Path:
+    """Where lvs-checks@USER.socket listens."""
+    return UNIT_SOCKETS / user.name
+
+
+def unable(user: User | None) -> str:
+    """Why nothing can be run as a user, neither by us nor by its unit; empty if it can."""
+    lacking = rights() if user is not None else ""
+    if not lacking or user is None or unit_socket(user).is_socket():
+        return ""
+    return f"{lacking}; systemctl enable --now lvs-checks@{user.name}.socket"
+
+
 def environment(user: User | None, more: dict[str, str]) -> dict[str, str]:
     """The whole environment of a program: nothing of ours, and the same on every machine."""
     base = {"PATH": ":".join(PROGRAM_DIRECTORIES), "LANG": "C.UTF-8", "HOME": user.home if user else "/"}
@@ -75,7 +89,7 @@ def fit(words: tuple[str, ...], user: User | None) -> str:
     Who is not root may not see what the daemon will: what is hidden is not judged.
     """
     name = words[0] if words else ""
-    if user is not None and (lacking := rights()):
+    if lacking := unable(user):
         return lacking
     path = find(name)
     if path is None:

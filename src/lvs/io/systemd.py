@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from lvs.io.child import child_environment, find_program
+
 JOURNAL = Path("/run/systemd/journal/socket")
+NETWORKD = Path("/run/systemd/netif/state")  # while networkd runs
+NETWORKD_S = 15
 
 
 def notifier() -> Callable[..., None]:
@@ -55,3 +60,22 @@ def journal_is_ours() -> bool:
     except OSError:
         return False
     return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}" and JOURNAL.exists()
+
+
+def reload_network() -> bool:
+    """Have systemd-networkd read its files anew; whether it did. It does not run yet while booting."""
+    program = find_program("networkctl")
+    if program is None or not NETWORKD.exists():
+        return False
+    words = (program, "reload")
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=child_environment(),
+            check=False,
+            timeout=NETWORKD_S,
+        )
+        return done.returncode == 0
+    return False

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 
 import strategies
+from lvs.fitness import unhealthy
 from lvs.model import Role
 from lvs.pair import Pairing, Seat
 from lvs.pulse.line import Seen
 from lvs.pulse.words import Beat
 from lvs.state import State
-from lvs.updating.health import unhealthy
 
 CONFIG = strategies.config()
 SERVING = State(config=CONFIG)

@@ -1,0 +1,34 @@
+"""`lvsd cloud-init`: user data for a real server, printed from a configuration."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from lvs import realserver
+from lvs.config.load import load
+from lvs.errors import Exit, SystemFault, UsageError
+from lvs.io import files
+
+
+def run(asked: argparse.Namespace, configured: Path) -> int:
+    """The exit code; `configured` is the configuration if none is named."""
+    path = asked.file or configured
+    try:
+        content = files.read(path).content
+    except SystemFault as fault:
+        raise SystemFault(f"cannot read {path}: {fault}") from fault
+    loaded = load(content, str(path))
+    if loaded.config is None:
+        for problem in loaded.problems:
+            print(problem, file=sys.stderr)
+        return Exit.PROBLEMS
+    need = realserver.needed(loaded.config, asked.server, redirect=asked.redirect)
+    if need is None:
+        known = ", ".join(realserver.names(loaded.config))
+        raise UsageError(f"no real server {asked.server} in {path}; there are {known or 'none'}")
+    for sentence in need.refused:
+        print(f"lvsd: {sentence}", file=sys.stderr)
+    print(realserver.user_data(need), end="")
+    return Exit.PROBLEMS if need.refused else Exit.OK

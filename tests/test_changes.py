@@ -204,7 +204,7 @@ def test_what_is_not_confirmed_is_taken_back(tmp_path: Path) -> None:
             await copy.commit(text(2, weight=5))
             code, said = await copy.push("confirm=5")
             assert code == 0, said
-            assert "on trial: rolled back in 5 s unless `lvsd confirm`" in said
+            assert "on trial: rolled back in 5 s unless `lvsd confirm` is given" in said
             assert one.weight == 5
             await copy.commit(text(3, weight=6))
             code, said = await copy.push()
@@ -214,7 +214,7 @@ def test_what_is_not_confirmed_is_taken_back(tmp_path: Path) -> None:
             one.boot()
             one.start()
             await until(lambda: one.weight == 1)
-            await until(lambda: one.changes.trial is None and not one.keeper.lock.locked())
+            await until(lambda: one.changes.trials.trial is None and not one.keeper.lock.locked())
             assert one.path.read_text() == text(3)
             assert one.keeper.git.log("main")[0].subject.startswith("not confirmed, back to ")
             assert not (one.place / "trial.json").exists()
@@ -227,12 +227,12 @@ def test_what_is_confirmed_stays(tmp_path: Path) -> None:
         async with director(tmp_path) as (one, copy):
             commit = await copy.commit(text(2, weight=5))
             await copy.push("confirm=5")
-            reply = await one.changes.confirm("", "alice")
+            reply = one.changes.trials.confirm("", "alice")
             assert reply.out == (f"commit {commit[:10]} stays",)
-            assert one.changes.trial is None
+            assert one.changes.trials.trial is None
             assert not (one.place / "trial.json").exists()
             assert one.heard_of(events.TrialConfirmed)
-            assert (await one.changes.confirm("", "alice")).exit_code == 1
+            assert one.changes.trials.confirm("", "alice").exit_code == 1
 
     asyncio.run(run())
 
@@ -382,9 +382,9 @@ def test_the_power_may_go_at_any_step(
                 assert one.keeper.git.refs() == {"refs/heads/main": commit if new else before[0]}
                 assert one.weight == (weight if new else before[1])
                 assert one.keeper.blob == blob_id(one.path.read_bytes()) == one.keeper.running_blob()
-                assert (one.changes.trial is not None) or not (confirm_s and new)
-                if one.changes.trial is not None:
-                    await one.changes.confirm("", "test")
+                assert (one.changes.trials.trial is not None) or not (confirm_s and new)
+                if one.changes.trials.trial is not None:
+                    one.changes.trials.confirm("", "test")
             raise AssertionError("it never came to an end")
 
     asyncio.run(run())

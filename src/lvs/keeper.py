@@ -135,6 +135,7 @@ class Keeper:
         """Look at the repository for the first time, and settle what was under way."""
         if await asyncio.to_thread(self.git.lacking):
             return False
+        await asyncio.to_thread(self.git.unlock)
         await self.refresh()
         return True
 

@@ -107,7 +107,7 @@ class PushedTo(Stand):
             case RollbackRequest():
                 return await self.changes.rollback(request, by)
             case ConfirmRequest(author):
-                return await self.changes.confirm(author, by)
+                return self.changes.trials.confirm(author, by)
             case _:
                 raise AssertionError(request)
 

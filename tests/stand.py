@@ -148,7 +148,7 @@ class Two:
     def __init__(self, place: Path, kind: type[Stand] = Stand) -> None:
         self.key = place / "pair.key"
         pairkey.install(self.key, pairkey.make())
-        self.port = 20000 + (time.monotonic_ns() // 1000) % 20000
+        self.port = 20000 + (time.monotonic_ns() // 1000) % 12000  # below what the kernel gives to clients
         self.nodes: list[Stand] = []
         for name, own in (("one", "127.0.0.1"), ("two", "127.0.0.2")):
             (place / name).mkdir()

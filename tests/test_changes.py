@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from lvs import events
-from lvs.protocol import RollbackRequest
+from lvs.io import install, probation
+from lvs.io.git import Git, GitFault, blob_id
+from lvs.protocol import PushRequest, RollbackRequest
+from lvs.repository.history import Person
+from lvs.repository.tree import Entry
 from pushing import Copy, PushedTo
 from stand import FILE, until
 
@@ -196,7 +204,7 @@ def test_what_is_not_confirmed_is_taken_back(tmp_path: Path) -> None:
             await copy.commit(text(2, weight=5))
             code, said = await copy.push("confirm=5")
             assert code == 0, said
-            assert "on trial: rolled back in 5 s unless `lvsd confirm`" in said
+            assert "on trial: rolled back in 5 s unless `lvsd confirm` is given" in said
             assert one.weight == 5
             await copy.commit(text(3, weight=6))
             code, said = await copy.push()
@@ -206,7 +214,7 @@ def test_what_is_not_confirmed_is_taken_back(tmp_path: Path) -> None:
             one.boot()
             one.start()
             await until(lambda: one.weight == 1)
-            await until(lambda: one.changes.trial is None and not one.keeper.lock.locked())
+            await until(lambda: one.changes.trials.trial is None and not one.keeper.lock.locked())
             assert one.path.read_text() == text(3)
             assert one.keeper.git.log("main")[0].subject.startswith("not confirmed, back to ")
             assert not (one.place / "trial.json").exists()
@@ -219,12 +227,12 @@ def test_what_is_confirmed_stays(tmp_path: Path) -> None:
         async with director(tmp_path) as (one, copy):
             commit = await copy.commit(text(2, weight=5))
             await copy.push("confirm=5")
-            reply = await one.changes.confirm("", "alice")
+            reply = one.changes.trials.confirm("", "alice")
             assert reply.out == (f"commit {commit[:10]} stays",)
-            assert one.changes.trial is None
+            assert one.changes.trials.trial is None
             assert not (one.place / "trial.json").exists()
             assert one.heard_of(events.TrialConfirmed)
-            assert (await one.changes.confirm("", "alice")).exit_code == 1
+            assert one.changes.trials.confirm("", "alice").exit_code == 1
 
     asyncio.run(run())
 
@@ -290,7 +298,7 @@ def test_a_disk_that_is_full_refuses_and_loses_nothing(tmp_path: Path) -> None:
             code, said = await copy.push()
             assert code == 1
             assert "cannot write beside" in said
-            assert "THE PUSH IS TAKEN BACK" in said
+            assert "NOT TAKEN: the director runs what it ran before" in said
             assert (one.keeper.tip, one.weight, one.path.read_text()) == (tip, 1, text(1))
             assert one.keeper.git.refs() == {"refs/heads/main": tip}
 
@@ -309,5 +317,151 @@ def test_without_a_daemon_nothing_is_taken(tmp_path: Path) -> None:
             assert one.keeper.git.tip() == tip
             one.boot()
             one.start()
+
+    asyncio.run(run())
+
+
+class Crash(BaseException):
+    """The power went."""
+
+
+def made(one: PushedTo, content: str) -> str:
+    """A commit on top of main, as a push leaves it in the repository."""
+    git, alice = one.keeper.git, Person("Alice", "alice@example.com")
+    tree = git.make_tree([Entry("100644", "blob", git.write(content.encode()), 0, b"lvs.toml")])
+    return git.commit(tree, (one.keeper.tip,), alice, alice, "another weight\n")
+
+
+@pytest.mark.parametrize("confirm_s", [None, 3600.0])
+def test_the_power_may_go_at_any_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, confirm_s: float | None
+) -> None:
+    """Before each thing that changes the disk: afterwards the old commit runs or the new one, whole."""
+    steps = 0
+
+    def cut(number: int, real: Callable[..., Any]) -> Callable[..., Any]:
+        def step(*arguments: Any, **options: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            if steps == number:
+                raise Crash
+            return real(*arguments, **options)
+
+        return step
+
+    async def run() -> None:
+        nonlocal steps
+        async with director(tmp_path) as (one, _copy):
+            kept: list[int] = []
+            for number in range(1, 99):
+                serial, weight = number + 1, number % 7 + 1
+                before = one.keeper.tip, one.weight
+                commit = made(one, text(serial, weight=weight))
+                with monkeypatch.context() as patch:
+                    steps = 0
+                    patch.setattr(Git, "move", cut(number, Git.move))
+                    for name in ("stage", "commit"):
+                        patch.setattr(install, name, cut(number, getattr(install, name)))
+                    patch.setattr(probation, "save", cut(number, probation.save))
+                    patch.setattr(Git, "log", cut(number, Git.log))
+                    try:
+                        await one.changes.push(PushRequest(commit, before[0], "test", confirm_s=confirm_s))
+                    except Crash:
+                        pass
+                    else:
+                        assert steps < number
+                        assert len(kept) == steps
+                        assert {0, 1} == set(kept)  # some came too early, some late enough
+                        return
+                    await one.stop()
+                one.boot()
+                one.start()
+                await until(lambda: one.keeper.usable and one.keeper.tip)
+                new = one.keeper.tip == commit
+                kept.append(new)
+                assert one.keeper.git.refs() == {"refs/heads/main": commit if new else before[0]}
+                assert one.weight == (weight if new else before[1])
+                assert one.keeper.blob == blob_id(one.path.read_bytes()) == one.keeper.running_blob()
+                assert (one.changes.trials.trial is not None) or not (confirm_s and new)
+                if one.changes.trials.trial is not None:
+                    one.changes.trials.confirm("", "test")
+            raise AssertionError("it never came to an end")
+
+    asyncio.run(run())
+
+
+def test_a_repository_that_cannot_be_written_is_said_and_follows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lvs.keeper.LOOK_EVERY_S", 0.02)
+
+    async def run() -> None:
+        async with director(tmp_path) as (one, _copy):
+            commit, real = made(one, text(2, weight=5)), Git.move
+
+            def full(git: Git, reason: str, *changes: tuple[str, str, str | None]) -> None:
+                if changes[0][0] == "refs/heads/main":
+                    raise GitFault("no space left on device")
+                real(git, reason, *changes)
+
+            with monkeypatch.context() as patch:
+                patch.setattr(Git, "move", full)
+                reply = await one.changes.push(PushRequest(commit, one.keeper.tip, "test"))
+                assert reply.exit_code == 1
+                assert reply.err[0].startswith("THE DIRECTOR RUNS IT, but main could not be moved")
+                assert one.weight == 5
+            await until(lambda: one.keeper.tip == commit)
+            assert one.keeper.git.refs() == {"refs/heads/main": commit}
+
+    asyncio.run(run())
+
+
+def test_either_language_where_there_is_no_file_yet(tmp_path: Path) -> None:
+    async def run() -> None:
+        home = tmp_path / "director"
+        home.mkdir()
+        one = PushedTo(home, "127.0.0.1")
+        one.start()
+        try:
+            await until(lambda: one.keeper.usable)
+            copy = Copy(tmp_path / "copy", one.repository)
+            await copy.clone()
+            await copy.commit(
+                "serial_no = 9\nprimary = 10.0.0.1\nservice = lvs\nnetwork = direct\n", "lvs.cf"
+            )
+            code, said = await copy.push()
+            assert code == 0, said
+            assert (home / "lvs.cf").exists()
+            assert not (home / "lvs.toml").exists()
+            await copy.git("mv", "lvs.cf", "lvs.toml")
+            await copy.commit(text(10))
+            code, said = await copy.push()
+            assert code == 1
+            assert "lvs.toml: this director runs" in said
+            assert "`lvsd convert --to cf lvs.toml` makes an lvs.cf of it" in said
+        finally:
+            await one.stop()
+
+    asyncio.run(run())
+
+
+def test_a_repository_that_is_too_large_is_refused_in_words(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            (one.repository / "config.local").write_text("[receive]\n\tmaxInputSize = 100k\n")
+            tip = one.keeper.tip
+            (copy.place / "large").write_bytes(os.urandom(300_000))
+            commit = await copy.commit(text(2, weight=5))
+            code, said = await copy.push()
+            assert code == 1
+            assert "pack exceeds maximum allowed size" in said
+            assert (one.keeper.tip, one.weight) == (tip, 1)
+            assert one.keeper.git.has((commit,)) == ()
+            await copy.git("reset", "--quiet", "--hard", "HEAD~1")
+            for number in range(1001):
+                (copy.place / f"{number}").write_text("")
+            await copy.commit(text(2, weight=5))
+            assert "1002 files; a repository of a director holds 1000 at most" in (await copy.push())[1]
+            assert one.weight == 1
 
     asyncio.run(run())

@@ -106,7 +106,7 @@ def test_what_the_other_cannot_run_is_refused_before_anything_is_taken(
             code, said = await both.copies[0].push()
             assert code == 1
             assert "the other director: there is no room" in said
-            assert "THE PUSH IS TAKEN BACK" in said
+            assert "NOT TAKEN: the director runs what it ran before" in said
             assert both.tips == [tip, tip]
             assert (one.weight, two.weight) == (1, 1)
             assert one.path.read_text() == two.path.read_text() == both.text(1)
@@ -208,5 +208,27 @@ def test_a_director_whose_disk_is_new_gets_the_history(tmp_path: Path) -> None:
             await both.alike(commit)
             assert one.heard_of(events.HistoriesJoined) == []
             assert len(one.keeper.git.log("main")) == 2
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("serials", [(2, 2), (2, 3)])
+def test_of_two_pushes_at_once_to_both_at_most_one_runs_on_both(
+    tmp_path: Path, serials: tuple[int, int]
+) -> None:
+    async def run() -> None:
+        async with pair(tmp_path) as both:
+            commits = [
+                await copy.commit(both.text(serial, weight=5 + number))
+                for number, (copy, serial) in enumerate(zip(both.copies, serials, strict=True))
+            ]
+            before = both.tips[0]
+            results = await asyncio.gather(*(copy.push() for copy in both.copies))
+            print(*(said for _, said in results), sep="\n")
+            accepted = [commit for commit, (code, _) in zip(commits, results, strict=True) if code == 0]
+            assert len(accepted) <= 1
+            await both.alike(accepted[0] if accepted else before)
+            weight = 5 + commits.index(accepted[0]) if accepted else 1
+            assert [one.weight for one in both.both] == [weight, weight]
 
     asyncio.run(run())

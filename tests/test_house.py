@@ -80,10 +80,11 @@ LINES = (
     {"courier"},
     {"coupling", "partner", "planning"},
     {"keeper"},
-    {"changes", "commits"},
+    {"trials", "commits"},
+    {"changes"},
     {"desk"},
     {"daemon"},
-    {"upkeep", "joining", "booting", "preparing", "firewall", "update", "pushes"},
+    {"upkeep", "joining", "booting", "preparing", "firewall", "update", "pushes", "pulling"},
     {"rollout", "asking", "records"},
     {"selftest"},  # it imports all but the command line, which runs it
     {"cli", "console"},

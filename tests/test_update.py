@@ -111,8 +111,7 @@ def test_one_that_dies_again_and_again_is_not_healthy(monkeypatch: pytest.Monkey
     starts = iter(range(1000))
     monkeypatch.setattr(update, "_looked", lambda _: ((), next(starts)))
     monkeypatch.setattr(update, "LOOK_EVERY_S", 0.001)
-    monkeypatch.setattr(update, "HOLD_S", 0.01)
-    assert update._watch(Path("/nowhere"), 0.02) == ("lvs.service does not stay up",)
+    assert update._watch(Path("/nowhere"), 0.02, 0.01) == ("lvs.service does not stay up",)
 
 
 def test_without_a_daemon(
@@ -139,6 +138,22 @@ def test_a_failure_is_noted(made: Path, machine: Places, capsys: pytest.CaptureF
     told(capsys)
     update.run(asked("update", "--status"), machine)
     assert "last:    0.2.0 was not installed: " in told(capsys)
+
+
+def test_a_note_that_cannot_be_written_gives_no_boot_up(
+    made: Path, machine: Places, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    update.run(asked("update", str(made / "lvs-0.2.0.update")), machine)
+    booted(machine, "0.2.0", monkeypatch)
+    monkeypatch.setattr(update, "_looked", lambda _: ((), 0))
+    monkeypatch.setattr(update, "HOLD_S", 0.0)
+
+    def full(*_: object) -> None:
+        raise SystemFault("cannot write note.json: no space left on device")
+
+    monkeypatch.setattr(notes, "save", full)
+    assert update.healthy(asked("healthy", "--wait", "1"), machine) == 0
+    assert "no space left" in capsys.readouterr().err
 
 
 def test_check_installs_nothing(made: Path, machine: Places, capsys: pytest.CaptureFixture[str]) -> None:

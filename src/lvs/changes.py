@@ -23,22 +23,24 @@ from lvs.consent import highest_serial
 from lvs.errors import Exit, LvsError, SystemFault
 from lvs.inputs import ConfigLoaded
 from lvs.io import install
-from lvs.io import probation as trials
-from lvs.io.bare import USER
 from lvs.io.git import PENDING, blob_id
 from lvs.io.probation import Trial
-from lvs.keeper import Content, Keeper, Refused
+from lvs.keeper import OVERTAKEN, Content, Keeper, Refused
 from lvs.model import Config
 from lvs.planning import Plan
 from lvs.protocol import ExamineRequest, PushRequest, Reply, RollbackRequest
-from lvs.repository.history import Person, message, person, short
+from lvs.repository.history import Person, Way, message, person, short
 from lvs.repository.tree import NAMES, Chosen, judge, printable
 from lvs.repository.wishes import NOTHING, is_commit
 from lvs.sync.version import Text, Version
+from lvs.trials import LONGEST_BY, Trials, who_asks
 
 APPLIED_S = 30.0  # for the kernel
-RETRY_S = 30.0  # until a trial that could not be ended is tried again
-LONGEST_BY = 200
+NOT_TAKEN = "NOT TAKEN: the director runs what it ran before"
+
+
+class UnmovedError(SystemFault):
+    """A commit runs, and main is not there yet."""
 
 
 class Changes:
@@ -50,14 +52,11 @@ class Changes:
         self._keeper, self._plan = keeper, plan
         self._director = keeper.director
         self._checked: dict[str, float] = {}  # seconds, by commit: what an examination took
-        self._trial_file = state_directory / trials.NAME
-        self.trial: Trial | None = None
-        self._trial_ends = 0.0  # monotonic
-        self._trial_moved = asyncio.Event()
+        self.trials = Trials(keeper, state_directory, self._back)
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What the daemon's task group is to run."""
-        return self._keeper.minding(), self._trying()
+        return self._keeper.minding(), self.trials.trying()
 
     # Pushes
 
@@ -68,7 +67,7 @@ class Changes:
             await self._keeper.caught_up()
             async with self._keeper.lock:
                 await self._keeper.up_to_date()
-                self._in_turn(request.old)
+                self._in_turn(request.old, Way.PUSH)
                 reply = await self._examined(request)
         except Refused as refused:
             reply = Reply(Exit.PROBLEMS, err=refused.lines)
@@ -98,24 +97,24 @@ class Changes:
         agreed = () if problems is None else (f"{coupling.peer} can run it, too",)
         return Reply(out=(told, *made.lines, *agreed), err=made.problems)
 
-    def _in_turn(self, old: str) -> None:
+    def _in_turn(self, old: str, way: Way) -> None:
         """Whether main is where a change comes from, and no trial is under way. Errors: Refused."""
-        if self.trial is not None:
-            left_s = max(0, round(self._trial_ends - time.monotonic()))
-            raise Refused(
-                f"commit {short(self.trial.commit)} is on trial for {left_s} s more: "
-                "`lvsd confirm` on this director keeps it, `lvsd rollback` ends it"
-            )
+        if way is not Way.ROLLBACK and (refusal := self.trials.refusal()):
+            raise Refused(refusal)
         if old and old != (self._keeper.tip or NOTHING):
-            raise Refused("another change came first: git pull --rebase, look at it, and push again")
+            raise Refused(OVERTAKEN)
 
-    def _language(self, name: str) -> None:
+    def _language(self, name: str) -> Path:
+        """Where a file of this name belongs. Errors: Refused, if this director goes by another language."""
         path = self._director.file.path
         if name != (wanted := NAMES[format_of(str(path))]):
+            if self._director.coupling.state.mine is None and not path.exists():
+                return path.with_name(name)  # there is none yet: either language will do
             raise Refused(
                 f"{name}: this director runs {path}; `lvsd convert --to {Path(wanted).suffix[1:]} {name}` "
                 f"makes an {wanted} of it"
             )
+        return path
 
     def _serial(self, name: str, content: bytes, config: Config) -> str:
         """Why serial_no does not tell that this is newer; empty if it does."""
@@ -144,19 +143,20 @@ class Changes:
                 if not is_commit(request.commit):
                     raise Refused("not a commit")  # noqa: TRY301
                 await self._keeper.up_to_date()
-                self._in_turn(request.old)
+                self._in_turn(request.old, request.way)
                 reply = await self._pushed(request, by)
+                self.trials.overtaken()
             if not reply.exit_code and (told := await self._keeper.held(request.commit)):
                 reply = msgspec.structs.replace(reply, out=(*reply.out, told))
-        except Refused as refused:
-            reply = Reply(Exit.PROBLEMS, err=refused.lines)
-        except LvsError as fault:
+        except UnmovedError as fault:
             reply = Reply(fault.exit_code, err=(str(fault),))
+        except Refused as refused:
+            reply = Reply(Exit.PROBLEMS, err=(*refused.lines, NOT_TAKEN))
+        except LvsError as fault:
+            reply = Reply(fault.exit_code, err=(str(fault), NOT_TAKEN))
         if reply.exit_code:
             reason = "; ".join(reply.err)
-            self._director.report(
-                events.PushRefused(printable(request.commit), by, printable(request.way), reason)
-            )
+            self._director.report(events.PushRefused(printable(request.commit), by, request.way, reason))
         took_s = time.monotonic() - began + self._checked.pop(request.commit, 0.0)
         return msgspec.structs.replace(reply, took_s=took_s)
 
@@ -164,36 +164,50 @@ class Changes:
         """The lock is held."""
         commit, before = request.commit, self._keeper.tip
         if before and not await asyncio.to_thread(self._keeper.git.precedes, before, commit):
+            if request.way is Way.PULL:
+                raise Refused(
+                    f"it does not contain commit {short(before)}, which runs here: merge that there"
+                )
             raise Refused("it does not contain what runs: git pull --rebase, look at it, and push again")
+        if request.way is Way.PULL and self._director.coupling.waits:
+            return Reply(out=("this director is on standby; the active one pulls",))
+        if request.confirm_s is not None and not before:
+            raise Refused("there is nothing to go back to: push it without confirm")
         found = await asyncio.to_thread(self._keeper.content, commit)
-        self._language(found.name)
+        path = self._language(found.name)
         if found.blob == self._keeper.running_blob():
-            await self._keeper.advance(commit, request.way, by, highest_serial(self._director.coupling.state))
+            serial = highest_serial(self._director.coupling.state)
+            await self._keeper.advance(commit, found.blob, request.way, by, serial)
             return Reply(out=(f"{found.name}: as it runs already",))
         config = await self._valid(found)
         if objection := self._serial(found.name, found.content, config):
             raise Refused(objection)
         await asyncio.to_thread(self._keeper.git.move, f"{request.way} by {by}", (PENDING, commit, None))
+        self._director.file.path = path
         trial = None
         if request.confirm_s is not None:
-            if not before:
-                raise Refused("there is nothing to go back to: push it without confirm")
             until = time.time() + request.confirm_s
             trial = Trial(commit, before, until, request.confirm_s, by)
-            await asyncio.to_thread(trials.save, self._trial_file, trial)
+            await asyncio.to_thread(self.trials.prepare, trial)
+            self.trials.announce(trial)
         try:
             lines = await self._apply(found, config)
         except (Refused, LvsError):
-            await self._forget(commit)
+            await self._forget(commit, trial)
             raise
-        await self._keeper.advance(commit, request.way, by, config.serial_no)
+        try:
+            serial = config.serial_no
+            await self._keeper.advance(commit, found.blob, request.way, by, serial, pending=True)
+        except LvsError as fault:
+            self._keeper.broken(str(fault))
+            raise UnmovedError(
+                f"THE DIRECTOR RUNS IT, but main could not be moved: {fault}; it follows as soon as it can"
+            ) from fault
         if trial is not None:
-            self._set_trial(trial)
+            self.trials.start(trial)
             seconds = round(trial.lasting)
             self._director.report(events.TrialBegun(commit, by, seconds))
-            told = (
-                f"on trial: rolled back in {seconds} s unless `lvsd confirm` is given on {self._keeper.host}"
-            )
+            told = f"on trial: rolled back in {seconds} s unless `lvsd confirm` is given"
             lines = msgspec.structs.replace(lines, out=(*lines.out, told))
         return lines
 
@@ -207,17 +221,20 @@ class Changes:
             raise Refused(*map(str, errors))
         return loaded.config
 
-    async def _forget(self, commit: str) -> None:
+    async def _forget(self, commit: str, trial: Trial | None) -> None:
         """A commit was not taken."""
         with suppress(LvsError):
             await asyncio.to_thread(self._keeper.git.move, "not taken", (PENDING, "", commit))
-        with suppress(LvsError):
-            await asyncio.to_thread(trials.save, self._trial_file, None)
+        if trial is not None:
+            with suppress(LvsError):
+                self.trials.forget(trial)
 
     async def _apply(self, found: Content, config: Config) -> Reply:
         """Write the file and have it run; what came of it. Errors: Refused, SystemFault: all is as it was."""
         director, coupling = self._director, self._director.coupling
         path, mine = director.file.path, coupling.state.mine
+        if mine is not None and self._keeper.running_blob() != self._keeper.blob:
+            raise Refused(OVERTAKEN)  # by the other director, meanwhile
         keep = coupling.state.bad or coupling.state.file is not None
         digest = "" if mine is None else mine.version.digest
         version = self._text(found.content, config).version
@@ -269,15 +286,14 @@ class Changes:
 
     async def rollback(self, request: RollbackRequest, by: str) -> Reply:
         """Run the content of an earlier commit again, as a commit of its own."""
-        author = _who(request.author, by)
+        author = who_asks(request.author, by)
         try:
             await self._keeper.caught_up()
             async with self._keeper.lock:
                 await self._keeper.up_to_date()
-                self._end_trial()
                 tip, who = self._keeper.tip, person(author, self._keeper.host)
                 commit = await asyncio.to_thread(self._earlier, request.commit, who, "rollback")
-            return await self.push(PushRequest(commit, tip, author, "rollback", request.confirm_s))
+            return await self.push(PushRequest(commit, tip, author, Way.ROLLBACK, request.confirm_s))
         except Refused as refused:
             return Reply(Exit.PROBLEMS, err=refused.lines)
         except LvsError as fault:
@@ -318,88 +334,12 @@ class Changes:
                 return one
         return ""
 
-    # Trials
-
-    def _begin_trial(self) -> None:
-        try:
-            trial = trials.load(self._trial_file)
-        except SystemFault as fault:
-            self._director.report(events.TrialFailed("", str(fault)))
-            return
-        if trial is not None:
-            self._set_trial(trial)
-
-    def _set_trial(self, trial: Trial) -> None:
-        self.trial = trial
-        left_s = min(max(0.0, trial.until - time.time()), trial.lasting)
-        self._trial_ends = time.monotonic() + left_s
-        self._trial_moved.set()
-
-    def _end_trial(self) -> None:
-        """Errors: SystemFault, if that cannot be noted."""
-        if self.trial is not None:
-            trials.save(self._trial_file, None)
-            self.trial = None
-            self._trial_moved.set()
-
-    async def confirm(self, author: str, by: str) -> Reply:
-        """What is on trial stays."""
-        trial = self.trial
-        if trial is None:
-            return Reply(Exit.FAILED, err=("nothing is on trial here",))
-        try:
-            self._end_trial()
-        except SystemFault as fault:
-            return Reply(fault.exit_code, err=(str(fault),))
-        who = _who(author, by)
-        self._director.report(events.TrialConfirmed(trial.commit, who))
-        return Reply(out=(f"commit {short(trial.commit)} stays",))
-
-    async def _trying(self) -> None:
-        """Take back what is not confirmed in time."""
-        self._begin_trial()
-        while True:
-            self._trial_moved.clear()
-            due = None if self.trial is None else max(0.0, self._trial_ends - time.monotonic())
-            try:
-                async with asyncio.timeout(due):
-                    await self._trial_moved.wait()
-            except TimeoutError:
-                await self._expired()
-
-    async def _expired(self) -> None:
-        trial = self.trial
-        if trial is None:
-            return
-        try:
-            await self._keeper.caught_up()
-            async with self._keeper.lock:
-                await self._keeper.up_to_date()
-                if self.trial is not trial:
-                    return
-                if self._keeper.tip != trial.commit:
-                    self._director.report(
-                        events.TrialFailed(trial.commit, f"commit {short(self._keeper.tip)} took its place")
-                    )
-                    self._end_trial()
-                    return
-                commit = await asyncio.to_thread(
-                    self._earlier, trial.before, self._keeper.me, "not confirmed, back"
-                )
-                self.trial = None
-                request = PushRequest(commit, self._keeper.tip, trial.by, way="not confirmed")
-                await self._pushed(request, "lvsd")
-                trials.save(self._trial_file, None)
-        except (Refused, LvsError) as fault:
-            self._director.report(events.TrialFailed(trial.commit, str(fault)))
-            self.trial = trial
-            self._trial_ends = time.monotonic() + RETRY_S
-            self._trial_moved.set()
-
-
-def _who(author: str, by: str) -> str:
-    """Who asks: the user, as the kernel knows it; of users that many may be, who they say they are."""
-    return printable(author)[:LONGEST_BY] if author and by in ("root", USER) else by
+    async def _back(self, trial: Trial) -> None:
+        """A trial was not confirmed. The lock is held. Errors: Refused, LvsError."""
+        why, me = "not confirmed, back", self._keeper.me
+        commit = await asyncio.to_thread(self._earlier, trial.before, me, why)
+        request = PushRequest(commit, self._keeper.tip, trial.by, way=Way.UNCONFIRMED)
+        await self._pushed(request, "lvsd")
 
 
 def _there(path: Path) -> bytes | None:

@@ -546,6 +546,7 @@ COMMANDS: dict[str, Command] = {
     "rollback": _record("rollback", "run an earlier commit again, on both directors of a pair"),
     "confirm": _record("confirm", "keep what was pushed on trial"),
     "repository": _record("repository", "make the repository that takes pushes"),
+    "pull": _record("pull", "run what a central repository holds"),
     "hook": _record("hook", "what git runs in the repository; not for people"),
     "firstboot": Command(
         _firstboot,

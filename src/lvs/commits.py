@@ -12,15 +12,15 @@ from collections.abc import Coroutine
 
 from lvs import events
 from lvs.errors import LvsError
-from lvs.io.git import THEIRS, GitFault
+from lvs.io.git import GitFault
 from lvs.keeper import Keeper, Refused
 from lvs.pair import Seat
-from lvs.repository.exchange import MOST_KNOWN, Course, Kinship, Lacks, Pack, Tip, course
-from lvs.repository.history import message, short
+from lvs.repository.exchange import MOST_KNOWN, Course, Kinship, Lacks, Pack, Probation, Tip, course
+from lvs.repository.history import Way, message, short
 from lvs.repository.tree import printable
 from lvs.repository.wishes import is_commit
 
-HELD_S = 5.0  # for the other director to have a commit
+HELD_S = 10.0  # for the other director to have a commit
 LOOK_S = 0.01
 _RECENT = 256
 
@@ -37,9 +37,12 @@ class Commits:
         self._moved = asyncio.Event()
         self._considered: tuple[object, ...] = ()
         self._asked: tuple[str, tuple[str, ...]] = ("", ())
+        self._unasked: Lacks | None = None  # what we ask of ourselves for them
+        self._came = ""  # the last commit that came, whole
         self._told = ""
         self._coupling.reader = self
         keeper.advanced, keeper.expected, keeper.held = self._advanced, self._expected, self._held
+        keeper.share = self._coupling.send
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What the daemon's task group is to run."""
@@ -51,16 +54,19 @@ class Commits:
         self._theirs = None
         self._considered, self._asked = (), ("", ())
         self._tell_tip()
+        self._keeper.connected()
 
     def moved(self) -> None:
         self._keeper.moved()
         self._moved.set()
 
-    def heard(self, letter: Tip | Lacks | Pack) -> None:
+    def heard(self, letter: Tip | Lacks | Pack | Probation) -> None:
         match letter:
             case Tip():
                 self._theirs = letter
                 self._has_repository = True
+            case Probation():
+                self._keeper.probation(letter)
             case Lacks() | Pack():
                 self._letters.put_nowait(letter)
         self._moved.set()
@@ -75,7 +81,8 @@ class Commits:
         self._tell_tip()
         theirs = self._theirs
         if theirs is not None and theirs.commit == before and before:
-            self._letters.put_nowait(Lacks(self._keeper.tip, (before,)))  # as if they had asked
+            self._unasked = Lacks(self._keeper.tip, (before,))
+            self._letters.put_nowait(self._unasked)  # as if they had asked
         self._moved.set()
 
     def _expected(self) -> bool:
@@ -137,7 +144,7 @@ class Commits:
             return
         known = [one for one in asked.known[:MOST_KNOWN] if is_commit(one)]
         try:
-            here = await asyncio.to_thread(git.has, known)
+            here = known if asked is self._unasked else await asyncio.to_thread(git.has, known)
             self._coupling.send(Pack(tip, await asyncio.to_thread(git.pack, tip, here)))
         except GitFault as fault:
             self._coupling.send(Pack(tip, reason=str(fault)))
@@ -150,7 +157,7 @@ class Commits:
         if not is_commit(pack.tip):
             raise Refused("what came is no commit")
         await asyncio.to_thread(self._keeper.git.unpack, pack.data, pack.tip)
-        await asyncio.to_thread(self._keeper.git.move, "came", (THEIRS, pack.tip, None))
+        self._came = pack.tip
 
     async def _consider(self, theirs: Tip) -> None:
         """What becomes of main, now that theirs is there."""
@@ -165,7 +172,7 @@ class Commits:
         if about == self._considered or theirs.commit == keeper.tip or not is_commit(theirs.commit):
             return
         self._considered = about
-        if not await asyncio.to_thread(keeper.git.whole, theirs.commit):
+        if theirs.commit != self._came and not await asyncio.to_thread(keeper.git.whole, theirs.commit):
             known = await asyncio.to_thread(keeper.git.recent, keeper.tip, _RECENT) if keeper.tip else ()
             self._considered = ()
             if (theirs.commit, known) != self._asked:
@@ -177,7 +184,7 @@ class Commits:
 
     async def _settle(self, theirs: Tip) -> None:
         keeper = self._keeper
-        found = await asyncio.to_thread(keeper.content, theirs.commit)
+        found = await asyncio.to_thread(keeper.chosen, theirs.commit)
         kinship, alone = await asyncio.to_thread(self._kinship, theirs.commit)
         runs = keeper.running_blob()
         what = course(kinship, runs=runs, ours=keeper.blob, theirs=found.blob, joins=self._joins, alone=alone)
@@ -186,7 +193,7 @@ class Commits:
             case Course.STAY:
                 return
             case Course.FOLLOW:
-                await keeper.advance(theirs.commit, "other director", self._coupling.peer, serial)
+                await keeper.advance(theirs.commit, found.blob, Way.PEER, self._coupling.peer, serial)
             case Course.JOIN:
                 await self._join(keeper.tip, theirs.commit, serial)
             case Course.JOIN_THEIRS:
@@ -216,7 +223,7 @@ class Commits:
             return keeper.git.commit(tree, (kept, joined), keeper.me, keeper.me, said)
 
         commit = await asyncio.to_thread(make)
-        await keeper.advance(commit, "join", "", serial)
+        await keeper.advance(commit, keeper.running_blob(), Way.JOIN, "", serial)
         keeper.director.report(events.HistoriesJoined(commit, kept, joined))
 
     @property

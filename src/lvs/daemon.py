@@ -446,20 +446,22 @@ class Daemon:
     async def _watching_file(self) -> None:
         """Read the file when it was seen to change; where inotify is blind, every few seconds."""
         loop = asyncio.get_running_loop()
-        watch = files.Watch(self._options.file, partial(loop.call_soon_threadsafe, self._poked.set))
+        watch = files.Watch(self.file.path, partial(loop.call_soon_threadsafe, self._poked.set))
         if watch.fault:
-            self._journal.report(events.WatchUnavailable(str(self._options.file), watch.fault))
+            self._journal.report(events.WatchUnavailable(str(self.file.path), watch.fault))
         try:
             while True:
                 try:
                     async with asyncio.timeout(LOOK_EVERY_S):
                         await self._poked.wait()
                 except TimeoutError:
+                    watch.path = self.file.path
                     if watch.stale(self.file.signature):
                         await self._load_changed(anyway=True)
                     continue
                 await asyncio.sleep(max(0.0, self.file.read_at + _BURST_S - time.monotonic()))
                 self._poked.clear()
+                watch.path = self.file.path
                 watch.follow()
                 asked, self._reload_asked = self._reload_asked, False
                 await self._load_changed(anyway=asked)

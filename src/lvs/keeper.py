@@ -26,7 +26,8 @@ from lvs.inputs import Input
 from lvs.io import sessions
 from lvs.io.bare import USER
 from lvs.io.git import PENDING, Git, GitFault, blob_id
-from lvs.repository.history import Person, message, person
+from lvs.repository.exchange import Probation
+from lvs.repository.history import Person, Way, message, person
 from lvs.repository.tree import NAMES, Chosen, Entry, judge
 from lvs.repository.wishes import MAIN
 from lvs.sync.version import Text, Version
@@ -35,6 +36,7 @@ LOOK_EVERY_S = 5.0  # for a repository that is missing, or cannot be used
 AGAIN_S = 0.5  # while something is waited for
 CATCH_UP_S, LOOK_S = 3.0, 0.01
 PATIENCE_S = 10.0  # for the commit of what came from the other director
+OVERTAKEN = "another change came first: git pull --rebase, look at it, and push again"
 
 
 class Director(Protocol):
@@ -66,11 +68,7 @@ class Content(NamedTuple):
 class Keeper:
     """The repository, and what is done through it; one change at a time."""
 
-    def __init__(
-        self,
-        director: Director,
-        directory: Path,
-    ) -> None:
+    def __init__(self, director: Director, directory: Path) -> None:
         self.director = director
         self.git = Git(directory)
         self.lock = asyncio.Lock()
@@ -87,6 +85,10 @@ class Keeper:
         self.advanced: Callable[[str], None] = _nothing  # main is elsewhere, and was at that commit
         self.expected: Callable[[], bool] = lambda: False  # its commit of what runs is on its way
         self.held: Callable[[str], Awaitable[str]] = _nobody  # waits until it has a commit: a sentence
+        self.share: Callable[[Probation], None] = _nothing  # it is told of a trial
+        # lvs.trials
+        self.probation: Callable[[Probation], None] = _nothing  # the other director told of one
+        self.connected: Callable[[], None] = _nowhere
 
     def moved(self) -> None:
         """What runs may be another."""
@@ -118,6 +120,12 @@ class Keeper:
             if self.usable:
                 self._told = ""
 
+    def broken(self, reason: str) -> None:
+        """The repository could not be written: it is looked at again, soon."""
+        self.usable = False
+        self._tell(reason)
+        self._moved.set()
+
     def _tell(self, reason: str) -> None:
         if reason != self._told:
             self.director.report(events.RepositoryUnusable(reason))
@@ -127,6 +135,7 @@ class Keeper:
         """Look at the repository for the first time, and settle what was under way."""
         if await asyncio.to_thread(self.git.lacking):
             return False
+        await asyncio.to_thread(self.git.unlock)
         await self.refresh()
         return True
 
@@ -152,44 +161,45 @@ class Keeper:
     async def refresh(self) -> None:
         """Where main is. What was under way when the daemon ended is settled by what runs."""
         refs = await asyncio.to_thread(self.git.refs)
-        await self._at(refs.get(MAIN, ""))
-        pending = refs.get(PENDING, "")
+        tip, pending = refs.get(MAIN, ""), refs.get(PENDING, "")
+        if tip != self.tip:
+            self.blob = (await asyncio.to_thread(self.chosen, tip)).blob if tip else ""
+            self.tip = tip
         if not pending:
             return
         mine = self.director.coupling.state.mine
         if pending != self.tip and mine is not None:
-            content = await asyncio.to_thread(self.content, pending)
-            if content.blob == self.running_blob():
-                await self.advance(pending, "push", "", mine.version.serial)
+            blob = (await asyncio.to_thread(self.chosen, pending)).blob
+            if blob == self.running_blob():
+                await self.advance(pending, blob, Way.PUSH, "", mine.version.serial, pending=True)
                 return
         await asyncio.to_thread(self.git.move, "never applied", (PENDING, "", pending))
 
-    async def _at(self, tip: str) -> None:
-        if tip != self.tip:
-            self.blob = (await asyncio.to_thread(self.content, tip)).blob if tip else ""
-            self.tip = tip
-
-    def content(self, commit: str) -> Content:
-        """The configuration in a commit. Errors: GitFault, Refused."""
+    def chosen(self, commit: str) -> Chosen:
+        """Which file of a commit is the configuration. Errors: GitFault, Refused."""
         chosen = judge(self.git.tree(commit))
         if not isinstance(chosen, Chosen):
             raise Refused(*chosen)
+        return chosen
+
+    def content(self, commit: str) -> Content:
+        """The configuration in a commit. Errors: GitFault, Refused."""
+        chosen = self.chosen(commit)
         return Content(chosen.name, self.git.blob(chosen.blob), chosen.blob)
 
-    async def advance(self, commit: str, way: str, by: str, serial: int) -> None:
-        """Main goes to a commit whose content runs."""
-        reason = f"{way} by {by}" if by else way
+    async def advance(
+        self, commit: str, blob: str, way: Way, by: str, serial: int, *, pending: bool = False
+    ) -> None:
+        """Main goes to a commit whose content, `blob`, runs; `pending`: it is noted as such."""
         changes: list[tuple[str, str, str | None]] = [(MAIN, commit, self.tip)]
-        refs = await asyncio.to_thread(self.git.refs)
-        if PENDING in refs:
-            changes.append((PENDING, "", refs[PENDING]))
-        await asyncio.to_thread(self.git.move, reason, *changes)
-        before = self.tip
-        await self._at(commit)
+        if pending:
+            changes.append((PENDING, "", commit))
+        await asyncio.to_thread(self.git.move, f"{way} by {by}" if by else way, *changes)
+        before, self.tip, self.blob = self.tip, commit, blob
+        self.advanced(before)
         log = await asyncio.to_thread(self.git.log, "--max-count=1", commit)
         author, subject = (str(log[0].author), log[0].subject) if log else ("", "")
         self.director.report(events.ConfigCommitted(commit, serial, author, by, way, subject))
-        self.advanced(before)
 
     def running_blob(self) -> str:
         """Git's name for what runs; empty: nothing does."""
@@ -218,13 +228,16 @@ class Keeper:
         now = time.monotonic()
         if self._since[0] != mine.version:
             self._since = mine.version, now
+        expected = self.expected() and now - self._since[1] < PATIENCE_S
+        if at_once and expected:
+            raise Refused(OVERTAKEN)
         under_way = coupling.state.leading is not None or coupling.state.following is not None
-        if not at_once and (under_way or (self.expected() and now - self._since[1] < PATIENCE_S)):
+        if not at_once and (under_way or expected):
             return
         pulled = coupling.pulled == mine.version
         commit = await asyncio.to_thread(self._edited, mine, coupling.peer if pulled else "")
-        way = "other director" if pulled else "hand edit" if self.tip else "begin"
-        await self.advance(commit, way, "", mine.version.serial)
+        way = Way.PEER if pulled else Way.EDIT if self.tip else Way.BEGIN
+        await self.advance(commit, self.running_blob(), way, "", mine.version.serial)
         self._since = None, 0.0
 
     def _edited(self, mine: Text, peer: str) -> str:
@@ -251,7 +264,11 @@ class Keeper:
         return self.git.commit(tree, (), nobody, nobody, said, at=0)
 
 
-def _nothing(_before: str) -> None:
+def _nothing(_what: object) -> None:
+    pass
+
+
+def _nowhere() -> None:
     pass
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lvs.pairstatus import PairStatus
+from lvs.repository.history import Way
 from lvs.status import Status
 from lvs.sync.messages import Use
 from lvs.updating.rolling import Side
@@ -96,7 +97,7 @@ class PushRequest(msgspec.Struct, frozen=True, tag="push"):
     commit: str
     old: str  # where the branch is to come from; zeros: from nothing; empty: from wherever it is
     by: str  # who brings it
-    way: str = "push"
+    way: Way = Way.PUSH
     confirm_s: float | None = None  # it is taken back unless it is confirmed within
 
 

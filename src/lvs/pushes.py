@@ -25,7 +25,7 @@ from lvs.repository.wishes import NOTHING, Update, Wishes, refused, updates, wis
 HOOKS = ("pre-receive", "proc-receive")
 WAIT_S = 120.0  # for the daemon: longer than it waits for anything
 _LONGEST = 1 << 20  # bytes of standard input
-_RECEIVER = "git-receive-pac"  # git-receive-pack, as the kernel keeps a name
+_RECEIVER = "git"  # git-receive-pack, or git receive-pack
 
 
 def hook(arguments: argparse.Namespace) -> int:
@@ -130,8 +130,9 @@ def _applied(socket: Path, push: Update, options: list[str]) -> str:
     since_s = elapsed_s() or 0.0
     reply = _asked(socket, PushRequest(push.new, push.old, pusher(os.environ), confirm_s=asked.confirm_s))
     _say(*reply.out, *reply.err)
+    if reply.exit_code == Exit.NO_DAEMON:
+        _say("lvsd did not say what became of it; `lvsd history` on the director does")
     if reply.exit_code:
-        _say("THE PUSH IS TAKEN BACK: the director runs what it ran before")
         return reply.err[0] if reply.err else "refused"
     whole_s = elapsed_s(_RECEIVER)
     ours_s = since_s + (reply.took_s or 0.0)

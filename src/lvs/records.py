@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lvs.config.load import load
 from lvs.errors import Exit, SystemFault, UsageError
 from lvs.io import bare, control
 from lvs.io.git import DIRECTORY, Git, GitFault
@@ -22,6 +21,7 @@ from lvs.repository.tree import Chosen, judge, printable
 from lvs.repository.wishes import seconds
 
 RUN_DIRECTORY = Path("/run/lvs")
+PULL_FILE = Path("/etc/lvs/pull.toml")
 SHOWN = 20  # commits
 
 
@@ -77,6 +77,8 @@ def history(arguments: argparse.Namespace) -> int:
 
 
 def _serial(git: Git, commit: str) -> str:
+    from lvs.config.load import load
+
     try:
         found = judge(git.tree(commit))
         if isinstance(found, Chosen):
@@ -175,6 +177,20 @@ def repository(arguments: argparse.Namespace) -> int:
     return Exit.OK
 
 
+def pull_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from", dest="file", metavar="FILE", type=Path, default=PULL_FILE, help=f"default {PULL_FILE}"
+    )
+    _repository(parser)
+    _run_dir(parser)
+
+
+def pull(arguments: argparse.Namespace) -> int:
+    from lvs import pulling
+
+    return pulling.pull(_opened(arguments.repository), arguments.file, arguments.run_dir)
+
+
 def hook_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("hook", metavar="NAME", choices=("pre-receive", "proc-receive"))
     _run_dir(parser)
@@ -192,5 +208,6 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argpars
     "rollback": (rollback, rollback_arguments),
     "confirm": (confirm, _run_dir),
     "repository": (repository, repository_arguments),
+    "pull": (pull, pull_arguments),
     "hook": (hook, hook_arguments),
 }

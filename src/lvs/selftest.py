@@ -81,6 +81,7 @@ def _modules() -> str:
         planning,
         preparing,
         protocol,
+        pulling,
         pulsing,
         pushes,
         realserver,
@@ -89,6 +90,7 @@ def _modules() -> str:
         state,
         status,
         telling,
+        trials,
         update,
         upkeep,
     )
@@ -222,8 +224,8 @@ def _modules() -> str:
     from lvs.pulse import machine as pulse_machine
     from lvs.pulse import state as pulse_state
     from lvs.pulse import wire as pulse_wire
+    from lvs.repository import central, history, packets, tree, wishes
     from lvs.repository import exchange as commits_exchange
-    from lvs.repository import history, packets, tree, wishes
     from lvs.sync import machine, messages, version
     from lvs.sync import state as sync_state
     from lvs.updating import archive, manifest, note, rolling, slots
@@ -337,6 +339,14 @@ def _fetching() -> str:
     return f"{urlsplit(Request('https://selftest.invalid').full_url).scheme}, http"
 
 
+def _git() -> str:
+    from lvs.io.child import find_program
+    from lvs.io.git import blob_id
+
+    assert blob_id(b"") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+    return "" if find_program("git") else "there is no git: no pushes, no history"
+
+
 def _files() -> str:
     missing = [name for name in BUNDLED if not bundled(name).is_file()]
     if missing:
@@ -401,6 +411,7 @@ CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("expressions", _expressions),
     ("TLS", _tls),
     ("fetching", _fetching),
+    ("git", _git),
     ("bundled files", _files),
     ("bundled example", _example),
 )

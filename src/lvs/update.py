@@ -83,7 +83,7 @@ def healthy_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         type=float,
         default=0.0,
-        help=f"wait up to S seconds for it, and see it stay so for {HOLD_S:.0f} s",
+        help=f"wait up to S seconds for it; a boot on trial must stay so for {HOLD_S:.0f} s",
     )
     _run_directory(parser)
 
@@ -136,12 +136,13 @@ def _from_peer(places: Places) -> int:
 
 
 def _check(source: str, places: Places, *, downgrade: bool) -> int:
+    name = fetching.called(source)
     with fetching.opened(source) as stream:
-        update = updates.trusted(stream, source, places)
+        update = updates.trusted(stream, name, places)
         runs = updates.machine(places)
-        updates.examined(update, source)
+        updates.examined(update, name)
     manifest = update.manifest
-    print(f"{source}: {manifest.image} {manifest.version}, signed by {update.signer}, whole")
+    print(f"{name}: {manifest.image} {manifest.version}, signed by {update.signer}, whole")
     if reason := unfit(manifest, runs, downgrade=downgrade):
         print(f"lvsd: it cannot be installed here: {reason}", file=sys.stderr)
         return Exit.FAILED
@@ -156,28 +157,29 @@ def install(source: str, places: Places, *, downgrade: bool = False, only_newer:
 
     Errors: SystemFault; what runs is then what the next boot starts.
     """
+    name = fetching.called(source)
     with updates.alone(places), fetching.opened(source) as stream:
         runs = updates.machine(places)
         try:
-            update = updates.trusted(stream, source, places)
+            update = updates.trusted(stream, name, places)
             if only_newer and not newer(update.manifest.version, runs.version):
                 return None
             updates.fits(update.manifest, runs, places, downgrade=downgrade)
         except SystemFault as fault:
-            report(UpdateRefused(source, str(fault)))
+            report(UpdateRefused(name, str(fault)))
             raise
         note = noted.began(
             notes.load(places.directory),
             Pending(update.manifest.version, runs.version, updates.boot_id(), update.signer, time.time()),
         )
         notes.save(places.directory, note)
-        report(UpdateBegun(update.manifest.version, runs.version, update.signer, source))
+        report(UpdateBegun(update.manifest.version, runs.version, update.signer, name))
         print(
-            f"{source}: {update.manifest.image} {update.manifest.version}, signed by {update.signer}",
+            f"{name}: {update.manifest.image} {update.manifest.version}, signed by {update.signer}",
             flush=True,
         )
         try:
-            _lay(update, source, runs, places)
+            _lay(update, name, runs, places)
         except LvsError as fault:
             notes.save(places.directory, noted.failed(note, str(fault), time.time()))
             report(UpdateFailed(update.manifest.version, runs.version, str(fault)))
@@ -187,11 +189,11 @@ def install(source: str, places: Places, *, downgrade: bool = False, only_newer:
     return update.manifest.version
 
 
-def _lay(update: Trusted, source: str, runs: Machine, places: Places) -> None:
+def _lay(update: Trusted, name: str, runs: Machine, places: Places) -> None:
     def tell(line: str) -> None:
         print(f"  {line}", flush=True)
 
-    updates.lay(update, source, places, tell)
+    updates.lay(update, name, places, tell)
     updates.install(update.manifest, runs, places, tell)
     updates.start_next(places, runs, update.manifest.version)
 
@@ -253,7 +255,7 @@ def healthy(asked: argparse.Namespace, places: Places | None = None) -> int:
     on_image = bool(runs.image) and bool(asked.wait)
     if on_image:
         _booted(runs, places)
-    reasons = _watch(asked.run_dir, asked.wait)
+    reasons = _watch(asked.run_dir, asked.wait, HOLD_S if on_image and _on_trial(runs, places) else 0.0)
     for reason in reasons:
         print(f"not healthy: {reason}", file=sys.stderr)
     if on_image:
@@ -270,13 +272,16 @@ def _booted(runs: Machine, places: Places) -> None:
     _keep(places, note, *noted.booted(note, runs.version, updates.boot_id(), slot, time.time()))
 
 
+def _on_trial(runs: Machine, places: Places) -> bool:
+    own = slots.own(updates.found(places, runs.image), runs.version)
+    return own is not None and own.left is not None
+
+
 def _settle(runs: Machine, places: Places, reasons: tuple[str, ...]) -> None:
     note = notes.load(places.directory)
     if reasons:
-        own = slots.own(updates.found(places, runs.image), runs.version)
-        on_trial = own is not None and own.left is not None
         said = "; ".join(reasons)
-        told = BootUnhealthy(runs.version, said) if on_trial else None
+        told = BootUnhealthy(runs.version, said) if _on_trial(runs, places) else None
         _keep(places, note, noted.unhealthy(note, runs.version, said), told)
         return
     after, event = noted.proved(note, runs.version, time.time())
@@ -291,23 +296,26 @@ def _settle(runs: Machine, places: Places, reasons: tuple[str, ...]) -> None:
 
 def _keep(places: Places, before: Note, after: Note, event: Event | None) -> None:
     if after != before:
-        notes.save(places.directory, after)
+        try:
+            notes.save(places.directory, after)
+        except SystemFault as fault:  # a full disk is no reason to give a boot up
+            print(f"lvsd: {fault}", file=sys.stderr)
     if event is not None:
         report(event)
         print(event.text(), flush=True)
 
 
-def _watch(run_directory: Path, wait_s: float) -> tuple[str, ...]:
-    """Why it is not healthy; with a time to wait, when that has passed."""
+def _watch(run_directory: Path, wait_s: float, hold_s: float) -> tuple[str, ...]:
+    """Why it is not healthy; with a time to wait, when that has passed. It must stay so for `hold_s`."""
     deadline, since, before = time.monotonic() + wait_s, time.monotonic(), -1
     while True:
         reasons, restarts = _looked(run_directory)
         now = time.monotonic()
         if reasons or restarts != before:
             since, before = now, restarts
-        if not wait_s or (not reasons and now - since >= HOLD_S):
+        if not wait_s or (not reasons and now - since >= hold_s):
             return reasons
-        if now >= deadline + (0 if reasons else HOLD_S):
+        if now >= deadline + (0 if reasons else hold_s):
             return reasons or ("lvs.service does not stay up",)
         time.sleep(LOOK_EVERY_S)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import os
 import re
 import shutil
@@ -67,6 +68,30 @@ def until(holds: Callable[[], object], within_s: float = 20.0) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def test_its_hooks_are_gits(tmp_path: Path) -> None:
+    """A push is refused in words where no daemon answers."""
+    hooks, central, copy = tmp_path / "hooks", tmp_path / "config.git", tmp_path / "copy"
+    hooks.mkdir()
+    for name in ("pre-receive", "proc-receive"):
+        (hooks / name).write_text(f"#!/bin/sh\nexec {LVSD} hook --run-dir {tmp_path} {name}\n")
+        (hooks / name).chmod(0o755)
+    words = ("--repository", central, "--hooks", hooks, "--user", getpass.getuser())
+    assert "made" in lvsd("repository", "init", *words).stdout
+
+    def git(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        whom = ("-c", "user.name=Alice", "-c", "user.email=alice@example.com", "-c", "safe.directory=*")
+        return subprocess.run(("git", *whom, *words), capture_output=True, text=True, check=False)
+
+    git("init", "--quiet", "--initial-branch=main", copy)
+    shutil.copy(EXAMPLE, copy / "lvs.toml")
+    git("-C", copy, "add", "lvs.toml")
+    assert git("-C", copy, "commit", "--quiet", "-m", "the first").returncode == 0
+    done = git("-C", copy, "push", central, "main")
+    assert done.returncode == 1
+    assert "no lvsd answers" in done.stderr
+    assert lvsd("history", "--repository", central).stdout == "there is no commit yet\n"
 
 
 def test_version() -> None:

@@ -13,7 +13,7 @@ from typing import ClassVar
 import pytest
 
 from lvs.errors import SystemFault, UsageError
-from lvs.io.fetching import is_url, opened
+from lvs.io.fetching import called, is_url, opened
 
 
 class Server(BaseHTTPRequestHandler):
@@ -83,6 +83,7 @@ def test_a_web_server_that_fails(site: str) -> None:
 def test_other_ways_are_refused() -> None:
     assert is_url("https://host/x")
     assert not is_url("/srv/x.update")
+    assert (called("-"), called("/srv/x.update")) == ("standard input", "/srv/x.update")
     for url in ("ftp://host/x", "file:///etc/shadow"):
         with pytest.raises(UsageError, match="by http or https"):
             read(url)

@@ -6,6 +6,7 @@ import fcntl
 import io
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from lvs.io import updates
 from lvs.io.updates import Places
 from lvs.updating.manifest import Machine
 from lvs.updating.slots import Slot
-from updating.packing import PIECES, ROOT_UUID, allowed, key, pack, places
+from updating.packing import PIECES, ROOT, ROOT_UUID, allowed, key, pack, places
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +94,7 @@ def test_an_update_is_installed_beside_what_runs(made: Path, machine: Places) ->
         Slot("0.1.0", "lvs_0.1.0.efi"),
     )
     content = (machine.partitions / ROOT_UUID).read_bytes()
-    assert content.startswith(PIECES[f"lvs.root.{ROOT_UUID}.raw"])
+    assert content.startswith(PIECES[f"root.{ROOT_UUID.replace('-', '')}.raw"])
     assert not machine.parts.exists()
     asked = (machine.partitions.parent / "asked").read_text().splitlines()
     assert asked == ["--instances-max=1 vacuum", "update 0.2.0"]
@@ -183,7 +184,7 @@ def test_what_is_no_update(machine: Places, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("old/lvs-0.0.9", "older than 0.1.0"), ("metal/lvs-0.2.0", "variant 'metal'")]
+    ("name", "said"), [("old/lvs-0.0.9", "older than 0.1.0"), ("metal/lvs-0.2.0-metal", "variant 'metal'")]
 )
 def test_what_is_not_for_this_machine(made: Path, machine: Places, name: str, said: str) -> None:
     with pytest.raises(SystemFault, match=said):
@@ -320,3 +321,12 @@ def test_without_files_of_a_loader(machine: Places) -> None:
     nowhere = msgspec.structs.replace(machine, esp=(machine.directory / "nowhere",))
     assert updates.esp(nowhere) is None
     assert updates.found(nowhere, "lvs") == ()
+
+
+def test_a_slot_that_the_kernel_does_not_ask_for_is_not_packed(made: Path, tmp_path: Path) -> None:
+    for name, content in PIECES.items():
+        (tmp_path / f"lvs.{name}").write_bytes(content.replace(b"roothash=1", b"roothash=2"))
+    command = (sys.executable, ROOT / ".ci/pack-update", tmp_path, "0.2.0", made / "release")
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode
+    assert "which the kernel image asks for" in done.stderr

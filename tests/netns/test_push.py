@@ -92,7 +92,7 @@ def test_b38_a_push_is_judged_applied_and_answered(pair: Pair) -> None:
     one.machine.write("/etc/lvs/check-web", "#!/bin/sh\nexit 0\n", 0o755)
     code, said = push(one, text(2, 5, 'send_program = "/etc/lvs/check-web %h"'))
     assert code == 1
-    assert "director2: lvs.toml" in said
+    assert "director2: /etc/lvs/lvs.toml:" in said
     assert pair.weights() == ["1", "1"]
     code, said = push(one, text(2, weight=5))
     assert code == 0

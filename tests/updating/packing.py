@@ -12,10 +12,11 @@ from lvs.io.updates import Places
 ROOT = Path(__file__).parents[2]
 ROOT_UUID = "11111111-2222-4333-8444-555555555555"
 VERITY_UUID = "21111111-2222-4333-8444-555555555555"
+ROOT_HASH = f"{ROOT_UUID}{VERITY_UUID}".replace("-", "")
 PIECES = {
-    f"lvs.root-verity.{VERITY_UUID}.raw": os.urandom(3000),
-    f"lvs.root.{ROOT_UUID}.raw": os.urandom(200_000),
-    "lvs.efi": os.urandom(50_000),
+    f"root-verity.{VERITY_UUID}.raw": os.urandom(3000),
+    f"root.{ROOT_UUID.replace('-', '')}.raw": os.urandom(200_000),  # mkosi writes it either way
+    "efi": os.urandom(50_000) + f"console=ttyS0 roothash={ROOT_HASH} quiet".encode(),
 }
 
 # What systemd-sysupdate does with these transfers, so far as lvsd sees it: parts go into partitions and the
@@ -62,10 +63,11 @@ def pack(directory: Path, version: str, signer: Path, variant: str = "") -> Path
     """An update of the pieces."""
     directory.mkdir(exist_ok=True)
     for name, content in PIECES.items():
-        (directory / name).write_bytes(content)
+        (directory / f"{'-'.join(filter(None, ('lvs', variant)))}.{name}").write_bytes(content)
     command = (ROOT / ".ci/pack-update", directory, version, signer, variant)
     subprocess.run((sys.executable, *command), check=True, capture_output=True)
-    return directory / f"lvs-{version}.update"
+    (update,) = directory.glob(f"lvs-{version}*.update")
+    return update
 
 
 def places(machine: Path, signers: Path, *, runs: str = "0.1.0") -> Places:

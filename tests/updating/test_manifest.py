@@ -57,6 +57,7 @@ def test_one_is_read_and_says_what_it_takes() -> None:
         ({"version": "../x"}, "no version"),
         ({"version": "1_2"}, "no version"),
         ({"version": ""}, "no version"),
+        ({"version": "1" * 25}, "no version"),
         ({"parts": []}, "0 parts"),
         ({"image": 7}, "not understood"),
         ({"parts": [part("a"), part("b"), part("c")]}, "not the name"),

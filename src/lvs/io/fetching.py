@@ -25,6 +25,11 @@ def is_url(name: str) -> bool:
     return "://" in name
 
 
+def called(name: str) -> str:
+    """What an operator calls it."""
+    return "standard input" if name == "-" else name
+
+
 @contextmanager
 def opened(name: str) -> Iterator[BinaryIO]:
     """What is to be read, whatever it is; `-` is standard input. Errors: SystemFault, UsageError."""

@@ -135,7 +135,7 @@ class Watch:
     def __init__(self, path: Path, poke: Callable[[], object]) -> None:
         from watchdog.observers.inotify import InotifyObserver
 
-        self._path = path
+        self.path = path  # which may become another
         self._poke = poke
         self._names: frozenset[str] = frozenset()
         self._directories: tuple[tuple[str, int], ...] = ()
@@ -161,7 +161,7 @@ class Watch:
             FileSystemEvent,
         )
 
-        links = chain(self._path)
+        links = chain(self.path)
         directories = tuple(sorted({(str(link.parent), _inode(link.parent)) for link in links}))
         self._names = frozenset(map(str, links))
         if directories == self._directories:
@@ -186,14 +186,14 @@ class Watch:
     def stale(self, known: tuple[int, ...]) -> bool:
         """Whether the file differs from what is known, and has stood still since the last call."""
         self.follow()
-        now = outside(self._path)
+        now = outside(self.path)
         still = now == self._suspect
         self._suspect = now
         if now != known[:5]:
             return bool(now) and still
         if not now or known == self._trusted:
             return False
-        if signature(self._path) != known:
+        if signature(self.path) != known:
             return still
         if _settled(now):
             self._trusted = known

@@ -28,8 +28,9 @@ from lvs.repository.wishes import MAIN, NOTHING
 
 DIRECTORY = Path("/var/lib/lvs-git/config.git")
 PENDING = "refs/lvs/pending"  # a commit that is being applied
-THEIRS = "refs/lvs/theirs"  # the other director's branch, as far as it is here
 CENTRAL = "refs/lvs/central"  # what was pulled
+_OURS = (MAIN, PENDING)
+STALE_S = 30.0  # a lock that is older is nobody's: no git of ours takes so long
 LIMIT_S = 30.0
 MOST = LONGEST  # bytes that a command may say
 MOST_PACK = 24 << 20  # bytes of history that go to the other director at a time
@@ -62,9 +63,30 @@ class Git:
         """Why there is no repository to work with; empty if there is one."""
         if find_program("git") is None:
             return "there is no git on this machine"
-        if not (self.directory / "HEAD").is_file():
+        try:
+            (self.directory / "HEAD").stat()
+        except FileNotFoundError:
             return f"there is no repository {self.directory}"
+        except OSError as fault:
+            return f"{self.directory}: {os.strerror(fault.errno or 0).lower()}"
         return ""
+
+    def unlock(self) -> None:
+        """Remove locks that a git left which was killed, or lost its power. Errors: GitFault.
+
+        Main and our own refs are moved by the daemon alone, so nobody holds them while it looks; all others
+        have to be old.
+        """
+        found = []
+        for place, pattern in ((self.directory, "*.lock"), (self.directory / "refs", "**/*.lock")):
+            with suppress(OSError):
+                for lock in place.glob(pattern):
+                    ours = str(lock.relative_to(self.directory).with_suffix("")) in _OURS
+                    if ours or abs(time.time() - lock.stat().st_mtime) > STALE_S:
+                        found.append(str(lock))
+        if found:
+            command = (*self._as_owner("rm"), "-f", "--", *found)
+            _run(command, self._environment(), b"", MOST, LIMIT_S)
 
     def run(
         self,
@@ -76,24 +98,25 @@ class Git:
         more: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
         """Exit code and output of a git command. Errors: GitFault if it is none of the `allowed`."""
-        command = (*self._as_owner(), "-c", "core.hooksPath=/dev/null", *words)
+        safe = ("-c", f"safe.directory={self.directory}", "-c", "core.hooksPath=/dev/null")
+        command = (*self._as_owner(), *safe, *words)
         code, out, err = _run(command, self._environment() | dict(more or {}), stdin, most, limit_s)
         if code not in allowed:
-            raise GitFault(_reason(words[0], code, err))
+            raise GitFault(_reason(_verb(words), code, err))
         return code, out
 
-    def _as_owner(self) -> tuple[str, ...]:
-        """git as the one who owns the repository: root has no business with what came from outside."""
-        git, prlimit, setpriv = (find_program(name) for name in ("git", "prlimit", "setpriv"))
+    def _as_owner(self, program: str = "git") -> tuple[str, ...]:
+        """A program as the one who owns the repository: root has no business with what came from outside."""
+        git, prlimit, setpriv = (find_program(name) for name in (program, "prlimit", "setpriv"))
         if git is None:
-            raise GitFault("there is no git on this machine")
+            raise GitFault(f"there is no {program} on this machine")
         try:
             owner = self.directory.stat()
         except OSError as fault:
             raise GitFault(f"{self.directory}: {os.strerror(fault.errno or 0).lower()}") from fault
         limits = () if prlimit is None else (prlimit, *_limits(), "--")
         if owner.st_uid == os.geteuid() or os.geteuid():
-            return (*limits, git, "-c", f"safe.directory={self.directory}")
+            return (*limits, git)
         if setpriv is None:
             raise GitFault("setpriv(1) is missing: git is not run as root")
         ids = (f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", "--no-new-privs", "--")
@@ -258,6 +281,11 @@ def blob_id(content: bytes) -> str:
     return sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
+def _verb(words: Sequence[str]) -> str:
+    """The command among its words: what is neither -c nor behind one."""
+    return next(word for before, word in zip(("", *words), words, strict=False) if "-c" not in (before, word))
+
+
 def _limits() -> Iterable[str]:
     """LIMITS for prlimit(1), or what holds for us if that is less: raising it would take a capability."""
     for name, (kind, most) in LIMITS.items():
@@ -295,7 +323,7 @@ def _run(
             stderr=complaints,
             env=dict(environment),
             cwd="/",
-            umask=0o027,
+            umask=0o022,
             process_group=0,
         )
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time  # noqa: TID251  strftime of a time that is given
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 
 import msgspec
 
@@ -12,6 +13,19 @@ from lvs.repository.tree import printable
 FORMAT = "%H%x00%P%x00%an%x00%ae%x00%at%x00%s%x00"  # for git log; NUL cannot be in any of them
 FIELDS = 6
 SHORT = 10  # digits of a commit's name, where a person reads it
+
+
+class Way(StrEnum):
+    """How main came to where it is."""
+
+    BEGIN = "begin"
+    PUSH = "push"
+    PULL = "pull"
+    ROLLBACK = "rollback"
+    UNCONFIRMED = "not confirmed"
+    EDIT = "hand edit"
+    PEER = "other director"
+    JOIN = "join"
 
 
 class Person(msgspec.Struct, frozen=True):

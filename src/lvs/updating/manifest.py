@@ -20,7 +20,8 @@ LONGEST_PART = 2 << 30
 NAMESPACE = "lvs-update"  # of the signature: one made for something else does not count, ssh-keygen(1) -n
 KINDS = ("root-verity", "root", "uki")  # in the order in which they come
 
-_VERSION = r"[0-9A-Za-z][0-9A-Za-z.~^-]{0,63}"  # what may stand in a partition's label and a file's name
+# What may stand in a file's name, and with `lvs_` and `_verity` in a partition's label of 36 characters.
+_VERSION = r"[0-9A-Za-z][0-9A-Za-z.~^-]{0,23}"
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _SHA256 = "^[0-9a-f]{64}$"
 

@@ -26,7 +26,7 @@ from lvs.commits import Commits
 from lvs.config.load import load
 from lvs.events import RepositoryUnusable
 from lvs.io import bare
-from lvs.io.git import Git
+from lvs.io.git import Git, GitFault
 from lvs.keeper import Keeper
 from lvs.pushes import HOOKS
 from pushing import LVSD, Copy, PushedTo
@@ -193,22 +193,17 @@ def judge(recording: Recording, cut: Cut, image: Path, place: Path) -> list[str]
             wrong.append("the configuration is not valid")
         elif content not in texts:
             wrong.append(f"the file has serial {outage.serial_of(content.decode())}, not {serials}")
-        git = Git(var / outage.GIT)
-        code, said = git.run(
-            "fsck", "--strict", "--full", "--no-progress", "--no-dangling", allowed=tuple(range(256))
-        )
-        if code:
-            wrong.append(f"git fsck: {code} {said!r}")
-        if not git.tip():
-            wrong.append("main is gone")
-        elif wrong == []:
-            unusable, main, commits = settle(var)
-            if unusable:
-                wrong.append(unusable)
-            elif not main == content == (var / outage.FILE).read_bytes():
-                wrong.append("file and main differ after a start")
-            elif lost := {it.commit for it in acknowledged(recording, allowed[0])} - commits - {""}:
-                wrong.append(f"acknowledged commits are gone: {sorted(lost)}")
+        try:
+            Git(var / outage.GIT).run("fsck", "--strict", "--full", "--no-progress", "--no-dangling")
+        except GitFault as fault:
+            wrong.append(str(fault))
+        unusable, main, commits = settle(var)
+        if unusable:
+            wrong.append(unusable)
+        elif not main == content == (var / outage.FILE).read_bytes():
+            wrong.append("file and main differ after a start")
+        elif lost := {it.commit for it in acknowledged(recording, allowed[0])} - commits - {""}:
+            wrong.append(f"acknowledged commits are gone: {sorted(lost)}")
     checked = subprocess.run(["e2fsck", "-fn", str(image)], capture_output=True, text=True, check=False)
     if checked.returncode:
         wrong.append(f"e2fsck: {checked.stdout}")

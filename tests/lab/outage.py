@@ -226,7 +226,7 @@ def partition(disk: Path, name: str) -> int:
 
 
 def private() -> ProcessPoolExecutor:
-    """Processes that see mounts of their own: what is mounted there nobody else keeps from being unmounted."""
+    """Processes with mounts of their own, which nobody else keeps from being unmounted."""
     return ProcessPoolExecutor(AT_ONCE, get_context("fork"), _own_mounts)
 
 

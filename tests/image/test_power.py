@@ -114,7 +114,10 @@ async def worked(place: Path, var: Path, etc: Path, log: Path) -> list[Change]:
     for number in range(outage.PUSHES):
         if number == outage.BY_HAND:
             text, begun, before = outage.configuration(changes[-1].serial + 1), now(), one.keeper.tip
-            (edited := one.path.with_name("edited")).write_text(text)
+            with (edited := one.path.with_name("edited")).open("w") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
             edited.replace(one.path)
             await one.load()
             await until(lambda before=before: one.keeper.tip != before)  # type: ignore[misc]
@@ -190,23 +193,31 @@ def judge(recording: Recording, cut: Cut, image: Path, place: Path) -> list[str]
                 wrong.append(f"{path} is not whole")
         content = (var / outage.FILE).read_bytes()
         if load(content, "lvs.toml").config is None:
-            wrong.append("the configuration is not valid")
+            wrong.append(f"the configuration is not valid, {len(content)} bytes")
         elif content not in texts:
             wrong.append(f"the file has serial {outage.serial_of(content.decode())}, not {serials}")
         try:
             Git(var / outage.GIT).run("fsck", "--strict", "--full", "--no-progress", "--no-dangling")
         except GitFault as fault:
             wrong.append(str(fault))
-        unusable, main, commits = settle(var)
-        if unusable:
-            wrong.append(unusable)
-        elif not main == content == (var / outage.FILE).read_bytes():
-            wrong.append("file and main differ after a start")
-        elif lost := {it.commit for it in acknowledged(recording, allowed[0])} - commits - {""}:
-            wrong.append(f"acknowledged commits are gone: {sorted(lost)}")
+        if not wrong:
+            wrong += started(var, content, {it.commit for it in acknowledged(recording, allowed[0])} - {""})
     checked = subprocess.run(["e2fsck", "-fn", str(image)], capture_output=True, text=True, check=False)
     if checked.returncode:
         wrong.append(f"e2fsck: {checked.stdout}")
+    return wrong
+
+
+def started(var: Path, content: bytes, commits: set[str]) -> list[str]:
+    """What is wrong when a director has started there: it has this file, and was told these commits."""
+    unusable, main, known = settle(var)
+    if unusable:
+        return [unusable]
+    wrong = []
+    if not main == content == (var / outage.FILE).read_bytes():
+        wrong.append("file and main differ after a start")
+    if lost := commits - known:
+        wrong.append(f"acknowledged commits are gone: {sorted(lost)}")
     return wrong
 
 

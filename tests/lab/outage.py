@@ -29,6 +29,7 @@ NAME = "alone"
 DISK_BYTES = 2 << 30
 PUSHES = 10
 BY_HAND = 4  # before that push
+NO_FAVOURS = "noauto_da_alloc"
 AT_ONCE = 2  # cuts that are judged
 CLONE_NEWNS = 0x20000  # sched.h
 BESIDE = 7  # that push changes another file than the configuration
@@ -237,10 +238,10 @@ def _own_mounts() -> None:
 
 
 @contextmanager
-def mounted(image: Path, place: Path) -> Iterator[Path]:
+def mounted(image: Path, place: Path, options: str = "nodev,nosuid") -> Iterator[Path]:
     """A file system in a file, with its journal replayed."""
     place.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "ext4", "-o", "loop,nodev,nosuid", str(image), str(place)], check=True)
+    subprocess.run(["mount", "-t", "ext4", "-o", f"loop,{options}", str(image), str(place)], check=True)
     try:
         yield place
     finally:
@@ -249,7 +250,10 @@ def mounted(image: Path, place: Path) -> Iterator[Path]:
 
 @contextmanager
 def logged(image: Path, log: Path, place: Path) -> Iterator[Path]:
-    """A file system in a file, mounted, with all that is written to it in a log."""
+    """A file system in a file, mounted, with all that is written to it in a log.
+
+    Shape: it does nothing for whoever relies on its favour, and not on fsync(2): ext4(5), auto_da_alloc.
+    """
     disk, process = place.with_suffix(".disk"), place.with_suffix(".pid")
     place.mkdir()
     disk.touch()
@@ -263,7 +267,7 @@ def logged(image: Path, log: Path, place: Path) -> Iterator[Path]:
     ]
     subprocess.run(command, check=True)
     try:
-        with mounted(disk, place):
+        with mounted(disk, place, NO_FAVOURS):
             yield place
     finally:
         os.kill(int(process.read_text()), signal.SIGTERM)

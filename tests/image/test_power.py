@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from lab import outage
+from lab.appliance import Appliance
 from lab.lab import Lab
 from lab.outage import Change, Outage, Recording
 from lab.writelog import Arrived, Cut
@@ -134,6 +135,33 @@ async def worked(place: Path, var: Path, etc: Path, log: Path) -> list[Change]:
     return changes
 
 
+@pytest.fixture(scope="module")
+def again(lab: Lab, outage_: Outage, recording: Recording) -> Iterator[list[tuple[Appliance, list[Change]]]]:
+    """The killed one, and some that lost their power at other moments, booted; what each may come up with."""
+    place = outage_.director.place.with_name("power-cut")
+    place.mkdir(exist_ok=True)
+    outage_.director.write_log = None
+    started = [(outage_.director, [*recording.changes[-2:]])]
+    chance = random.Random(SEED)
+    drawn = sorted(chance.sample(cuts(recording), BOOTED), key=lambda it: it.requests)
+    region = recording.disk(place / "disk")
+    for number, cut in enumerate(drawn):
+        region.cut(recording.log, recording.entries, cut, disk := place / f"{number}.raw")
+        segment = lab.segment(f"cut{number}", {})
+        one = Appliance(
+            segment, f"power{number}", outage.ADDRESS, disk=disk, disk_size=str(outage.DISK_BYTES)
+        )
+        started.append((one, [*recording.allowed(cut)]))
+    for one, _ in started:
+        one.power_on()
+    try:
+        yield started
+    finally:
+        for one, _ in started:
+            one.close()
+        shutil.rmtree(place)
+
+
 def cuts(recording: Recording) -> list[Cut]:
     """Moments of the pushing time at random, and the one after each acknowledgement; in order."""
     chance = random.Random(SEED)
@@ -141,7 +169,7 @@ def cuts(recording: Recording) -> list[Cut]:
     told = [recording.count(it.acknowledged) for it in recording.changes[1:] if it.acknowledged]
     drawn = [chance.randint(begun, len(recording.entries)) for _ in range(CUTS)]
     some = [Cut(count, list(Arrived)[n % 3], chance.getrandbits(32)) for n, count in enumerate(drawn)]
-    return sorted([*some, *(Cut(count, Arrived.NONE, 0) for count in told)], key=lambda it: it.count)
+    return sorted([*some, *(Cut(count, Arrived.NONE, 0) for count in told)], key=lambda it: it.requests)
 
 
 class Director(PushedTo):
@@ -234,6 +262,26 @@ def test_every_cut_of_the_image(recording: Recording, tmp_path: Path) -> None:
     survive(recording, tmp_path)
 
 
+def test_it_comes_up_and_serves(again: list[tuple[Appliance, list[Change]]]) -> None:
+    for director, allowed in again:
+        director.await_up()
+        served = "|".join(f"-p {outage.persistence(it.serial)}" for it in allowed)
+        director.await_true(f"ipvsadm -Sn | grep -E -- '-t {outage.VIP}:80 .*({served})'", 120)
+        director.await_true(f"ip address show | grep -w {outage.VIP}", 60)
+        assert director.run("cat /etc/lvs/lvs.toml").out in {it.text for it in allowed}
+        director.await_true("git -C /var/lib/lvs-git/config.git -c safe.directory='*' rev-parse main", 30)
+
+
+def test_a_push_after_the_one_that_was_cut(
+    outage_: Outage, again: list[tuple[Appliance, list[Change]]]
+) -> None:
+    assert again
+    outage_.git("pull", "-q", "--rebase", "origin", "main")
+    outage_.push()
+    serial = outage_.changes[-1].serial
+    outage_.director.run(f"ipvsadm -Sn | grep -- '-p {outage.persistence(serial)}'")
+
+
 def survive(recording: Recording, tmp_path: Path) -> None:
     """Cut the power at all moments, and have the director start on what is left."""
     all_cuts = cuts(recording)
@@ -254,6 +302,6 @@ def judged(recording: Recording, share: list[Cut], place: Path) -> list[str]:
         image = place / "cut"
         region.cut(recording.log, recording.entries, cut, image)
         if wrong := judge(recording, cut, image, place / "var"):
-            kind = f"{cut.count} of {len(recording.entries)} requests, {cut.arrived.value} of the last"
+            kind = f"{cut.requests} of {len(recording.entries)} requests, {cut.arrived.value} of the last"
             found.append(f"{kind}: {'; '.join(wrong)}")
     return found

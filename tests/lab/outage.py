@@ -19,13 +19,14 @@ from pathlib import Path
 from lvs.io import pairkey
 
 from . import writelog
-from .appliance import PLACE, SSH_OPTIONS, Appliance, flashed, key, network_file, public_key
+from .appliance import BOOT_S, PLACE, SSH_OPTIONS, Appliance, flashed, key, network_file, public_key
 from .lab import Lab
 from .machine import Machine
+from .segment import Segment
 from .writelog import SECTOR
 
 ADDRESS, VIP, OPERATOR, GATEWAY = "10.0.0.1", "10.0.0.5", "10.0.0.100", "10.0.0.254"
-NAME = "alone"
+NAME = "power"
 DISK_BYTES = 2 << 30
 PUSHES = 10
 BY_HAND = 4  # before that push
@@ -115,7 +116,7 @@ class Recording:
 
     def allowed(self, cut: writelog.Cut) -> Sequence[Change]:
         """What the director may come up with: the last one that was acknowledged, or what was begun since."""
-        moment = self.entries[cut.count - 1].end if cut.count else 0
+        moment = self.entries[cut.requests - 1].end if cut.requests else 0
         last = max(n for n, it in enumerate(self.changes) if (it.acknowledged or 1 << 62) <= moment or not n)
         return [it for n, it in enumerate(self.changes) if n >= last and it.begun <= moment]
 
@@ -136,7 +137,7 @@ class Outage:
         self.log.unlink(missing_ok=True)
         lan = lab.segment("lan", {"operator": f"{OPERATOR}/24"})
         self.operator = lab.machine("operator")
-        self.director = Appliance(lan, NAME, ADDRESS, disk=self.base, disk_size=str(DISK_BYTES))
+        self.director = appliance(lan, NAME, self.base)
         self.director.write_log = self.log
         self.changes = [Change(configuration(1), 0, 0, "")]
 
@@ -147,7 +148,7 @@ class Outage:
     def work(self) -> dict[str, bytes]:
         """Boot, push, edit; the files that must stay, as they are, by path."""
         self.director.power_on()
-        self.director.await_up()
+        self.director.await_up(2 * BOOT_S)
         self.director.await_true("lvsd history -n 1 | grep .")
         read = {path: self.director.run(f"base64 -w0 /var/{path}").out for path in KEPT}
         introduce(self.operator)
@@ -209,6 +210,11 @@ class Outage:
 
     def close(self) -> None:
         self.director.close()
+
+
+def appliance(lan: Segment, name: str, disk: Path) -> Appliance:
+    """The director on a disk."""
+    return Appliance(lan, name, ADDRESS, disk=disk, disk_size=str(DISK_BYTES))
 
 
 def introduce(machine: Machine) -> None:

@@ -64,7 +64,7 @@ class Arrived(Enum):
 class Cut(NamedTuple):
     """The power goes when the disk has got this many requests."""
 
-    count: int
+    requests: int
     arrived: Arrived
     seed: int
 
@@ -92,11 +92,11 @@ class Region:
 
     def cut(self, log: Path, entries: Sequence[Entry], cut: Cut, copy: Path) -> None:
         """Have a copy of what is left when the power goes then. Cuts come in order."""
-        flushed = last_flush(entries, cut.count)
+        flushed = last_flush(entries, cut.requests)
         self.advance(log, entries, flushed)
         subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(self.file), str(copy)], check=True)
         with log.open("rb") as source, copy.open("r+b") as target:
-            for entry, first, length in _arrivals(entries[flushed : cut.count], cut):
+            for entry, first, length in _arrivals(entries[flushed : cut.requests], cut):
                 self._write(source.fileno(), target.fileno(), entry, first, length)
 
     def _write(self, source: int, target: int, entry: Entry, first: int, length: int) -> None:

@@ -80,7 +80,8 @@ LINES = (
     {"courier"},
     {"coupling", "partner", "planning"},
     {"keeper"},
-    {"changes", "commits"},
+    {"trials", "commits"},
+    {"changes"},
     {"desk"},
     {"daemon"},
     {"upkeep", "joining", "booting", "preparing", "firewall", "update", "pushes", "pulling"},
@@ -325,6 +326,18 @@ def test_no_machine_is_named() -> None:
 
 def test_changelog_has_room_for_what_changes() -> None:
     assert re.search("^## Unreleased", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+
+def test_units_name_documentation_that_there_is() -> None:
+    """/usr/share/doc/lvs is laid out as the repository."""
+    named = {
+        (path, name)
+        for path, text in texts().items()
+        if path.parts[0] in ("appliance", "image")
+        for name in re.findall(r"^Documentation=file:/usr/share/doc/lvs/(\S+)$", text, re.MULTILINE)
+    }
+    assert len(named) > 5
+    assert [f"{path}: {name}" for path, name in named if not (ROOT / name).exists()] == []
 
 
 def test_help_lists_every_target() -> None:

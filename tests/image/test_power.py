@@ -29,6 +29,7 @@ from lvs.events import RepositoryUnusable
 from lvs.io import bare
 from lvs.io.git import Git, GitFault
 from lvs.keeper import Keeper
+from lvs.protocol import RollbackRequest
 from lvs.pushes import HOOKS
 from pushing import LVSD, Copy, PushedTo
 from stand import Stand, until
@@ -123,6 +124,12 @@ async def worked(place: Path, var: Path, etc: Path, log: Path) -> list[Change]:
             await one.load()
             await until(lambda before=before: one.keeper.tip != before)  # type: ignore[misc]
             changes.append(Change(text, begun, now(), one.keeper.tip))
+            await clone.git("pull", "-q", "--rebase", "origin", "main")
+        if number == outage.BACK:
+            begun = now()
+            reply = await one.changes.rollback(RollbackRequest(), "root")
+            assert not reply.exit_code, reply
+            changes.append(Change(one.path.read_text(), begun, now(), one.keeper.tip))
             await clone.git("pull", "-q", "--rebase", "origin", "main")
         beside = number == outage.BESIDE
         text = changes[-1].text if beside else outage.configuration(changes[-1].serial + 1)
@@ -265,7 +272,7 @@ def test_every_cut_of_the_image(recording: Recording, tmp_path: Path) -> None:
 def test_it_comes_up_and_serves(again: list[tuple[Appliance, list[Change]]]) -> None:
     for director, allowed in again:
         director.await_up()
-        served = "|".join(f"-p {outage.persistence(it.serial)}" for it in allowed)
+        served = "|".join(f"-p {it.persistence}" for it in allowed)
         director.await_true(f"ipvsadm -Sn | grep -E -- '-t {outage.VIP}:80 .*({served})'", 120)
         director.await_true(f"ip address show | grep -w {outage.VIP}", 60)
         assert director.run("cat /etc/lvs/lvs.toml").out in {it.text for it in allowed}
@@ -278,8 +285,7 @@ def test_a_push_after_the_one_that_was_cut(
     assert again
     outage_.git("pull", "-q", "--rebase", "origin", "main")
     outage_.push()
-    serial = outage_.changes[-1].serial
-    outage_.director.run(f"ipvsadm -Sn | grep -- '-p {outage.persistence(serial)}'")
+    outage_.director.run(f"ipvsadm -Sn | grep -- '-p {outage_.changes[-1].persistence}'")
 
 
 def survive(recording: Recording, tmp_path: Path) -> None:

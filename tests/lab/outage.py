@@ -33,6 +33,7 @@ BY_HAND = 4  # before that push
 NO_FAVOURS = "noauto_da_alloc"
 AT_ONCE = 2  # cuts that are judged
 CLONE_NEWNS = 0x20000  # sched.h
+BACK = 6  # before that push, by a rollback
 BESIDE = 7  # that push changes another file than the configuration
 CLONE = "/tmp/clone"
 # Where things are on the state partition.
@@ -68,7 +69,7 @@ address = "10.0.0.3"
 
 
 def persistence(serial: int) -> int:
-    """Seconds that IPVS says of the virtual server of this serial number."""
+    """Seconds, by which the kernel tells one version from another."""
     return 1000 + serial
 
 
@@ -84,6 +85,13 @@ class Change:
     @property
     def serial(self) -> int:
         return serial_of(self.text)
+
+    @property
+    def persistence(self) -> int:
+        """What the kernel says of it; `persistence`."""
+        found = re.search(r"(?m)^persistent = (\d+)$", self.text)
+        assert found
+        return int(found[1])
 
 
 def serial_of(text: str) -> int:
@@ -156,6 +164,8 @@ class Outage:
         for number in range(PUSHES):
             if number == BY_HAND:
                 self.edit()
+            if number == BACK:
+                self.go_back()
             self.push(beside=number == BESIDE)
         return {path: base64.b64decode(content) for path, content in read.items()}
 
@@ -188,6 +198,15 @@ class Outage:
         self.director.await_true(f"lvsd history -n 1 | grep -w {serial_of(text)}")
         self.changes.append(Change(text, begun, self.now(), ""))
         self.git("pull", "-q", "--rebase", "origin", "main")
+
+    def go_back(self) -> None:
+        """To the version before, which gets a number of its own."""
+        begun = self.now()
+        self.director.run("lvsd rollback")
+        acknowledged = self.now()
+        text = self.director.run("cat /etc/lvs/lvs.toml").out
+        self.git("pull", "-q", "--rebase", "origin", "main")
+        self.changes.append(Change(text, begun, acknowledged, self.git("rev-parse", "HEAD")))
 
     def cut_a_push(self) -> None:
         """The power goes in the middle of a push."""

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lvs import events
 from lvs.io import install, probation
 from lvs.io.git import Git, GitFault, blob_id
 from lvs.protocol import PushRequest, RollbackRequest
-from lvs.repository.history import Person
-from lvs.repository.tree import Entry
 from pushing import Copy, PushedTo
 from stand import FILE, until
 
@@ -202,15 +202,19 @@ def test_what_is_not_confirmed_is_taken_back(tmp_path: Path) -> None:
     async def run() -> None:
         async with director(tmp_path) as (one, copy):
             await copy.commit(text(2, weight=5))
-            code, said = await copy.push("confirm=5")
+            code, said = await copy.push("confirm=60")
             assert code == 0, said
-            assert "on trial: rolled back in 5 s unless `lvsd confirm` is given" in said
+            assert "on trial: rolled back in 60 s unless `lvsd confirm` is given" in said
             assert one.weight == 5
             await copy.commit(text(3, weight=6))
             code, said = await copy.push()
             assert code == 1
             assert "is on trial for" in said
             await one.stop()  # and it outlives the daemon
+            file = one.place / probation.NAME
+            kept = probation.load(file)
+            assert kept is not None
+            probation.save(file, msgspec.structs.replace(kept, until=time.time()))
             one.boot()
             one.start()
             await until(lambda: one.weight == 1)
@@ -226,7 +230,7 @@ def test_what_is_confirmed_stays(tmp_path: Path) -> None:
     async def run() -> None:
         async with director(tmp_path) as (one, copy):
             commit = await copy.commit(text(2, weight=5))
-            await copy.push("confirm=5")
+            await copy.push("confirm=60")
             reply = one.changes.trials.confirm("", "alice")
             assert reply.out == (f"commit {commit[:10]} stays",)
             assert one.changes.trials.trial is None
@@ -325,13 +329,6 @@ class Crash(BaseException):
     """The power went."""
 
 
-def made(one: PushedTo, content: str) -> str:
-    """A commit on top of main, as a push leaves it in the repository."""
-    git, alice = one.keeper.git, Person("Alice", "alice@example.com")
-    tree = git.make_tree([Entry("100644", "blob", git.write(content.encode()), 0, b"lvs.toml")])
-    return git.commit(tree, (one.keeper.tip,), alice, alice, "another weight\n")
-
-
 @pytest.mark.parametrize("confirm_s", [None, 3600.0])
 def test_the_power_may_go_at_any_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, confirm_s: float | None
@@ -356,7 +353,7 @@ def test_the_power_may_go_at_any_step(
             for number in range(1, 99):
                 serial, weight = number + 1, number % 7 + 1
                 before = one.keeper.tip, one.weight
-                commit = made(one, text(serial, weight=weight))
+                commit = one.made(text(serial, weight=weight))
                 with monkeypatch.context() as patch:
                     steps = 0
                     patch.setattr(Git, "move", cut(number, Git.move))
@@ -397,7 +394,7 @@ def test_a_repository_that_cannot_be_written_is_said_and_follows(
 
     async def run() -> None:
         async with director(tmp_path) as (one, _copy):
-            commit, real = made(one, text(2, weight=5)), Git.move
+            commit, real = one.made(text(2, weight=5)), Git.move
 
             def full(git: Git, reason: str, *changes: tuple[str, str, str | None]) -> None:
                 if changes[0][0] == "refs/heads/main":

@@ -6,8 +6,6 @@ import asyncio
 import time
 from pathlib import Path
 
-import pytest
-
 from lvs import events
 from lvs.io import probation
 from lvs.io.probation import Trial
@@ -18,20 +16,17 @@ from stand import until
 from test_commits import pair
 
 
-def test_the_other_one_takes_it_back_if_the_first_is_gone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lvs.trials.GRACE_S", 0.5)
-
+def test_the_other_one_takes_it_back_if_the_first_is_gone(tmp_path: Path) -> None:
     async def run() -> None:
         async with pair(tmp_path) as both:
             one, two = both.both
-            commit = await both.copies[0].commit(both.text(2, weight=5))
-            code, said = await both.copies[0].push("confirm=5")
-            assert code == 0, said
+            commit, _ = await one.take(both.text(2, weight=5), 60.0)
             assert two.changes.trials.trial is not None
             assert (two.changes.trials.trial.commit, two.changes.trials.trial.ours) == (commit, False)
             await one.stop()  # the change was its end
+            await until(lambda: two.status in ("away", "pending"))
+            two.changes.trials._ends = time.monotonic()
+            two.changes.trials._moved.set()
             await until(lambda: two.weight == 1)
             await until(lambda: two.keeper.tip != commit)
             assert two.keeper.git.log("main")[0].subject.startswith("not confirmed, back to ")
@@ -48,8 +43,7 @@ def test_either_takes_the_confirmation(tmp_path: Path) -> None:
     async def run() -> None:
         async with pair(tmp_path) as both:
             one, two = both.both
-            await both.copies[0].commit(both.text(2, weight=5))
-            await both.copies[0].push("confirm=60")
+            await one.take(both.text(2, weight=5), 60.0)
             await until(lambda: two.changes.trials.trial is not None)
             assert "is on trial for" in two.changes.trials.refusal()
             assert two.changes.trials.confirm("", "alice").exit_code == 0
@@ -58,8 +52,7 @@ def test_either_takes_the_confirmation(tmp_path: Path) -> None:
             assert told.text().endswith("is confirmed by alice")
             assert [one.weight for one in both.both] == [5, 5]
             # And a rollback ends it, on both.
-            await both.copies[0].commit(both.text(3, weight=6))
-            await both.copies[0].push("confirm=60")
+            await one.take(both.text(3, weight=6), 60.0)
             assert (await two.changes.rollback(RollbackRequest(), "alice")).exit_code == 0
             await both.alike(two.keeper.tip)
             assert [one.changes.trials.refusal() for one in both.both] == ["", ""]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from lvs import events, operators
+from lvs import events, operators, telling
 from lvs.config.load import format_of, load
 from lvs.config.located import Problem, Severity
 from lvs.config.serial import line_of, with_serial
@@ -36,6 +36,7 @@ from lvs.sync.version import Text, Version
 from lvs.trials import LONGEST_BY, Trials, who_asks
 
 APPLIED_S = 30.0  # for the kernel
+MOST_PROBLEMS = 200
 NOT_TAKEN = "NOT TAKEN: the director runs what it ran before"
 
 
@@ -84,18 +85,19 @@ class Changes:
             return Reply(out=(f"{name}: as it runs already",))
         made = await self._plan(name, content)
         if made.config is None:
-            return Reply(made.exit_code, err=made.problems)
+            return Reply(made.exit_code, err=_first(made.problems, MOST_PROBLEMS))
+        lines = _first(made.lines, telling.ONE_BY_ONE)
         if objection := self._serial(name, content, made.config):
-            return Reply(Exit.PROBLEMS, out=made.lines, err=(*made.problems, objection))
+            return Reply(Exit.PROBLEMS, out=lines, err=(*made.problems, objection))
         coupling = self._director.coupling
         text = self._text(content, made.config)
         problems = await coupling.consent.reviewed(text)
         if problems:
             refused = tuple(f"{coupling.peer}: {problem}" for problem in problems)
-            return Reply(Exit.PROBLEMS, out=made.lines, err=(*made.problems, *refused))
+            return Reply(Exit.PROBLEMS, out=lines, err=(*made.problems, *refused))
         told = self._serial_change(name, made.config)
         agreed = () if problems is None else (f"{coupling.peer} can run it, too",)
-        return Reply(out=(told, *made.lines, *agreed), err=made.problems)
+        return Reply(out=(told, *lines, *agreed), err=made.problems)
 
     def _in_turn(self, old: str, way: Way) -> None:
         """Whether main is where a change comes from, and no trial is under way. Errors: Refused."""
@@ -340,6 +342,11 @@ class Changes:
         commit = await asyncio.to_thread(self._earlier, trial.before, me, why)
         request = PushRequest(commit, self._keeper.tip, trial.by, way=Way.UNCONFIRMED)
         await self._pushed(request, "lvsd")
+
+
+def _first(lines: tuple[str, ...], most: int) -> tuple[str, ...]:
+    """As many as are read in the output of a push."""
+    return lines if len(lines) <= most else (*lines[:most], f"and {len(lines) - most} more")
 
 
 def _there(path: Path) -> bytes | None:

@@ -22,6 +22,7 @@ from lvs.repository.wishes import is_commit
 
 HELD_S = 10.0  # for the other director to have a commit
 LOOK_S = 0.01
+RETRY_S = 30.0
 _RECENT = 256
 
 
@@ -114,7 +115,11 @@ class Commits:
 
     async def _exchanging(self) -> None:
         while True:
-            await self._moved.wait()
+            try:
+                async with asyncio.timeout(RETRY_S):
+                    await self._moved.wait()
+            except TimeoutError:  # what failed, as on a full disk, is tried again
+                self._considered, self._asked = (), ("", ())
             self._moved.clear()
             while not self._letters.empty():
                 letter = self._letters.get_nowait()

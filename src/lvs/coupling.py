@@ -82,6 +82,7 @@ from lvs.sync.state import RUN_S, State, deadline
 from lvs.sync.version import Agreed, Text, Version
 
 if TYPE_CHECKING:  # with them comes ssl, for which a director on its own has no use
+    from lvs.io.keyfile import KeyFile
     from lvs.io.pairkey import PairKey
     from lvs.io.peer import Channel
 
@@ -135,7 +136,7 @@ class Coupling:
         self._address = ""
         self._fault = ""  # why there is no channel
         self._pairing: Pairing | None = None  # as it was last looked at
-        self._key: tuple[tuple[int, ...], PairKey | None] = ((), None)  # as its file was, what it held
+        self._key_file: KeyFile | None = None
         self._refused: dict[Version, Outcome] = {}  # the last
         self._waiting: dict[Version, list[asyncio.Future[Outcome]]] = {}
         self._book: Book = {}
@@ -561,8 +562,12 @@ class Coupling:
         if wire is None or pairing.seat not in PAIRED:
             self._fault = ""
             return None
+        if self._key_file is None:
+            from lvs.io.keyfile import KeyFile
+
+            self._key_file = KeyFile()
         try:
-            key = self._read_key(Path(wire.key_file))
+            key = self._key_file.read(Path(wire.key_file))
         except SystemFault as fault:
             if str(fault) != self._fault:
                 self._fault = str(fault)
@@ -571,18 +576,6 @@ class Coupling:
         self._fault = ""
         ways = tuple((way.ours, way.theirs) for way in wire.ways)
         return _Settings(ways, wire.port, pairing.seat is Seat.BACKUP, key)
-
-    def _read_key(self, path: Path) -> PairKey:
-        """The pair's key; from memory as long as its file is the same. Errors: SystemFault."""
-        from lvs.io import files, pairkey
-
-        seen = files.outside(path)
-        if not seen or seen != self._key[0] or self._key[1] is None:
-            self._key = seen, None
-            self._key = seen, pairkey.read(path)
-        key = self._key[1]
-        assert key is not None
-        return key
 
 
 async def _patiently(applied: asyncio.Future[Converged | ConvergeFailed] | None) -> None:

@@ -155,6 +155,7 @@ def _modules() -> str:
         hostkey,
         install,
         journal,
+        keyfile,
         laying,
         ledger,
         line,

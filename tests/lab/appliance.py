@@ -32,7 +32,7 @@ ADMIN = "10.0.0.250/24"  # of whoever logs in
 TCG = ("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,-cx16,-la57")
 # Seconds of an emulated boot that protect nothing here; the rest is the image's own.
 EXTRA = "nokaslr mitigations=off no_timer_check cryptomgr.notests random.trust_cpu=on"
-BOOT_S = 240.0
+BOOT_S = 420.0
 SSH_OPTIONS = (
     *("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"),
     *("-o", "ConnectTimeout=10", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes"),

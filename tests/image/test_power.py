@@ -287,12 +287,12 @@ def whole(recording: Recording, _cut: Cut, var: Path) -> list[str]:
 
 def test_it_comes_up_and_serves(again: list[tuple[Appliance, list[Change]]]) -> None:
     for director, allowed in again:
-        director.await_up()
+        director.await_up(outage.LONG_BOOT_S)
         served = "|".join(f"-p {it.persistence}" for it in allowed)
         director.await_true(f"ipvsadm -Sn | grep -E -- '-t {outage.VIP}:80 .*({served})'", 120)
         director.await_true(f"ip address show | grep -w {outage.VIP}", 60)
         assert director.run("cat /etc/lvs/lvs.toml").out in {it.text for it in allowed}
-        director.await_true("git -C /var/lib/lvs-git/config.git -c safe.directory='*' rev-parse main", 30)
+        director.await_true("lvsd history -n 1 | grep -v 'no commit'", 60)
 
 
 def test_a_push_after_the_one_that_was_cut(

@@ -32,6 +32,8 @@ from lvs.protocol import (
     Request,
     RollbackRequest,
 )
+from lvs.repository.history import Person
+from lvs.repository.tree import Entry
 from stand import Stand
 
 LVSD = Path(sys.executable).parent / "lvsd"
@@ -98,6 +100,19 @@ class PushedTo(Stand):
         future.set_result(Converged(Converge(goal, Cause.CONFIG, goal), ()))
         return future
 
+    def made(self, content: str) -> str:
+        """A commit on top of main, as a push leaves it in the repository."""
+        git, alice = self.keeper.git, Person("Alice", "alice@example.com")
+        tree = git.make_tree([Entry("100644", "blob", git.write(content.encode()), 0, b"lvs.toml")])
+        parents = (self.keeper.tip,) if self.keeper.tip else ()
+        return git.commit(tree, parents, alice, alice, "another weight\n")
+
+    async def take(self, content: str, confirm_s: float | None = None) -> tuple[str, Reply]:
+        """As a push does behind git and its hooks; the commit, and the answer."""
+        commit = self.made(content)
+        request = PushRequest(commit, self.keeper.tip, "alice", confirm_s=confirm_s)
+        return commit, await self.changes.push(request)
+
     async def answer(self, request: Request, by: str) -> Reply:
         match request:
             case ExamineRequest():
@@ -107,7 +122,7 @@ class PushedTo(Stand):
             case RollbackRequest():
                 return await self.changes.rollback(request, by)
             case ConfirmRequest(author):
-                return await self.changes.confirm(author, by)
+                return self.changes.trials.confirm(author, by)
             case _:
                 raise AssertionError(request)
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lvs import events
 from lvs.io import install, probation
 from lvs.io.git import Git, GitFault, blob_id
 from lvs.protocol import PushRequest, RollbackRequest
-from lvs.repository.history import Person
-from lvs.repository.tree import Entry
 from pushing import Copy, PushedTo
 from stand import FILE, until
 
@@ -202,19 +202,23 @@ def test_what_is_not_confirmed_is_taken_back(tmp_path: Path) -> None:
     async def run() -> None:
         async with director(tmp_path) as (one, copy):
             await copy.commit(text(2, weight=5))
-            code, said = await copy.push("confirm=5")
+            code, said = await copy.push("confirm=60")
             assert code == 0, said
-            assert "on trial: rolled back in 5 s unless `lvsd confirm`" in said
+            assert "on trial: rolled back in 60 s unless `lvsd confirm` is given" in said
             assert one.weight == 5
             await copy.commit(text(3, weight=6))
             code, said = await copy.push()
             assert code == 1
             assert "is on trial for" in said
             await one.stop()  # and it outlives the daemon
+            file = one.place / probation.NAME
+            kept = probation.load(file)
+            assert kept is not None
+            probation.save(file, msgspec.structs.replace(kept, until=time.time()))
             one.boot()
             one.start()
             await until(lambda: one.weight == 1)
-            await until(lambda: one.changes.trial is None and not one.keeper.lock.locked())
+            await until(lambda: one.changes.trials.trial is None and not one.keeper.lock.locked())
             assert one.path.read_text() == text(3)
             assert one.keeper.git.log("main")[0].subject.startswith("not confirmed, back to ")
             assert not (one.place / "trial.json").exists()
@@ -226,13 +230,13 @@ def test_what_is_confirmed_stays(tmp_path: Path) -> None:
     async def run() -> None:
         async with director(tmp_path) as (one, copy):
             commit = await copy.commit(text(2, weight=5))
-            await copy.push("confirm=5")
-            reply = await one.changes.confirm("", "alice")
+            await copy.push("confirm=60")
+            reply = one.changes.trials.confirm("", "alice")
             assert reply.out == (f"commit {commit[:10]} stays",)
-            assert one.changes.trial is None
+            assert one.changes.trials.trial is None
             assert not (one.place / "trial.json").exists()
             assert one.heard_of(events.TrialConfirmed)
-            assert (await one.changes.confirm("", "alice")).exit_code == 1
+            assert one.changes.trials.confirm("", "alice").exit_code == 1
 
     asyncio.run(run())
 
@@ -325,13 +329,6 @@ class Crash(BaseException):
     """The power went."""
 
 
-def made(one: PushedTo, content: str) -> str:
-    """A commit on top of main, as a push leaves it in the repository."""
-    git, alice = one.keeper.git, Person("Alice", "alice@example.com")
-    tree = git.make_tree([Entry("100644", "blob", git.write(content.encode()), 0, b"lvs.toml")])
-    return git.commit(tree, (one.keeper.tip,), alice, alice, "another weight\n")
-
-
 @pytest.mark.parametrize("confirm_s", [None, 3600.0])
 def test_the_power_may_go_at_any_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, confirm_s: float | None
@@ -356,7 +353,7 @@ def test_the_power_may_go_at_any_step(
             for number in range(1, 99):
                 serial, weight = number + 1, number % 7 + 1
                 before = one.keeper.tip, one.weight
-                commit = made(one, text(serial, weight=weight))
+                commit = one.made(text(serial, weight=weight))
                 with monkeypatch.context() as patch:
                     steps = 0
                     patch.setattr(Git, "move", cut(number, Git.move))
@@ -382,9 +379,9 @@ def test_the_power_may_go_at_any_step(
                 assert one.keeper.git.refs() == {"refs/heads/main": commit if new else before[0]}
                 assert one.weight == (weight if new else before[1])
                 assert one.keeper.blob == blob_id(one.path.read_bytes()) == one.keeper.running_blob()
-                assert (one.changes.trial is not None) or not (confirm_s and new)
-                if one.changes.trial is not None:
-                    await one.changes.confirm("", "test")
+                assert (one.changes.trials.trial is not None) or not (confirm_s and new)
+                if one.changes.trials.trial is not None:
+                    one.changes.trials.confirm("", "test")
             raise AssertionError("it never came to an end")
 
     asyncio.run(run())
@@ -397,7 +394,7 @@ def test_a_repository_that_cannot_be_written_is_said_and_follows(
 
     async def run() -> None:
         async with director(tmp_path) as (one, _copy):
-            commit, real = made(one, text(2, weight=5)), Git.move
+            commit, real = one.made(text(2, weight=5)), Git.move
 
             def full(git: Git, reason: str, *changes: tuple[str, str, str | None]) -> None:
                 if changes[0][0] == "refs/heads/main":

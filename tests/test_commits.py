@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from lvs import events
+from lvs.io.git import GitFault
 from lvs.protocol import RollbackRequest
 from lvs.sync.messages import Use
 from pushing import Copy, PushedTo
@@ -46,8 +47,6 @@ async def pair(place: Path) -> AsyncIterator[Pair]:
         await until(lambda: one.listens)
         two.start()
         await made.alike()
-        for copy in made.copies:
-            await copy.clone()
         yield made
         for node in made.both:
             assert node.task is not None
@@ -63,6 +62,8 @@ def test_a_push_is_on_both_and_a_push_to_the_other_follows(tmp_path: Path) -> No
         async with pair(tmp_path) as both:
             one, two = both.both
             assert one.heard_of(events.HistoriesJoined) == []  # both made the same first commit
+            for copy in both.copies:
+                await copy.clone()
             commit = await both.copies[0].commit(both.text(2, weight=5))
             code, said = await both.copies[0].push()
             print(said)
@@ -92,6 +93,7 @@ def test_what_the_other_cannot_run_is_refused_before_anything_is_taken(
         async with pair(tmp_path) as both:
             one, two = both.both
             tip = one.keeper.tip
+            await both.copies[0].clone()
             assert two.coupling is not None
             consent, lacks = two.coupling.consent, ("lvs.toml:3: no such program",)
             monkeypatch.setattr(consent, "_objections", lambda _text: lacks)
@@ -144,10 +146,9 @@ def test_a_push_while_the_other_is_away_reaches_it_later(tmp_path: Path) -> None
             await two.stop()
             await until(lambda: one.status == "away")
             for serial in (2, 3):
-                commit = await both.copies[0].commit(both.text(serial, weight=serial))
-                code, said = await both.copies[0].push()
-                assert code == 0, said
-                assert "pending: the other director is away, and gets it when it is back" in said
+                commit, reply = await one.take(both.text(serial, weight=serial))
+                assert reply.exit_code == 0, reply.err
+                assert "pending: the other director is away, and gets it when it is back" in reply.out
             two.boot()
             two.start()
             await both.alike(commit)
@@ -164,14 +165,12 @@ def test_histories_that_parted_are_joined_and_nothing_is_lost(tmp_path: Path, us
             one, two = both.both
             await two.stop()
             await until(lambda: one.status == "away")
-            here = await both.copies[0].commit(both.text(2, weight=5))
-            assert (await both.copies[0].push())[0] == 0
+            here, _ = await one.take(both.text(2, weight=5))
             await one.stop()
             two.boot()
             two.start()
             await until(lambda: two.keeper.usable)
-            there = await both.copies[1].commit(both.text(3, weight=6))
-            assert (await both.copies[1].push())[0] == 0
+            there, _ = await two.take(both.text(3, weight=6))
             one.boot()
             one.start()
             await until(lambda: one.status == two.status == "conflict")
@@ -184,11 +183,7 @@ def test_histories_that_parted_are_joined_and_nothing_is_lost(tmp_path: Path, us
             assert one.weight == two.weight == (5 if use is Use.HERE else 6)
             assert one.heard_of(events.HistoriesJoined)
             assert not two.heard_of(events.HistoriesJoined)
-            copy = both.copies[1]
-            await copy.git("pull", "--quiet", "origin", "main")
-            commit = await copy.commit(both.text(9, weight=7))
-            code, said = await copy.push()
-            assert code == 0, said
+            commit, _ = await two.take(both.text(9, weight=7))
             assert both.tips == [commit, commit]
 
     asyncio.run(run())
@@ -198,8 +193,7 @@ def test_a_director_whose_disk_is_new_gets_the_history(tmp_path: Path) -> None:
     async def run() -> None:
         async with pair(tmp_path) as both:
             one = both.both[0]
-            commit = await both.copies[0].commit(both.text(2, weight=5))
-            assert (await both.copies[0].push())[0] == 0
+            commit, _ = await one.take(both.text(2, weight=5))
             await one.stop()
             one.repository.rename(tmp_path / "gone.git")
             (one.place / "hooks").rename(tmp_path / "hooks")
@@ -218,6 +212,8 @@ def test_of_two_pushes_at_once_to_both_at_most_one_runs_on_both(
 ) -> None:
     async def run() -> None:
         async with pair(tmp_path) as both:
+            for copy in both.copies:
+                await copy.clone()
             commits = [
                 await copy.commit(both.text(serial, weight=5 + number))
                 for number, (copy, serial) in enumerate(zip(both.copies, serials, strict=True))
@@ -230,5 +226,27 @@ def test_of_two_pushes_at_once_to_both_at_most_one_runs_on_both(
             await both.alike(accepted[0] if accepted else before)
             weight = 5 + commits.index(accepted[0]) if accepted else 1
             assert [one.weight for one in both.both] == [weight, weight]
+
+    asyncio.run(run())
+
+
+def test_what_could_not_be_taken_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lvs.commits.HELD_S", 0.2)
+    monkeypatch.setattr("lvs.commits.RETRY_S", 0.2)
+
+    async def run() -> None:
+        async with pair(tmp_path) as both:
+            two = both.both[1]
+
+            def full(*_: object) -> None:
+                raise GitFault("no space left on device")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(two.keeper.git, "unpack", full)
+                commit, reply = await both.both[0].take(both.text(2, weight=5))
+                assert reply.out[-1].endswith("does not have the commit yet; it gets it")
+                await until(lambda: two.heard_of(events.CommitsNotShared))
+                assert two.weight == 5
+            await both.alike(commit)
 
     asyncio.run(run())

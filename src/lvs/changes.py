@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from lvs import events, operators
+from lvs import events, operators, telling
 from lvs.config.load import format_of, load
 from lvs.config.located import Problem, Severity
 from lvs.config.serial import line_of, with_serial
@@ -23,8 +23,6 @@ from lvs.consent import highest_serial
 from lvs.errors import Exit, LvsError, SystemFault
 from lvs.inputs import ConfigLoaded
 from lvs.io import install
-from lvs.io import probation as trials
-from lvs.io.bare import USER
 from lvs.io.git import PENDING, blob_id
 from lvs.io.probation import Trial
 from lvs.keeper import OVERTAKEN, Content, Keeper, Refused
@@ -35,10 +33,10 @@ from lvs.repository.history import Person, Way, message, person, short
 from lvs.repository.tree import NAMES, Chosen, judge, printable
 from lvs.repository.wishes import NOTHING, is_commit
 from lvs.sync.version import Text, Version
+from lvs.trials import LONGEST_BY, Trials, who_asks
 
 APPLIED_S = 30.0  # for the kernel
-RETRY_S = 30.0  # until a trial that could not be ended is tried again
-LONGEST_BY = 200
+MOST_PROBLEMS = 200
 NOT_TAKEN = "NOT TAKEN: the director runs what it ran before"
 
 
@@ -55,14 +53,11 @@ class Changes:
         self._keeper, self._plan = keeper, plan
         self._director = keeper.director
         self._checked: dict[str, float] = {}  # seconds, by commit: what an examination took
-        self._trial_file = state_directory / trials.NAME
-        self.trial: Trial | None = None
-        self._trial_ends = 0.0  # monotonic
-        self._trial_moved = asyncio.Event()
+        self.trials = Trials(keeper, state_directory, self._back)
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What the daemon's task group is to run."""
-        return self._keeper.minding(), self._trying()
+        return self._keeper.minding(), self.trials.trying()
 
     # Pushes
 
@@ -90,28 +85,24 @@ class Changes:
             return Reply(out=(f"{name}: as it runs already",))
         made = await self._plan(name, content)
         if made.config is None:
-            return Reply(made.exit_code, err=made.problems)
+            return Reply(made.exit_code, err=_first(made.problems, MOST_PROBLEMS))
+        lines = _first(made.lines, telling.ONE_BY_ONE)
         if objection := self._serial(name, content, made.config):
-            return Reply(Exit.PROBLEMS, out=made.lines, err=(*made.problems, objection))
+            return Reply(Exit.PROBLEMS, out=lines, err=(*made.problems, objection))
         coupling = self._director.coupling
         text = self._text(content, made.config)
         problems = await coupling.consent.reviewed(text)
         if problems:
             refused = tuple(f"{coupling.peer}: {problem}" for problem in problems)
-            return Reply(Exit.PROBLEMS, out=made.lines, err=(*made.problems, *refused))
+            return Reply(Exit.PROBLEMS, out=lines, err=(*made.problems, *refused))
         told = self._serial_change(name, made.config)
         agreed = () if problems is None else (f"{coupling.peer} can run it, too",)
-        return Reply(out=(told, *made.lines, *agreed), err=made.problems)
+        return Reply(out=(told, *lines, *agreed), err=made.problems)
 
     def _in_turn(self, old: str, way: Way) -> None:
         """Whether main is where a change comes from, and no trial is under way. Errors: Refused."""
-        self._overtaken()
-        if self.trial is not None and way is not Way.ROLLBACK:
-            left_s = max(0, round(self._trial_ends - time.monotonic()))
-            raise Refused(
-                f"commit {short(self.trial.commit)} is on trial for {left_s} s more: "
-                "`lvsd confirm` on this director keeps it, `lvsd rollback` ends it"
-            )
+        if way is not Way.ROLLBACK and (refusal := self.trials.refusal()):
+            raise Refused(refusal)
         if old and old != (self._keeper.tip or NOTHING):
             raise Refused(OVERTAKEN)
 
@@ -156,7 +147,7 @@ class Changes:
                 await self._keeper.up_to_date()
                 self._in_turn(request.old, request.way)
                 reply = await self._pushed(request, by)
-                self._overtaken()
+                self.trials.overtaken()
             if not reply.exit_code and (told := await self._keeper.held(request.commit)):
                 reply = msgspec.structs.replace(reply, out=(*reply.out, told))
         except UnmovedError as fault:
@@ -199,11 +190,12 @@ class Changes:
         if request.confirm_s is not None:
             until = time.time() + request.confirm_s
             trial = Trial(commit, before, until, request.confirm_s, by)
-            await asyncio.to_thread(trials.save, self._trial_file, trial)
+            await asyncio.to_thread(self.trials.prepare, trial)
+            self.trials.announce(trial)
         try:
             lines = await self._apply(found, config)
         except (Refused, LvsError):
-            await self._forget(commit)
+            await self._forget(commit, trial)
             raise
         try:
             serial = config.serial_no
@@ -214,12 +206,10 @@ class Changes:
                 f"THE DIRECTOR RUNS IT, but main could not be moved: {fault}; it follows as soon as it can"
             ) from fault
         if trial is not None:
-            self._set_trial(trial)
+            self.trials.start(trial)
             seconds = round(trial.lasting)
             self._director.report(events.TrialBegun(commit, by, seconds))
-            told = (
-                f"on trial: rolled back in {seconds} s unless `lvsd confirm` is given on {self._keeper.host}"
-            )
+            told = f"on trial: rolled back in {seconds} s unless `lvsd confirm` is given"
             lines = msgspec.structs.replace(lines, out=(*lines.out, told))
         return lines
 
@@ -233,12 +223,13 @@ class Changes:
             raise Refused(*map(str, errors))
         return loaded.config
 
-    async def _forget(self, commit: str) -> None:
+    async def _forget(self, commit: str, trial: Trial | None) -> None:
         """A commit was not taken."""
         with suppress(LvsError):
             await asyncio.to_thread(self._keeper.git.move, "not taken", (PENDING, "", commit))
-        with suppress(LvsError):
-            await asyncio.to_thread(trials.save, self._trial_file, self.trial)
+        if trial is not None:
+            with suppress(LvsError):
+                self.trials.forget(trial)
 
     async def _apply(self, found: Content, config: Config) -> Reply:
         """Write the file and have it run; what came of it. Errors: Refused, SystemFault: all is as it was."""
@@ -297,7 +288,7 @@ class Changes:
 
     async def rollback(self, request: RollbackRequest, by: str) -> Reply:
         """Run the content of an earlier commit again, as a commit of its own."""
-        author = _who(request.author, by)
+        author = who_asks(request.author, by)
         try:
             await self._keeper.caught_up()
             async with self._keeper.lock:
@@ -345,88 +336,17 @@ class Changes:
                 return one
         return ""
 
-    # Trials
-
-    def _begin_trial(self) -> None:
-        try:
-            trial = trials.load(self._trial_file)
-        except SystemFault as fault:
-            self._director.report(events.TrialFailed("", str(fault)))
-            return
-        if trial is not None:
-            self._set_trial(trial)
-
-    def _set_trial(self, trial: Trial) -> None:
-        self.trial = trial
-        left_s = min(max(0.0, trial.until - time.time()), trial.lasting)
-        self._trial_ends = time.monotonic() + left_s
-        self._trial_moved.set()
-
-    def _overtaken(self) -> None:
-        """A trial is over when another commit took its place. Errors: SystemFault."""
-        if self.trial is not None and self.trial.commit != self._keeper.tip:
-            self._end_trial()
-
-    def _end_trial(self) -> None:
-        """Errors: SystemFault, if that cannot be noted."""
-        if self.trial is not None:
-            trials.save(self._trial_file, None)
-            self.trial = None
-            self._trial_moved.set()
-
-    async def confirm(self, author: str, by: str) -> Reply:
-        """What is on trial stays."""
-        trial = self.trial
-        if trial is None:
-            return Reply(Exit.FAILED, err=("nothing is on trial here",))
-        try:
-            self._end_trial()
-        except SystemFault as fault:
-            return Reply(fault.exit_code, err=(str(fault),))
-        who = _who(author, by)
-        self._director.report(events.TrialConfirmed(trial.commit, who))
-        return Reply(out=(f"commit {short(trial.commit)} stays",))
-
-    async def _trying(self) -> None:
-        """Take back what is not confirmed in time."""
-        self._begin_trial()
-        while True:
-            self._trial_moved.clear()
-            due = None if self.trial is None else max(0.0, self._trial_ends - time.monotonic())
-            try:
-                async with asyncio.timeout(due):
-                    await self._trial_moved.wait()
-            except TimeoutError:
-                await self._expired()
-
-    async def _expired(self) -> None:
-        trial = self.trial
-        if trial is None:
-            return
-        try:
-            await self._keeper.caught_up()
-            async with self._keeper.lock:
-                await self._keeper.up_to_date()
-                self._overtaken()
-                if self.trial is not trial:
-                    return
-                commit = await asyncio.to_thread(
-                    self._earlier, trial.before, self._keeper.me, "not confirmed, back"
-                )
-                self.trial = None
-                request = PushRequest(commit, self._keeper.tip, trial.by, way=Way.UNCONFIRMED)
-                await self._pushed(request, "lvsd")
-                trials.save(self._trial_file, None)
-        except (Refused, LvsError) as fault:
-            self._director.report(events.TrialFailed(trial.commit, str(fault)))
-            self.trial = trial
-            self._trial_ends = time.monotonic() + RETRY_S
-            self._trial_moved.set()
+    async def _back(self, trial: Trial) -> None:
+        """A trial was not confirmed. The lock is held. Errors: Refused, LvsError."""
+        why, me = "not confirmed, back", self._keeper.me
+        commit = await asyncio.to_thread(self._earlier, trial.before, me, why)
+        request = PushRequest(commit, self._keeper.tip, trial.by, way=Way.UNCONFIRMED)
+        await self._pushed(request, "lvsd")
 
 
-def _who(author: str, by: str) -> str:
-    """Who asks: the user, as the kernel knows it; of users that many may be, who they say they are."""
-    return printable(author)[:LONGEST_BY] if author and by in ("root", USER) else by
+def _first(lines: tuple[str, ...], most: int) -> tuple[str, ...]:
+    """As many as are read in the output of a push."""
+    return lines if len(lines) <= most else (*lines[:most], f"and {len(lines) - most} more")
 
 
 def _there(path: Path) -> bytes | None:

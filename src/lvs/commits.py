@@ -15,13 +15,14 @@ from lvs.errors import LvsError
 from lvs.io.git import GitFault
 from lvs.keeper import Keeper, Refused
 from lvs.pair import Seat
-from lvs.repository.exchange import MOST_KNOWN, Course, Kinship, Lacks, Pack, Tip, course
+from lvs.repository.exchange import MOST_KNOWN, Course, Kinship, Lacks, Pack, Probation, Tip, course
 from lvs.repository.history import Way, message, short
 from lvs.repository.tree import printable
 from lvs.repository.wishes import is_commit
 
 HELD_S = 10.0  # for the other director to have a commit
 LOOK_S = 0.01
+RETRY_S = 30.0
 _RECENT = 256
 
 
@@ -42,6 +43,7 @@ class Commits:
         self._told = ""
         self._coupling.reader = self
         keeper.advanced, keeper.expected, keeper.held = self._advanced, self._expected, self._held
+        keeper.share = self._coupling.send
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What the daemon's task group is to run."""
@@ -53,16 +55,19 @@ class Commits:
         self._theirs = None
         self._considered, self._asked = (), ("", ())
         self._tell_tip()
+        self._keeper.connected()
 
     def moved(self) -> None:
         self._keeper.moved()
         self._moved.set()
 
-    def heard(self, letter: Tip | Lacks | Pack) -> None:
+    def heard(self, letter: Tip | Lacks | Pack | Probation) -> None:
         match letter:
             case Tip():
                 self._theirs = letter
                 self._has_repository = True
+            case Probation():
+                self._keeper.probation(letter)
             case Lacks() | Pack():
                 self._letters.put_nowait(letter)
         self._moved.set()
@@ -110,7 +115,11 @@ class Commits:
 
     async def _exchanging(self) -> None:
         while True:
-            await self._moved.wait()
+            try:
+                async with asyncio.timeout(RETRY_S):
+                    await self._moved.wait()
+            except TimeoutError:  # what failed, as on a full disk, is tried again
+                self._considered, self._asked = (), ("", ())
             self._moved.clear()
             while not self._letters.empty():
                 letter = self._letters.get_nowait()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from lvs.letters import Letter
+from lvs.repository.exchange import Lacks, Pack, Probation, Tip
 from lvs.sync.messages import Review, Reviewed
 from lvs.sync.state import State
 from lvs.sync.version import Text, Version
@@ -22,6 +23,14 @@ class Shared(NamedTuple):
 
     text: str  # a sentence; empty: there is no other director
     refused: tuple[str, ...] = ()  # why it runs on neither
+
+
+class Reader(Protocol):
+    """Who reads the letters of the repository."""
+
+    def connected(self) -> None: ...
+    def heard(self, letter: Tip | Lacks | Pack | Probation) -> None: ...
+    def moved(self) -> None: ...
 
 
 class Pair(Protocol):

@@ -22,7 +22,7 @@ from lvs import events, pairstatus
 from lvs.begin import ConfigFile
 from lvs.config.load import format_of, load
 from lvs.config.located import Severity
-from lvs.consent import Consent
+from lvs.consent import Consent, Reader
 from lvs.courier import Courier
 from lvs.errors import SystemFault
 from lvs.events import Event
@@ -42,7 +42,7 @@ from lvs.io import install, pairfile
 from lvs.letters import Hello, Letter, Ping
 from lvs.model import Role, VirtualKey
 from lvs.pair import PAIRED, Pairing, Seat
-from lvs.repository.exchange import Lacks, Pack, Tip
+from lvs.repository.exchange import Lacks, Pack, Probation, Tip
 from lvs.state import State as DirectorState
 from lvs.sync.machine import step
 from lvs.sync.messages import (
@@ -98,14 +98,6 @@ class Outcome(NamedTuple):
 
     refused: tuple[str, ...] = ()  # why it does not run
     applied: asyncio.Future[Converged | ConvergeFailed] | None = None  # None: nothing to change
-
-
-class Reader(Protocol):
-    """Who reads the letters of the repository."""
-
-    def connected(self) -> None: ...
-    def heard(self, letter: Tip | Lacks | Pack) -> None: ...
-    def moved(self) -> None: ...
 
 
 class Director(Protocol):
@@ -314,7 +306,7 @@ class Coupling:
                 self._work.put_nowait(letter)
             case Reviewed():
                 self.consent.heard(letter)
-            case Tip() | Lacks() | Pack():
+            case Tip() | Lacks() | Pack() | Probation():
                 if self.reader is not None:
                     self.reader.heard(letter)
             case Standing() | Offer() | Answer() | Commit() | Done() | Abort() | Take():

@@ -143,7 +143,7 @@ class Desk:
             case RollbackRequest():
                 return await self._director.changes.rollback(request, by)
             case ConfirmRequest(author):
-                return await self._director.changes.confirm(author, by)
+                return self._director.changes.trials.confirm(author, by)
             case _:
                 assert_never(request)
 

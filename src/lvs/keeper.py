@@ -26,6 +26,7 @@ from lvs.inputs import Input
 from lvs.io import sessions
 from lvs.io.bare import USER
 from lvs.io.git import PENDING, Git, GitFault, blob_id
+from lvs.repository.exchange import Probation
 from lvs.repository.history import Person, Way, message, person
 from lvs.repository.tree import NAMES, Chosen, Entry, judge
 from lvs.repository.wishes import MAIN
@@ -84,6 +85,10 @@ class Keeper:
         self.advanced: Callable[[str], None] = _nothing  # main is elsewhere, and was at that commit
         self.expected: Callable[[], bool] = lambda: False  # its commit of what runs is on its way
         self.held: Callable[[str], Awaitable[str]] = _nobody  # waits until it has a commit: a sentence
+        self.share: Callable[[Probation], None] = _nothing  # it is told of a trial
+        # lvs.trials
+        self.probation: Callable[[Probation], None] = _nothing  # the other director told of one
+        self.connected: Callable[[], None] = _nowhere
 
     def moved(self) -> None:
         """What runs may be another."""
@@ -130,6 +135,7 @@ class Keeper:
         """Look at the repository for the first time, and settle what was under way."""
         if await asyncio.to_thread(self.git.lacking):
             return False
+        await asyncio.to_thread(self.git.unlock)
         await self.refresh()
         return True
 
@@ -258,7 +264,11 @@ class Keeper:
         return self.git.commit(tree, (), nobody, nobody, said, at=0)
 
 
-def _nothing(_before: str) -> None:
+def _nothing(_what: object) -> None:
+    pass
+
+
+def _nowhere() -> None:
     pass
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from lvs.health.shared import Findings, Orders
-from lvs.repository.exchange import Lacks, Pack, Tip
+from lvs.repository.exchange import Lacks, Pack, Probation, Tip
 from lvs.sync.messages import Abort, Answer, Commit, Done, Message, Offer, Review, Reviewed, Standing, Take
 from lvs.updating.letters import (
     Missive,
@@ -46,14 +46,16 @@ class Ping(msgspec.Struct, frozen=True, tag="ping"):
     """Still here."""
 
 
-Letter = Hello | Ping | Message | Orders | Findings | Review | Reviewed | Tip | Lacks | Pack | Missive
+Letter = (
+    Hello | Ping | Message | Orders | Findings | Missive | Review | Reviewed | Tip | Lacks | Pack | Probation
+)
 
 _KINDS: dict[str, type[Letter]] = {
     kind.__struct_config__.tag: kind  # type: ignore[misc]
     for kind in (
         *(Hello, Ping, Standing, Offer, Answer, Commit, Done, Abort, Take, Orders, Findings),
         *(UpdateQuery, UpdateSide, UpdateOffered, UpdateData, UpdateGot, UpdateEnded, UpdateStart),
-        *(Review, Reviewed, Tip, Lacks, Pack),
+        *(Review, Reviewed, Tip, Lacks, Pack, Probation),
     )
 }
 

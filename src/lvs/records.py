@@ -11,7 +11,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from lvs.config.load import load
 from lvs.errors import Exit, SystemFault, UsageError
 from lvs.io import bare, control
 from lvs.io.git import DIRECTORY, Git, GitFault
@@ -78,6 +77,8 @@ def history(arguments: argparse.Namespace) -> int:
 
 
 def _serial(git: Git, commit: str) -> str:
+    from lvs.config.load import load
+
     try:
         found = judge(git.tree(commit))
         if isinstance(found, Chosen):

@@ -90,6 +90,7 @@ def _modules() -> str:
         state,
         status,
         telling,
+        trials,
         update,
         upkeep,
     )

@@ -26,7 +26,7 @@ with atheris.instrument_imports(include=["lvs.letters", "lvs.sync", "lvs.health.
     from lvs.io import pairkey
     from lvs.letters import LONGEST, FrameError, Frames, Hello, Letter, Ping, frame, letter, unfit
     from lvs.model import Protocol, VirtualKey
-    from lvs.repository.exchange import Lacks, Pack, Tip
+    from lvs.repository.exchange import Lacks, Pack, Probation, Tip
     from lvs.sync import machine, messages
     from lvs.sync.state import State
     from lvs.sync.version import Agreed, Text, Version
@@ -75,7 +75,7 @@ def fed(letters: list[Letter | None]) -> None:
         at, book = state, EMPTY
         for one in letters:
             match one:
-                case None | Ping() | shared.Findings() | Tip() | Lacks() | Pack():
+                case None | Ping() | shared.Findings() | Tip() | Lacks() | Pack() | Probation():
                     pass
                 case messages.Review() | messages.Reviewed():
                     pass

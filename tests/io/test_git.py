@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,17 @@ from lvs.repository.tree import Entry
 from lvs.repository.wishes import MAIN
 
 ALICE = Person("Alice", "alice@example.com")
+SCRIPT = """
+import sys
+from pathlib import Path
+from lvs.io.git import Git
+from lvs.repository.history import Person
+
+git, alice = Git(Path(sys.argv[1])), Person("Alice", "a@x")
+git.unlock()
+git.move("made", ("refs/heads/main", git.commit(git.make_tree(()), (), alice, alice, "x"), ""))
+print(git.lacking() or git.tip())
+"""
 
 
 def repository(place: Path) -> Git:
@@ -47,6 +59,18 @@ def test_what_is_made_is_read(tmp_path: Path) -> None:
     assert (git.whole(one), git.whole(two), git.whole("0" * 39 + "1")) == (True, False, False)
     assert git.recent(two) == (two, one)
     assert (git.named("main"), git.named(one[:7]), git.named("x"), git.named("--all")) == (one, one, "", "")
+
+
+def test_a_tree_is_what_git_makes_of_it(tmp_path: Path) -> None:
+    git = repository(tmp_path)
+    blob, below = git.write(b"x"), git.make_tree(())
+    names = {b"a.b": "100644", b"a": "040000", b"a0": "100755", "ä".encode(): "100644"}
+    found = [
+        Entry(mode, "tree" if mode == "040000" else "blob", below if mode == "040000" else blob, 0, path)
+        for path, mode in names.items()
+    ]
+    lines = b"".join(b"%s %s %s\t%s\0" % (*map(str.encode, it[:3]), it.path) for it in found)
+    assert git.make_tree(found) == git.run("mktree", "-z", stdin=lines)[1].decode().strip()
 
 
 def test_refs_move_together_or_not_at_all(tmp_path: Path) -> None:
@@ -125,3 +149,47 @@ def test_root_is_its_owner_for_it(tmp_path: Path) -> None:
     git.move("made", (MAIN, one, ""))
     owner = git.directory.stat().st_uid
     assert {path.stat().st_uid for path in git.directory.rglob("*")} == {owner}
+
+
+def test_locks_of_a_git_that_is_gone_are_removed(tmp_path: Path) -> None:
+    git = repository(tmp_path)
+    one = commit(git, b"1")
+    git.move("made", (MAIN, one, ""), (PENDING, one, None))
+    locks = [
+        git.directory / f"{name}.lock" for name in (MAIN, PENDING, "packed-refs", "refs/heads/x", "config")
+    ]
+    for lock in locks:
+        lock.touch()
+    with pytest.raises(GitFault, match="File exists"):
+        git.move("on", (MAIN, commit(git, b"2", one), one))
+    os.utime(locks[2], (0, 0))
+    git.unlock()
+    assert [lock.exists() for lock in locks] == [False, False, False, True, True]
+    git.move("on", (MAIN, commit(git, b"2", one), one), (PENDING, "", one))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_daemon_without_rights_on_files_of_others_can_use_it(tmp_path: Path) -> None:
+    """As systemd starts it: root, but no capability to read and write what is another user's."""
+    git = repository(tmp_path)
+    for directory in (tmp_path, *tmp_path.parents[:2]):
+        directory.chmod(0o755)
+    subprocess.run(("chown", "-R", "nobody:nogroup", git.directory), check=True)
+    kept = "-all,+setuid,+setgid,+kill"
+    words = (
+        "setpriv",
+        f"--bounding-set={kept}",
+        f"--inh-caps={kept}",
+        "--no-new-privs",
+        "--clear-groups",
+        "--",
+    )
+    done = subprocess.run(
+        (*words, sys.executable, "-c", SCRIPT, git.directory),
+        umask=0o077,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.strip() == git.tip(), done.stderr
+    assert git.tip()

@@ -26,7 +26,8 @@ SETTINGS = """\
 	bare = true
 	hooksPath = {hooks}
 	logAllRefUpdates = always
-	sharedRepository = 0640
+	# The daemon reads it with no more rights than anybody; only its owner writes.
+	sharedRepository = 0644
 	# A power cut leaves the old commit or the new one.
 	fsync = committed,reference
 	# What a push may cost in memory: objects larger than this are streamed, packs are mapped in pieces.
@@ -82,13 +83,14 @@ def make(directory: Path, hooks: Path = HOOKS, user: str = USER) -> bool:
 def _made(directory: Path, hooks: Path, owner: pwd.struct_passwd) -> None:
     """Make it beside its place: there is a whole one, or none."""
     home = directory.parent
-    home.mkdir(mode=0o750, parents=True, exist_ok=True)
+    home.mkdir(mode=0o755, parents=True, exist_ok=True)
+    home.chmod(0o755)
     os.chown(home, owner.pw_uid, owner.pw_gid)
     new = directory.with_name(directory.name + _NEW)
     shutil.rmtree(new, ignore_errors=True)
-    new.mkdir(mode=0o750)
+    new.mkdir(mode=0o755)
     os.chown(new, owner.pw_uid, owner.pw_gid)
-    Git(new).run("init", "--quiet", "--bare", "--initial-branch=main", "--template=", "--shared=0640")
+    Git(new).run("init", "--quiet", "--bare", "--initial-branch=main", "--template=", "--shared=0644")
     _set(new, hooks, owner)
     new.rename(directory)
     os.sync()
@@ -100,9 +102,10 @@ def _set(directory: Path, hooks: Path, owner: pwd.struct_passwd) -> None:
     if config.read_bytes() == text:
         return
     new.unlink(missing_ok=True)
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
     with open(descriptor, "wb") as file:  # noqa: PTH123
         os.fchown(descriptor, owner.pw_uid, owner.pw_gid)
+        os.fchmod(descriptor, 0o644)
         file.write(text)
         file.flush()
         os.fsync(descriptor)

@@ -29,6 +29,8 @@ from lvs.repository.wishes import MAIN, NOTHING
 DIRECTORY = Path("/var/lib/lvs-git/config.git")
 PENDING = "refs/lvs/pending"  # a commit that is being applied
 CENTRAL = "refs/lvs/central"  # what was pulled
+_OURS = (MAIN, PENDING)
+STALE_S = 30.0  # a lock that is older is nobody's: no git of ours takes so long
 LIMIT_S = 30.0
 MOST = LONGEST  # bytes that a command may say
 MOST_PACK = 24 << 20  # bytes of history that go to the other director at a time
@@ -61,9 +63,30 @@ class Git:
         """Why there is no repository to work with; empty if there is one."""
         if find_program("git") is None:
             return "there is no git on this machine"
-        if not (self.directory / "HEAD").is_file():
+        try:
+            (self.directory / "HEAD").stat()
+        except FileNotFoundError:
             return f"there is no repository {self.directory}"
+        except OSError as fault:
+            return f"{self.directory}: {os.strerror(fault.errno or 0).lower()}"
         return ""
+
+    def unlock(self) -> None:
+        """Remove locks that a git left which was killed, or lost its power. Errors: GitFault.
+
+        Main and our own refs are moved by the daemon alone, so nobody holds them while it looks; all others
+        have to be old.
+        """
+        found = []
+        for place, pattern in ((self.directory, "*.lock"), (self.directory / "refs", "**/*.lock")):
+            with suppress(OSError):
+                for lock in place.glob(pattern):
+                    ours = str(lock.relative_to(self.directory).with_suffix("")) in _OURS
+                    if ours or abs(time.time() - lock.stat().st_mtime) > STALE_S:
+                        found.append(str(lock))
+        if found:
+            command = (*self._as_owner("rm"), "-f", "--", *found)
+            _run(command, self._environment(), b"", MOST, LIMIT_S)
 
     def run(
         self,
@@ -75,24 +98,25 @@ class Git:
         more: Mapping[str, str] | None = None,
     ) -> tuple[int, bytes]:
         """Exit code and output of a git command. Errors: GitFault if it is none of the `allowed`."""
-        command = (*self._as_owner(), "-c", "core.hooksPath=/dev/null", *words)
+        safe = ("-c", f"safe.directory={self.directory}", "-c", "core.hooksPath=/dev/null")
+        command = (*self._as_owner(), *safe, *words)
         code, out, err = _run(command, self._environment() | dict(more or {}), stdin, most, limit_s)
         if code not in allowed:
             raise GitFault(_reason(_verb(words), code, err))
         return code, out
 
-    def _as_owner(self) -> tuple[str, ...]:
-        """git as the one who owns the repository: root has no business with what came from outside."""
-        git, prlimit, setpriv = (find_program(name) for name in ("git", "prlimit", "setpriv"))
+    def _as_owner(self, program: str = "git") -> tuple[str, ...]:
+        """A program as the one who owns the repository: root has no business with what came from outside."""
+        git, prlimit, setpriv = (find_program(name) for name in (program, "prlimit", "setpriv"))
         if git is None:
-            raise GitFault("there is no git on this machine")
+            raise GitFault(f"there is no {program} on this machine")
         try:
             owner = self.directory.stat()
         except OSError as fault:
             raise GitFault(f"{self.directory}: {os.strerror(fault.errno or 0).lower()}") from fault
         limits = () if prlimit is None else (prlimit, *_limits(), "--")
         if owner.st_uid == os.geteuid() or os.geteuid():
-            return (*limits, git, "-c", f"safe.directory={self.directory}")
+            return (*limits, git)
         if setpriv is None:
             raise GitFault("setpriv(1) is missing: git is not run as root")
         ids = (f"--reuid={owner.st_uid}", f"--regid={owner.st_gid}", "--clear-groups", "--no-new-privs", "--")
@@ -177,8 +201,9 @@ class Git:
 
     def make_tree(self, found: Iterable[Entry]) -> str:
         """A tree of these; its name."""
-        lines = b"".join(b"%s %s %s\t%s\0" % _line(entry) for entry in found)
-        return self.run("mktree", "-z", stdin=lines)[1].decode().strip()
+        # Not git-mktree(1): it reads no configuration, and so leaves what it writes off the disk.
+        raw = b"".join(b"%s %s\0%s" % _line(entry) for entry in sorted(found, key=_order))
+        return self.run("hash-object", "-w", "-t", "tree", "--stdin", stdin=raw)[1].decode().strip()
 
     def commit(
         self,
@@ -219,6 +244,29 @@ class Git:
         identity = {"GIT_COMMITTER_NAME": "lvsd", "GIT_COMMITTER_EMAIL": f"lvsd@{os.uname().nodename}"}
         words = ("update-ref", "--create-reflog", "-m", reason, "--stdin", "-z")
         self.run(*words, stdin=lines, more=identity)
+        self._settle(ref for ref, _, _ in changes)
+
+    def _settle(self, refs: Iterable[str]) -> None:
+        """Names of refs are on the disk, and who moved them: git sees to their content only."""
+        places = set()
+        for ref in refs:
+            for place in (self.directory / ref, self.directory / "logs" / ref):
+                places.add(next(parent for parent in place.parents if parent.is_dir()))
+            places.add(self.directory / "logs" / ref)
+        for place in sorted(places):
+            try:
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(place, flags)
+            except FileNotFoundError:
+                continue
+            except OSError as fault:
+                raise GitFault(f"{place}: {os.strerror(fault.errno or 0).lower()}") from fault
+            try:
+                os.fsync(descriptor)
+            except OSError as fault:
+                raise GitFault(f"{place}: {os.strerror(fault.errno or 0).lower()}") from fault
+            finally:
+                os.close(descriptor)
 
     # What goes to the other director, and comes from it
 
@@ -269,8 +317,14 @@ def _limits() -> Iterable[str]:
         yield f"--{name}={most if hard == resource.RLIM_INFINITY else min(most, hard)}"
 
 
-def _line(entry: Entry) -> tuple[bytes, bytes, bytes, bytes]:
-    return entry.mode.encode(), entry.kind.encode(), entry.id.encode(), entry.path
+def _order(entry: Entry) -> bytes:
+    """By what git sorts a tree."""
+    return entry.path + b"/" if entry.kind == "tree" else entry.path
+
+
+def _line(entry: Entry) -> tuple[bytes, bytes, bytes]:
+    """As a tree holds it: gitformat-loose does not say, git-cat-file(1) shows it."""
+    return entry.mode.lstrip("0").encode(), entry.path, bytes.fromhex(entry.id)
 
 
 def _reason(command: str, code: int, err: bytes) -> str:
@@ -299,7 +353,7 @@ def _run(
             stderr=complaints,
             env=dict(environment),
             cwd="/",
-            umask=0o027,
+            umask=0o022,
             process_group=0,
         )
         try:

@@ -18,6 +18,7 @@ class Trial(msgspec.Struct, frozen=True):
     until: float  # seconds since the epoch
     lasting: float  # seconds, as it was asked for: a clock that jumped back does not make it longer
     by: str
+    ours: bool = True  # this director was pushed to
 
 
 def load(path: Path) -> Trial | None:

@@ -37,6 +37,15 @@ class Pack(msgspec.Struct, frozen=True, tag="pack"):
     reason: str = ""
 
 
+class Probation(msgspec.Struct, frozen=True, tag="probation"):
+    """A commit is, or will be, on trial; without a commit: `before` no longer is."""
+
+    commit: str
+    before: str = ""  # what is gone back to
+    left_s: float = 0.0
+    by: str = ""
+
+
 class Kinship(StrEnum):
     """How the other director's commit stands to ours."""
 

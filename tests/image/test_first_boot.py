@@ -33,7 +33,7 @@ def lan() -> Iterator[Segment]:
         yield lab.segment("lan", {"gateway": f"{GATEWAY}/24"})
 
 
-def shown(machine: Appliance, text: str, limit_s: float = 240) -> None:
+def shown(machine: Appliance, text: str, limit_s: float = 480) -> None:
     """Wait until the console has shown a text."""
     deadline = time.monotonic() + limit_s
     while text not in machine.console():

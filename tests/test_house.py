@@ -328,6 +328,18 @@ def test_changelog_has_room_for_what_changes() -> None:
     assert re.search("^## Unreleased", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
 
 
+def test_units_name_documentation_that_there_is() -> None:
+    """/usr/share/doc/lvs is laid out as the repository."""
+    named = {
+        (path, name)
+        for path, text in texts().items()
+        if path.parts[0] in ("appliance", "image")
+        for name in re.findall(r"^Documentation=file:/usr/share/doc/lvs/(\S+)$", text, re.MULTILINE)
+    }
+    assert len(named) > 5
+    assert [f"{path}: {name}" for path, name in named if not (ROOT / name).exists()] == []
+
+
 def test_help_lists_every_target() -> None:
     makefile = (ROOT / "Makefile").read_text()
     phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)

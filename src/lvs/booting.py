@@ -33,7 +33,7 @@ from lvs.events import (
 from lvs.firstboot import nocloud, sources, words
 from lvs.firstboot.decide import HOSTNAME_PATH, KEYS_DIRECTORY, LONGEST, decide
 from lvs.firstboot.values import CONFIG_NAMES, ETC, NETWORK, Decision, Memory, Offered
-from lvs.io import disks, files, hostkey, laying, requirements
+from lvs.io import disks, files, hostkey, laying
 from lvs.io.journal import Journal
 from lvs.io.systemd import journal_is_ours, reload_network
 
@@ -209,7 +209,10 @@ def judge_key(content: bytes, where: str) -> tuple[str, str]:
 
 
 def look(root: Path) -> words.Machine:
-    """How the machine stands: its configuration, as `lvsd check` judges it, and its keys."""
+    """How the machine stands: its configuration, as `lvsd check --elsewhere` judges it, and its keys.
+
+    What the file needs on this machine is for the director to say, a moment later.
+    """
     machine = words.Machine(
         keys=_holds(root, "root"), push_keys=_holds(root, "lvs"), host_key=hostkey.fingerprint(root)
     )
@@ -228,12 +231,11 @@ def look(root: Path) -> words.Machine:
             machine, file=name, problems=(Problem(name, 0, "", f"cannot be read: {fault}"),)
         )
     loaded = load(content, name)
-    asked = load(content, name, lacks=requirements.lacks(serving=False)) if root == Path("/") else loaded
     pair_key = loaded.config is None or not loaded.config.pair.backup_active
     if not pair_key and loaded.config is not None:
         pair_key = (root / loaded.config.pair.pair_key.lstrip("/")).exists()
     return msgspec.structs.replace(
-        machine, file=name, config=loaded.config, problems=asked.problems, pair_key=pair_key
+        machine, file=name, config=loaded.config, problems=loaded.problems, pair_key=pair_key
     )
 
 

@@ -381,16 +381,28 @@ def _drain_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-wait", action="store_true", help="do not wait for the sessions to end")
 
 
-def _cloud_init(arguments: argparse.Namespace) -> int:
-    from lvs import preparing
+def _machine(name: str, said: str, details: str) -> Command:
+    """A command that tells machines who they are."""
 
-    return preparing.run(arguments, _config_file(None) if arguments.file is None else arguments.file)
+    def run(arguments: argparse.Namespace) -> int:
+        if name == "firstboot":
+            from lvs import booting
 
+            return booting.run(arguments)
+        if name == "wizard":
+            from lvs import asking
 
-def _cloud_init_arguments(parser: argparse.ArgumentParser) -> None:
-    from lvs.firstboot import options
+            return asking.run(arguments)
+        from lvs import preparing
 
-    options.cloud_init(parser)
+        return preparing.run(arguments, arguments.file or _config_file(None))
+
+    def arguments(parser: argparse.ArgumentParser) -> None:
+        from lvs.firstboot import options
+
+        options.OF[name](parser)
+
+    return Command(run, said, arguments, details)
 
 
 def _record(name: str, said: str, details: str = "") -> Command:
@@ -459,30 +471,6 @@ def _selftest(_arguments: argparse.Namespace) -> int:
     return Exit.FAILED if failed else Exit.OK
 
 
-def _firstboot(arguments: argparse.Namespace) -> int:
-    from lvs import booting
-
-    return booting.run(arguments)
-
-
-def _firstboot_arguments(parser: argparse.ArgumentParser) -> None:
-    from lvs.firstboot import options
-
-    options.firstboot(parser)
-
-
-def _wizard(arguments: argparse.Namespace) -> int:
-    from lvs import asking
-
-    return asking.run(arguments)
-
-
-def _wizard_arguments(parser: argparse.ArgumentParser) -> None:
-    from lvs.firstboot import options
-
-    options.wizard(parser)
-
-
 def _completion(arguments: argparse.Namespace) -> int:
     from lvs.completion import script
 
@@ -548,22 +536,19 @@ COMMANDS: dict[str, Command] = {
     "repository": _record("repository", "make the repository that takes pushes"),
     "pull": _record("pull", "run what a central repository holds"),
     "hook": _record("hook", "what git runs in the repository; not for people"),
-    "firstboot": Command(
-        _firstboot,
+    "firstboot": _machine(
+        "firstboot",
         "take over what this machine is given, at its boot",
-        _firstboot_arguments,
         "From credentials, the partition LVS-CONFIG and NoCloud disks; docs/first-boot.md.",
     ),
-    "cloud-init": Command(
-        _cloud_init,
+    "cloud-init": _machine(
+        "cloud-init",
         "print user data for cloud-init that prepares a real server",
-        _cloud_init_arguments,
         "VIPs, ARP settings, tunnels or gateway, as the forwarding methods of the file ask for.",
     ),
-    "wizard": Command(
-        _wizard,
+    "wizard": _machine(
+        "wizard",
         "make a first configuration by questions at the console",
-        _wizard_arguments,
         "The last resort of an appliance that nobody told who it is; docs/first-boot.md.",
     ),
     "firewall": Command(

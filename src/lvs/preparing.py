@@ -12,9 +12,8 @@ from lvs.errors import Exit, SystemFault, UsageError
 from lvs.io import files
 
 
-def run(asked: argparse.Namespace, configured: Path) -> int:
-    """The exit code; `configured` is the configuration if none is named."""
-    path = asked.file or configured
+def run(asked: argparse.Namespace, path: Path) -> int:
+    """The exit code; `path` is the configuration."""
     try:
         content = files.read(path).content
     except SystemFault as fault:

@@ -13,7 +13,7 @@ from typing import assert_never
 
 from lvs import update
 from lvs.errors import Exit, LvsError, NoDaemon, SystemFault, UsageError
-from lvs.events import Event, PairUpdated, PairUpdateStep, PairUpdateStopped
+from lvs.events import PairUpdated, PairUpdateStep, PairUpdateStopped
 from lvs.io import control, fetching, notes, trial, updates
 from lvs.io.updates import Places
 from lvs.protocol import (
@@ -88,17 +88,17 @@ def go(plan: Plan, run_directory: Path, places: Places) -> int:
             match order:
                 case Done():
                     notes.keep(places.directory, None)
-                    _tell(PairUpdated(plan.version))
+                    update.tell(PairUpdated(plan.version))
                     return Exit.OK
                 case Stop(reason):
                     return _stopped(plan, places, reason)
                 case Wait(what):
                     if what != told:
-                        _tell(PairUpdateStep(plan.version, f"waiting: {what}"))
+                        update.tell(PairUpdateStep(plan.version, f"waiting: {what}"))
                     told = what
                 case _:
                     told = ""
-                    _tell(PairUpdateStep(plan.version, _said(order)))
+                    update.tell(PairUpdateStep(plan.version, _said(order)))
             notes.keep(places.directory, plan)
             if not isinstance(order, Wait):
                 _carry_out(order, plan, run_directory, places)
@@ -115,13 +115,8 @@ def go(plan: Plan, run_directory: Path, places: Places) -> int:
 
 def _stopped(plan: Plan, places: Places, reason: str) -> int:
     notes.keep(places.directory, None)
-    _tell(PairUpdateStopped(plan.version, reason))
+    update.tell(PairUpdateStopped(plan.version, reason))
     return Exit.FAILED
-
-
-def _tell(event: Event) -> None:
-    print(event.text(), flush=True)
-    update.report(event)
 
 
 def _said(order: Step) -> str:

@@ -25,7 +25,7 @@ from lvs.events import (
     UpdateShadowed,
 )
 from lvs.io import control, fetching, notes, trial, updates
-from lvs.io.systemd import JOURNAL
+from lvs.io.systemd import JOURNAL, journal_is_ours
 from lvs.io.updates import Places, Trusted
 from lvs.protocol import SOCKET_NAME, HealthRequest
 from lvs.status import clock
@@ -209,6 +209,13 @@ def report(event: Event) -> None:
     journal.close()
 
 
+def tell(event: Event) -> None:
+    """To whoever looks, and to the journal; once, where these are the same."""
+    if not journal_is_ours():
+        print(event.text(), flush=True)
+    report(event)
+
+
 # How it stands
 
 
@@ -301,8 +308,7 @@ def _keep(places: Places, before: Note, after: Note, event: Event | None) -> Non
         except SystemFault as fault:  # a full disk is no reason to give a boot up
             print(f"lvsd: {fault}", file=sys.stderr)
     if event is not None:
-        report(event)
-        print(event.text(), flush=True)
+        tell(event)
 
 
 def _watch(run_directory: Path, wait_s: float, hold_s: float) -> tuple[str, ...]:

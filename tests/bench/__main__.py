@@ -9,7 +9,7 @@ import time
 from statistics import median
 from typing import Any
 
-from bench import burning, checking, emulated, native, pairing, pushing
+from bench import burning, checking, emulated, imaging, native, pairing, pushing
 from bench.measured import Figure, Measured, NotHereError
 from lab.paths import CHECKOUT
 
@@ -23,6 +23,7 @@ FIGURES = {
         *emulated.FIGURES,
         *checking.FIGURES,
         *pushing.FIGURES,
+        *imaging.FIGURES,
     )
 }
 LINE = "{:<32} {:>8} {:>6}  {:<22} {:>9} {:>9} {:>4}  {}"

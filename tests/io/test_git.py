@@ -61,6 +61,18 @@ def test_what_is_made_is_read(tmp_path: Path) -> None:
     assert (git.named("main"), git.named(one[:7]), git.named("x"), git.named("--all")) == (one, one, "", "")
 
 
+def test_a_tree_is_what_git_makes_of_it(tmp_path: Path) -> None:
+    git = repository(tmp_path)
+    blob, below = git.write(b"x"), git.make_tree(())
+    names = {b"a.b": "100644", b"a": "040000", b"a0": "100755", "ä".encode(): "100644"}
+    found = [
+        Entry(mode, "tree" if mode == "040000" else "blob", below if mode == "040000" else blob, 0, path)
+        for path, mode in names.items()
+    ]
+    lines = b"".join(b"%s %s %s\t%s\0" % (*map(str.encode, it[:3]), it.path) for it in found)
+    assert git.make_tree(found) == git.run("mktree", "-z", stdin=lines)[1].decode().strip()
+
+
 def test_refs_move_together_or_not_at_all(tmp_path: Path) -> None:
     git = repository(tmp_path)
     one = commit(git, b"1")

@@ -197,6 +197,19 @@ def test_without_the_unit_it_says_what_to_do(unit: Unit, tmp_path: Path) -> None
     assert outcome == Unstarted(said, ours=True)
 
 
+def test_a_unit_that_failed_is_done_without_if_there_are_rights(
+    unit: Unit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unit.socket.close()  # its name is still there
+    monkeypatch.setattr(module, "rights", lambda: "lvsd lacks CAP_SETUID")
+    outcome = errand(lambda one: ask(one, "true"))
+    said = "does not listen: connection refused; systemctl restart lvs-checks@checker.socket"
+    assert outcome == Unstarted(f"lvs-checks@checker.service {said}", ours=True)
+    monkeypatch.setattr(module, "rights", lambda: "")
+    monkeypatch.setattr(Processes, "run", lambda *_: Unstarted("by itself"))
+    assert errand(lambda one: ask(one, "true")) == Unstarted("by itself")
+
+
 def test_a_garbled_order_ends_it(unit: Unit, tmp_path: Path) -> None:
     unit.start()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as one:

@@ -73,6 +73,7 @@ class Appliance:
         self.credentials: dict[str, bytes] = {}
         self.command_line = EXTRA
         self.seeds: list[Path] = []  # further disks
+        self.write_log: Path | None = None  # where all that is written to its disk is noted: lab.writelog
         self._memory_mb, self._cpus = memory_mb, cpus
         self._qemu: Process | None = None
         self.place = PLACE / name
@@ -106,7 +107,7 @@ class Appliance:
             *("qemu-system-x86_64", *machine, "-machine", "q35", "-m", str(self._memory_mb)),
             *("-nodefaults", "-nographic", "-serial", "chardev:console", "-chardev", console),
             *("-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}", "-drive", flash),
-            *("-drive", f"file={self.disk},if=virtio,format=qcow2,discard=unmap"),
+            *("-drive", self._drive()),
             *(
                 argument
                 for seed in self.seeds
@@ -118,6 +119,15 @@ class Appliance:
             *(argument for one in smbios for argument in ("-smbios", one)),
         ]
         self._qemu = self.lan.switch.spawn(*command)
+
+    def _drive(self) -> str:
+        if self.write_log is None:
+            return f"file={self.disk},if=virtio,format=qcow2,discard=unmap"
+        self.write_log.touch()
+        logged = (
+            f"file.driver=qcow2,file.file.filename={self.disk},log.driver=file,log.filename={self.write_log}"
+        )
+        return f"if=virtio,driver=blklogwrites,{logged}"
 
     def power_off(self) -> None:
         """Its power is gone, in the middle of whatever it does."""

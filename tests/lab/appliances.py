@@ -22,6 +22,7 @@ from .segment import Segment
 from .services import ZONE, Services, await_services, begin_services
 
 SETTLED_S = 120.0
+TROUBLE = "lvsd status; lvsd pair status; systemctl --failed list-jobs; journalctl -n 60 -o cat -u 'lvs*'"
 EXAMPLE = CHECKOUT / "lvs.toml.example"
 # Its names are checked by a program of the site; a fresh machine has the check that is built in.
 BY_PROGRAM = re.compile(
@@ -52,8 +53,8 @@ class Site:
         deadline = time.monotonic() + limit_s
         while sorted(self.roles()) != ["active", "standby"] or not all(map(in_step, self.directors)):
             if time.monotonic() > deadline:
-                told = [it.run("lvsd status; lvsd pair status", check=False).out for it in self.directors]
-                raise LabError("\n".join(["not settled:", *told]))
+                told = [it.run(TROUBLE, check=False) for it in self.directors]
+                raise LabError("\n".join(["not settled:", *(one.out + one.err for one in told)]))
             time.sleep(1)
 
     def roles(self) -> list[str]:

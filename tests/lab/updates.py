@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from .appliance import DISK
-from .paths import BUILD, CHECKOUT
+from .paths import CHECKOUT
 
-PLACE = BUILD / "image" / "updates"
+PLACE = CHECKOUT / "build" / "image" / "updates"
 
 
 def build(version: str, files: Mapping[str, str] | None = None) -> Path:

@@ -48,3 +48,6 @@ def cloud_init(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="direct routing without VIPs on the real server: what comes for one is redirected",
     )
+
+
+OF = {"firstboot": firstboot, "wizard": wizard, "cloud-init": cloud_init}

@@ -206,8 +206,9 @@ class Git:
 
     def make_tree(self, found: Iterable[Entry]) -> str:
         """A tree of these; its name."""
-        lines = b"".join(b"%s %s %s\t%s\0" % _line(entry) for entry in found)
-        return self.run("mktree", "-z", stdin=lines)[1].decode().strip()
+        # Not git-mktree(1): it reads no configuration, and so leaves what it writes off the disk.
+        raw = b"".join(b"%s %s\0%s" % _line(entry) for entry in sorted(found, key=_order))
+        return self.run("hash-object", "-w", "-t", "tree", "--stdin", stdin=raw)[1].decode().strip()
 
     def commit(
         self,
@@ -248,6 +249,29 @@ class Git:
         identity = {"GIT_COMMITTER_NAME": "lvsd", "GIT_COMMITTER_EMAIL": f"lvsd@{os.uname().nodename}"}
         words = ("update-ref", "--create-reflog", "-m", reason, "--stdin", "-z")
         self.run(*words, stdin=lines, more=identity)
+        self._settle(ref for ref, _, _ in changes)
+
+    def _settle(self, refs: Iterable[str]) -> None:
+        """Names of refs are on the disk, and who moved them: git sees to their content only."""
+        places = set()
+        for ref in refs:
+            for place in (self.directory / ref, self.directory / "logs" / ref):
+                places.add(next(parent for parent in place.parents if parent.is_dir()))
+            places.add(self.directory / "logs" / ref)
+        for place in sorted(places):
+            try:
+                flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                descriptor = os.open(place, flags)
+            except FileNotFoundError:
+                continue
+            except OSError as fault:
+                raise GitFault(f"{place}: {os.strerror(fault.errno or 0).lower()}") from fault
+            try:
+                os.fsync(descriptor)
+            except OSError as fault:
+                raise GitFault(f"{place}: {os.strerror(fault.errno or 0).lower()}") from fault
+            finally:
+                os.close(descriptor)
 
     # What goes to the other director, and comes from it
 
@@ -299,8 +323,14 @@ def _limits() -> Iterable[str]:
         yield f"--{name}={most if hard == resource.RLIM_INFINITY else min(most, hard)}"
 
 
-def _line(entry: Entry) -> tuple[bytes, bytes, bytes, bytes]:
-    return entry.mode.encode(), entry.kind.encode(), entry.id.encode(), entry.path
+def _order(entry: Entry) -> bytes:
+    """By what git sorts a tree."""
+    return entry.path + b"/" if entry.kind == "tree" else entry.path
+
+
+def _line(entry: Entry) -> tuple[bytes, bytes, bytes]:
+    """As a tree holds it: gitformat-loose does not say, git-cat-file(1) shows it."""
+    return entry.mode.lstrip("0").encode(), entry.path, bytes.fromhex(entry.id)
 
 
 def _reason(command: str, code: int, err: bytes) -> str:

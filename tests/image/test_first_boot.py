@@ -19,7 +19,7 @@ from lab.segment import Segment
 from lvs import events
 from lvs.io import pairkey
 
-pytestmark = pytest.mark.image
+pytestmark = [pytest.mark.image, pytest.mark.long]
 
 ADDRESS, GATEWAY = "10.0.0.1", "10.0.0.254"
 NETWORK = network_file(f"{ADDRESS}/24", GATEWAY)

@@ -179,6 +179,7 @@ def _modules() -> str:
         runnable,
         secrets,
         sessions,
+        signature,
         stalls,
         strangers,
         streams,

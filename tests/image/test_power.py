@@ -34,7 +34,7 @@ from lvs.pushes import HOOKS
 from pushing import LVSD, Copy, PushedTo
 from stand import Stand, until
 
-pytestmark = pytest.mark.image
+pytestmark = [pytest.mark.image, pytest.mark.long]
 
 CUTS = int(os.environ.get("POWER_CUTS", "200"))
 SEED = int(os.environ.get("POWER_SEED", "1"))

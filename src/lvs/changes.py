@@ -331,8 +331,9 @@ class Changes:
         return self._keeper.made(self._keeper.git.top(target), found.name, content, author, said)
 
     def _before(self) -> str:
-        """The newest commit before main that holds something else."""
-        for one in self._keeper.git.recent(self._keeper.tip, first_parent=True)[1:]:
+        """The last commit that ran here and holds something else; of a history from elsewhere, the newest."""
+        git = self._keeper.git
+        for one in (*git.ran()[1:], *git.recent(self._keeper.tip, first_parent=True)[1:]):
             chosen = judge(self._keeper.git.tree(one))
             if isinstance(chosen, Chosen) and chosen.blob != self._keeper.blob:
                 return one

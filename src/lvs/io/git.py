@@ -194,6 +194,10 @@ class Git:
         """Whether one commit is an ancestor of another, or the same. Errors: GitFault if one is no commit."""
         return self.run("merge-base", "--is-ancestor", older, newer, allowed=(0, 1))[0] == 0
 
+    def ran(self, most: int = 256) -> tuple[str, ...]:
+        """Where main was, the newest first: what was pushed along with a commit never ran."""
+        return tuple(self.run("log", "-g", "--format=%H", f"--max-count={most}", MAIN)[1].decode().split())
+
     def log(self, *words: str) -> tuple[Commit, ...]:
         """Commits from git log, the newest first."""
         return commits(self.run("log", f"--format={FORMAT}", *words)[1])

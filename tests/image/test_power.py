@@ -34,7 +34,7 @@ from lvs.pushes import HOOKS
 from pushing import LVSD, Copy, PushedTo
 from stand import Stand, until
 
-pytestmark = [pytest.mark.image, pytest.mark.long]
+pytestmark = pytest.mark.image
 
 CUTS = int(os.environ.get("POWER_CUTS", "200"))
 SEED = int(os.environ.get("POWER_SEED", "1"))
@@ -263,10 +263,12 @@ def test_every_cut_of_the_code_here(here: Recording, tmp_path: Path) -> None:
     survive(here, tmp_path)
 
 
+@pytest.mark.long
 def test_every_cut_of_the_image(recording: Recording, tmp_path: Path) -> None:
     survive(recording, tmp_path)
 
 
+@pytest.mark.long
 def test_every_cut_of_the_first_boot(recording: Recording, tmp_path: Path) -> None:
     """What is there is whole: the next boot goes on from it."""
     chance = random.Random(SEED)
@@ -285,6 +287,7 @@ def whole(recording: Recording, _cut: Cut, var: Path) -> list[str]:
     return wrong
 
 
+@pytest.mark.long
 def test_it_comes_up_and_serves(again: list[tuple[Appliance, list[Change]]]) -> None:
     for director, allowed in again:
         director.await_up(outage.LONG_BOOT_S)
@@ -295,6 +298,7 @@ def test_it_comes_up_and_serves(again: list[tuple[Appliance, list[Change]]]) -> 
         director.await_true("lvsd history -n 1 | grep -v 'no commit'", 60)
 
 
+@pytest.mark.long
 def test_a_push_after_the_one_that_was_cut(
     outage_: Outage, again: list[tuple[Appliance, list[Change]]]
 ) -> None:

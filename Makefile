@@ -19,7 +19,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONOPTIMIZE
 
 .NOTPARALLEL:
-.PHONY: help run test check simulate netns-test binary binary-test deb image-test image bench chaos fuzz lock clean
+.PHONY: help run test check simulate netns-test binary binary-test deb site-test image-test image bench chaos fuzz lock clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
@@ -27,7 +27,7 @@ help:  ## list these targets
 run: $(VENV) $(DISK)  ## the appliance at work: two images boot as a pair in a lab; SHELL=1 opens a shell in it
 	PYTHONPATH=tests $(PY) -m lab.demo
 
-test: check simulate binary-test netns-test  ## everything there is to test; what CI runs
+test: check simulate binary-test netns-test site-test  ## all but the image's long tests; what CI runs
 
 check: $(VENV)  ## format, lint, types, house rules and unit tests, in seconds
 	@$(PY) .ci/check.py
@@ -50,7 +50,10 @@ binary-test: $(VENV) $(BINARY) deb  ## tests of dist/lvsd, and of its package fo
 deb: $(BINARY)  ## dist/lvs-director_VERSION_ARCHITECTURE.deb: binary, units and documentation for Debian and Ubuntu
 	@.ci/deb
 
-image-test: $(VENV) $(DISK)  ## tests of the image itself, booted in QEMU
+site-test: $(VENV) $(DISK)  ## tests of two booted images with the deployment's services
+	$(PY) -m pytest -m "image and not long" tests/image
+
+image-test: $(VENV) $(DISK)  ## all tests of the image: first boot, updates, power cuts too; an hour under emulation
 	$(PY) -m pytest -m image tests/image
 
 image: $(BINARY)  ## images to flash or boot into dist/: lvs-VERSION-vm and -metal

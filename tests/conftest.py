@@ -33,12 +33,12 @@ def rewrite(request: pytest.FixtureRequest) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    """Run a test on real IPVS once more if it fails, and show both failures.
+    """Run a test on real IPVS or of the image once more if it fails, and show both failures.
 
     An emulated guest stands still now and then for longer than a heartbeat may be late. What fails
     twice in a row fails.
     """
-    if item.get_closest_marker("netns") is None:
+    if not any(item.iter_markers("netns")) and not any(item.iter_markers("image")):
         return None
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)

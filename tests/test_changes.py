@@ -462,3 +462,17 @@ def test_a_repository_that_is_too_large_is_refused_in_words(tmp_path: Path) -> N
             assert one.weight == 1
 
     asyncio.run(run())
+
+
+def test_rollback_goes_to_what_ran_not_to_what_was_pushed_along(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with director(tmp_path) as (one, copy):
+            await copy.commit(text(2, weight=-4))  # refused, and mended by another commit
+            assert (await copy.push())[0] == 1
+            await copy.commit(text(2, weight=5))
+            assert (await copy.push())[0] == 0
+            reply = await one.changes.rollback(RollbackRequest(), "root")
+            assert reply.exit_code == 0, reply.err
+            assert one.path.read_text() == text(3)
+
+    asyncio.run(run())

@@ -53,6 +53,7 @@ class Changes:
         self._keeper, self._plan = keeper, plan
         self._director = keeper.director
         self._checked: dict[str, float] = {}  # seconds, by commit: what an examination took
+        self._examined_last = b""  # the text of it
         self.trials = Trials(keeper, state_directory, self._back)
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
@@ -75,6 +76,7 @@ class Changes:
         except LvsError as fault:
             reply = Reply(fault.exit_code, err=(str(fault),))
         took_s = request.since_s + time.monotonic() - began
+        self._examined_last = request.content
         self._checked = dict([*self._checked.items(), (request.commit, took_s)][-8:])
         return msgspec.structs.replace(reply, took_s=took_s)
 
@@ -175,7 +177,7 @@ class Changes:
             return Reply(out=("this director is on standby; the active one pulls",))
         if request.confirm_s is not None and not before:
             raise Refused("there is nothing to go back to: push it without confirm")
-        found = await asyncio.to_thread(self._keeper.content, commit)
+        found = await asyncio.to_thread(self._keeper.content, commit, self._examined_last)
         path = self._language(found.name)
         if found.blob == self._keeper.running_blob():
             serial = highest_serial(self._director.coupling.state)
@@ -329,8 +331,9 @@ class Changes:
         return self._keeper.made(self._keeper.git.top(target), found.name, content, author, said)
 
     def _before(self) -> str:
-        """The newest commit before main that holds something else."""
-        for one in self._keeper.git.recent(self._keeper.tip, first_parent=True)[1:]:
+        """The last commit that ran here and holds something else; of a history from elsewhere, the newest."""
+        git = self._keeper.git
+        for one in (*git.ran()[1:], *git.recent(self._keeper.tip, first_parent=True)[1:]):
             chosen = judge(self._keeper.git.tree(one))
             if isinstance(chosen, Chosen) and chosen.blob != self._keeper.blob:
                 return one

@@ -79,11 +79,12 @@ class Commits:
             self._coupling.send(Tip(self._keeper.tip, self._keeper.blob))
 
     def _advanced(self, before: str) -> None:
-        self._tell_tip()
         theirs = self._theirs
         if theirs is not None and theirs.commit == before and before:
             self._unasked = Lacks(self._keeper.tip, (before,))
-            self._letters.put_nowait(self._unasked)  # as if they had asked
+            self._letters.put_nowait(self._unasked)  # as if they had asked; then they are told
+        else:
+            self._tell_tip()
         self._moved.set()
 
     def _expected(self) -> bool:
@@ -123,10 +124,11 @@ class Commits:
             self._moved.clear()
             while not self._letters.empty():
                 letter = self._letters.get_nowait()
+                if isinstance(letter, Lacks):  # which changes nothing here: whoever has the lock waits for it
+                    await self._tried(self._answer(letter))
+                    continue
                 async with self._keeper.lock:
-                    await self._tried(
-                        self._answer(letter) if isinstance(letter, Lacks) else self._take(letter)
-                    )
+                    await self._tried(self._take(letter))
             if self._theirs is not None and self._keeper.usable:
                 async with self._keeper.lock:
                     await self._tried(self._consider(self._theirs))
@@ -153,6 +155,8 @@ class Commits:
             self._coupling.send(Pack(tip, await asyncio.to_thread(git.pack, tip, here)))
         except GitFault as fault:
             self._coupling.send(Pack(tip, reason=str(fault)))
+        if asked is self._unasked:
+            self._tell_tip()
 
     async def _take(self, pack: Pack) -> None:
         """Keep what came, until it is known what becomes of it."""

@@ -182,10 +182,11 @@ class Keeper:
             raise Refused(*chosen)
         return chosen
 
-    def content(self, commit: str) -> Content:
-        """The configuration in a commit. Errors: GitFault, Refused."""
+    def content(self, commit: str, known: bytes = b"") -> Content:
+        """The configuration in a commit, which may be `known` already. Errors: GitFault, Refused."""
         chosen = self.chosen(commit)
-        return Content(chosen.name, self.git.blob(chosen.blob), chosen.blob)
+        content = known if blob_id(known) == chosen.blob else self.git.blob(chosen.blob)
+        return Content(chosen.name, content, chosen.blob)
 
     async def advance(
         self, commit: str, blob: str, way: Way, by: str, serial: int, *, pending: bool = False

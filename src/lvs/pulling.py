@@ -73,7 +73,7 @@ def fetch(git: Git, central: Central) -> None:
     """Bring its branch to CENTRAL. Errors: GitFault."""
     if central.ssh_key and os.geteuid() == 0:
         _fit(Path(central.ssh_key), git.directory)
-    git.run(*words(central, CENTRAL), more=environment(central), limit_s=LIMIT_S)
+    git.run(*words(central, CENTRAL), more=environment(central), limit_s=LIMIT_S, limited=True)
 
 
 def _fit(key: Path, directory: Path) -> None:

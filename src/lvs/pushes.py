@@ -86,9 +86,10 @@ def pre_receive(git: Git, socket: Path, said: bytes) -> int:
 
 def _judged(git: Git, push: Update) -> Chosen | tuple[str, ...]:
     """The configuration that is pushed, or what speaks against the commit."""
-    if not git.has((push.new,)):
-        return ("main can only be a commit",)
-    if push.old != NOTHING and not git.precedes(push.old, push.new):
+    if push.old == NOTHING:
+        if not git.has((push.new,)):
+            return ("main can only be a commit",)
+    elif not git.precedes(push.old, push.new):
         return ("it does not contain what runs: git pull --rebase, look at it, and push again",)
     return judge(git.tree(push.new))
 

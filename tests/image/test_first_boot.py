@@ -19,7 +19,7 @@ from lab.segment import Segment
 from lvs import events
 from lvs.io import pairkey
 
-pytestmark = pytest.mark.image
+pytestmark = [pytest.mark.image, pytest.mark.long]
 
 ADDRESS, GATEWAY = "10.0.0.1", "10.0.0.254"
 NETWORK = network_file(f"{ADDRESS}/24", GATEWAY)
@@ -33,7 +33,7 @@ def lan() -> Iterator[Segment]:
         yield lab.segment("lan", {"gateway": f"{GATEWAY}/24"})
 
 
-def shown(machine: Appliance, text: str, limit_s: float = 240) -> None:
+def shown(machine: Appliance, text: str, limit_s: float = 480) -> None:
     """Wait until the console has shown a text."""
     deadline = time.monotonic() + limit_s
     while text not in machine.console():

@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,7 @@ from lvs.events import RepositoryUnusable
 from lvs.io import bare
 from lvs.io.git import Git, GitFault
 from lvs.keeper import Keeper
+from lvs.protocol import RollbackRequest
 from lvs.pushes import HOOKS
 from pushing import LVSD, Copy, PushedTo
 from stand import Stand, until
@@ -124,6 +125,12 @@ async def worked(place: Path, var: Path, etc: Path, log: Path) -> list[Change]:
             await until(lambda before=before: one.keeper.tip != before)  # type: ignore[misc]
             changes.append(Change(text, begun, now(), one.keeper.tip))
             await clone.git("pull", "-q", "--rebase", "origin", "main")
+        if number == outage.BACK:
+            begun = now()
+            reply = await one.changes.rollback(RollbackRequest(), "root")
+            assert not reply.exit_code, reply
+            changes.append(Change(one.path.read_text(), begun, now(), one.keeper.tip))
+            await clone.git("pull", "-q", "--rebase", "origin", "main")
         beside = number == outage.BESIDE
         text = changes[-1].text if beside else outage.configuration(changes[-1].serial + 1)
         commit = await clone.commit(text, "notes" if beside else "lvs.toml")
@@ -209,31 +216,29 @@ def settle(var: Path) -> tuple[str, bytes, set[str]]:
     return asyncio.run(run())
 
 
-def judge(recording: Recording, cut: Cut, image: Path, place: Path) -> list[str]:
+def judge(recording: Recording, cut: Cut, var: Path) -> list[str]:
     """What is wrong with a state partition after a power cut."""
     allowed = recording.allowed(cut)
-    texts = [it.text.encode() for it in allowed]
-    serials = [it.serial for it in allowed]
-    wrong = []
-    with outage.mounted(image, place) as var:
-        for path, known in recording.kept.items():
-            if (var / path).read_bytes() != known:
-                wrong.append(f"{path} is not whole")
-        content = (var / outage.FILE).read_bytes()
-        if load(content, "lvs.toml").config is None:
-            wrong.append(f"the configuration is not valid, {len(content)} bytes")
-        elif content not in texts:
-            wrong.append(f"the file has serial {outage.serial_of(content.decode())}, not {serials}")
-        try:
-            Git(var / outage.GIT).run("fsck", "--strict", "--full", "--no-progress", "--no-dangling")
-        except GitFault as fault:
-            wrong.append(str(fault))
-        if not wrong:
-            wrong += started(var, content, {it.commit for it in acknowledged(recording, allowed[0])} - {""})
-    checked = subprocess.run(["e2fsck", "-fn", str(image)], capture_output=True, text=True, check=False)
-    if checked.returncode:
-        wrong.append(f"e2fsck: {checked.stdout}")
+    wrong = [path for path, known in recording.kept.items() if (var / path).read_bytes() != known]
+    content = (var / outage.FILE).read_bytes()
+    if load(content, "lvs.toml").config is None:
+        wrong.append(f"the configuration is not valid, {len(content)} bytes")
+    elif content not in {it.text.encode() for it in allowed}:
+        expected = [it.serial for it in allowed]
+        wrong.append(f"the file has serial {outage.serial_of(content.decode())}, not {expected}")
+    wrong += unsound(var)
+    if not wrong:
+        wrong += started(var, content, {it.commit for it in acknowledged(recording, allowed[0])} - {""})
     return wrong
+
+
+def unsound(var: Path) -> list[str]:
+    """What git says is wrong with the repository."""
+    try:
+        Git(var / outage.GIT).run("fsck", "--strict", "--full", "--no-progress", "--no-dangling")
+    except GitFault as fault:
+        return [str(fault)]
+    return []
 
 
 def started(var: Path, content: bytes, commits: set[str]) -> list[str]:
@@ -258,50 +263,82 @@ def test_every_cut_of_the_code_here(here: Recording, tmp_path: Path) -> None:
     survive(here, tmp_path)
 
 
+@pytest.mark.long
 def test_every_cut_of_the_image(recording: Recording, tmp_path: Path) -> None:
     survive(recording, tmp_path)
 
 
+@pytest.mark.long
+def test_every_cut_of_the_first_boot(recording: Recording, tmp_path: Path) -> None:
+    """What is there is whole: the next boot goes on from it."""
+    chance = random.Random(SEED)
+    end = recording.count(recording.changes[1].begun)
+    drawn = [Cut(chance.randint(0, end), Arrived.SOME, chance.getrandbits(32)) for _ in range(CUTS // 5)]
+    found = parallel(recording, sorted(drawn, key=lambda it: it.requests), tmp_path, whole)
+    assert not found, "\n".join(found)
+
+
+def whole(recording: Recording, _cut: Cut, var: Path) -> list[str]:
+    """What is half there."""
+    known = recording.kept | {outage.FILE: recording.changes[0].text.encode()}
+    wrong = [path for path, it in known.items() if (var / path).exists() and (var / path).read_bytes() != it]
+    if (var / outage.GIT).exists():
+        wrong += unsound(var)
+    return wrong
+
+
+@pytest.mark.long
 def test_it_comes_up_and_serves(again: list[tuple[Appliance, list[Change]]]) -> None:
     for director, allowed in again:
-        director.await_up()
-        served = "|".join(f"-p {outage.persistence(it.serial)}" for it in allowed)
+        director.await_up(outage.LONG_BOOT_S)
+        served = "|".join(f"-p {it.persistence}" for it in allowed)
         director.await_true(f"ipvsadm -Sn | grep -E -- '-t {outage.VIP}:80 .*({served})'", 120)
         director.await_true(f"ip address show | grep -w {outage.VIP}", 60)
         assert director.run("cat /etc/lvs/lvs.toml").out in {it.text for it in allowed}
-        director.await_true("git -C /var/lib/lvs-git/config.git -c safe.directory='*' rev-parse main", 30)
+        director.await_true("lvsd history -n 1 | grep -v 'no commit'", 60)
 
 
+@pytest.mark.long
 def test_a_push_after_the_one_that_was_cut(
     outage_: Outage, again: list[tuple[Appliance, list[Change]]]
 ) -> None:
     assert again
     outage_.git("pull", "-q", "--rebase", "origin", "main")
     outage_.push()
-    serial = outage_.changes[-1].serial
-    outage_.director.run(f"ipvsadm -Sn | grep -- '-p {outage.persistence(serial)}'")
+    outage_.director.run(f"ipvsadm -Sn | grep -- '-p {outage_.changes[-1].persistence}'")
 
 
 def survive(recording: Recording, tmp_path: Path) -> None:
     """Cut the power at all moments, and have the director start on what is left."""
-    all_cuts = cuts(recording)
-    with outage.private() as pool:
-        shares = [
-            pool.submit(judged, recording, all_cuts[n :: outage.AT_ONCE], tmp_path / str(n))
-            for n in range(outage.AT_ONCE)
-        ]
-        found = [line for share in shares for line in share.result()]
+    found = parallel(recording, cuts(recording), tmp_path, judge)
     assert not found, "\n".join(found)
 
 
-def judged(recording: Recording, share: list[Cut], place: Path) -> list[str]:
-    """What is wrong after these cuts."""
+Judge = Callable[[Recording, Cut, Path], list[str]]
+
+
+def parallel(recording: Recording, all_cuts: list[Cut], place: Path, judge_: Judge) -> list[str]:
+    """What is wrong after these cuts, which are in order."""
+    with outage.private() as pool:
+        shares = [
+            pool.submit(judged, recording, all_cuts[n :: outage.AT_ONCE], place / str(n), judge_)
+            for n in range(outage.AT_ONCE)
+        ]
+        return [line for share in shares for line in share.result()]
+
+
+def judged(recording: Recording, share: list[Cut], place: Path, judge_: Judge) -> list[str]:
+    """The same, one after the other."""
     place.mkdir()
-    region, found = recording.state(place / "state"), []
+    region, found, image = recording.state(place / "state"), [], place / "cut"
     for cut in share:
-        image = place / "cut"
         region.cut(recording.log, recording.entries, cut, image)
-        if wrong := judge(recording, cut, image, place / "var"):
+        with outage.mounted(image, place / "var") as var:
+            wrong = judge_(recording, cut, var)
+        checked = subprocess.run(["e2fsck", "-fn", str(image)], capture_output=True, text=True, check=False)
+        if checked.returncode:
+            wrong.append(f"e2fsck: {checked.stdout}")
+        if wrong:
             kind = f"{cut.requests} of {len(recording.entries)} requests, {cut.arrived.value} of the last"
             found.append(f"{kind}: {'; '.join(wrong)}")
     return found

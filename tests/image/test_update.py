@@ -15,7 +15,7 @@ from lab.appliance import Appliance, network_file, public_key
 from lab.lab import Lab
 from lab.machine import Result
 
-pytestmark = pytest.mark.image
+pytestmark = [pytest.mark.image, pytest.mark.long]
 
 ADDRESS = "10.0.0.21"
 VIP, SERVER = "10.0.0.80", "10.0.0.30"

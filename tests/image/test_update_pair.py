@@ -14,7 +14,7 @@ from lab.machine import Machine
 from lab.peers import begin_echo, traffic
 from lvs.io import pairkey
 
-pytestmark = pytest.mark.image
+pytestmark = [pytest.mark.image, pytest.mark.long]
 
 VIP, PORT = "10.0.0.5", 80
 DIRECTORS = {"director1": "10.0.0.1", "director2": "10.0.0.2"}

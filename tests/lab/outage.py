@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -30,9 +29,11 @@ NAME = "power"
 DISK_BYTES = 2 << 30
 PUSHES = 10
 BY_HAND = 4  # before that push
+LONG_BOOT_S = 3 * BOOT_S  # several at once
 NO_FAVOURS = "noauto_da_alloc"
 AT_ONCE = 2  # cuts that are judged
 CLONE_NEWNS = 0x20000  # sched.h
+BACK = 6  # before that push, by a rollback
 BESIDE = 7  # that push changes another file than the configuration
 CLONE = "/tmp/clone"
 # Where things are on the state partition.
@@ -68,7 +69,7 @@ address = "10.0.0.3"
 
 
 def persistence(serial: int) -> int:
-    """Seconds that IPVS says of the virtual server of this serial number."""
+    """Seconds, by which the kernel tells one version from another."""
     return 1000 + serial
 
 
@@ -84,6 +85,13 @@ class Change:
     @property
     def serial(self) -> int:
         return serial_of(self.text)
+
+    @property
+    def persistence(self) -> int:
+        """What the kernel says of it; `persistence`."""
+        found = re.search(r"(?m)^persistent = (\d+)$", self.text)
+        assert found
+        return int(found[1])
 
 
 def serial_of(text: str) -> int:
@@ -148,14 +156,16 @@ class Outage:
     def work(self) -> dict[str, bytes]:
         """Boot, push, edit; the files that must stay, as they are, by path."""
         self.director.power_on()
-        self.director.await_up(2 * BOOT_S)
-        self.director.await_true("lvsd history -n 1 | grep .")
+        self.director.await_up(LONG_BOOT_S)
+        self.director.await_true("lvsd history -n 1 | grep -v 'no commit'")
         read = {path: self.director.run(f"base64 -w0 /var/{path}").out for path in KEPT}
         introduce(self.operator)
         self.git("clone", "-q", f"lvs@{ADDRESS}:config.git", CLONE, cwd="/")
         for number in range(PUSHES):
             if number == BY_HAND:
                 self.edit()
+            if number == BACK:
+                self.go_back()
             self.push(beside=number == BESIDE)
         return {path: base64.b64decode(content) for path, content in read.items()}
 
@@ -189,22 +199,30 @@ class Outage:
         self.changes.append(Change(text, begun, self.now(), ""))
         self.git("pull", "-q", "--rebase", "origin", "main")
 
+    def go_back(self) -> None:
+        """To the version before, which gets a number of its own."""
+        begun = self.now()
+        self.director.run("lvsd rollback")
+        acknowledged = self.now()
+        text = self.director.run("cat /etc/lvs/lvs.toml").out
+        self.git("pull", "-q", "--rebase", "origin", "main")
+        self.changes.append(Change(text, begun, acknowledged, self.git("rev-parse", "HEAD")))
+
     def cut_a_push(self) -> None:
         """The power goes in the middle of a push."""
         made = self.commit()
         pushing = self.operator.spawn("git", "push", "origin", "HEAD:main", cwd=CLONE)
         pushing.expect("valid, serial", 120)  # its examination is over, nothing is applied yet
-        while self.now() == self.changes[-1].acknowledged:
-            time.sleep(0.01)
         self.director.power_off()
-        pushing.wait(60)
-        assert pushing.result().rc != 0, "the push was over: nothing was cut"
+        assert pushing.alive, f"the push was over, nothing was cut: {pushing.output()}"
+        pushing.signal(signal.SIGKILL, group=True)
+        pushing.wait()
         self.changes.append(made)
 
     def recording(self, kept: dict[str, bytes]) -> Recording:
         """All of it; the power is off."""
         start = partition(self.base, "lvs-state")
-        made = Recording(self.base, self.log, self.changes, (start, DISK_BYTES - start))
+        made = Recording(self.base, self.log, [*self.changes], (start, DISK_BYTES - start))
         made.kept = kept
         return made
 

@@ -1,7 +1,8 @@
 """What an appliance wrote to its disk, in order, and the disk as it is if the power goes at a moment.
 
 A disk keeps what it was told to write in a cache that is gone with the power. Only a flush makes all that
-came before it safe; what came later may have arrived, or not, or in part, in any order. The log is the one
+came before it safe; what came later may have arrived, or not, or in part, in any order. A part is so many
+whole blocks of 4096 bytes: ext4 itself asks of a disk that its superblock arrives whole. The log is the one
 of QEMU's blklogwrites, which has the format of the kernel's target log-writes, with sectors of 512 bytes:
 Documentation/admin-guide/device-mapper/log-writes.rst.
 """
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 SECTOR = 512
+BLOCK = 4096
 MAGIC = 0x6A736677736872
 FLUSH, FUA, DISCARD, MARK = 1, 2, 4, 8
 _SUPER = struct.Struct("<QQQI")
@@ -126,7 +128,7 @@ def _arrivals(entries: Sequence[Entry], cut: Cut) -> Iterator[tuple[Entry, int, 
         elif (
             cut.arrived is Arrived.SOME and (kept := chance.choice(("all", "none", "begin", "end"))) != "none"
         ):
-            part = chance.randrange(entry.length // SECTOR + 1) * SECTOR
+            part = chance.randrange(entry.length // BLOCK + 1) * BLOCK
             if kept == "all":
                 yield entry, 0, entry.length
             elif kept == "begin":

@@ -10,11 +10,13 @@ import pytest
 from lab import Lab, Result
 
 from .director import LVSD, Director, until
-from .test_pair_config import Pair, text
+from .test_pair_config import Pair
+from .test_pair_config import text as fast
 
 pytestmark = pytest.mark.netns
 
 HOME = "/var/lib/lvs-git"
+SLOWLY_S = 280.0  # a push in an emulated guest whose host is busy
 COPY = "/tmp/copy"
 # As sshd does for the user lvs: the words behind the host name go to its shell.
 SSH = f"""\
@@ -25,6 +27,12 @@ cd {HOME} && exec setpriv --reuid=lvs --regid=lvs --init-groups git-shell -c "$w
 """
 AS = ("env", "GIT_SSH_COMMAND=/etc/lvs/ssh", "HOME=/tmp", "git", "-C", COPY)
 WHO = ("-c", "user.name=Alice", "-c", "user.email=alice@example.com")
+
+
+def text(serial: int, weight: int = 1, more: str = "") -> str:
+    """Nothing is to fail over here, however late the machine is."""
+    whole = fast(serial, weight, more)
+    return whole.replace('network = "direct"', 'network = "direct"\nkeepalive = 2\ndeadtime = 30')
 
 
 def prepare(director: Director) -> None:
@@ -38,7 +46,7 @@ def prepare(director: Director) -> None:
 
 
 def git(director: Director, *words: str, check: bool = True) -> Result:
-    return director.machine.run(*AS, *words, check=check)
+    return director.machine.run(*AS, *words, check=check, timeout=SLOWLY_S)
 
 
 def push(director: Director, content: str, *options: str) -> tuple[int, str]:
@@ -67,7 +75,9 @@ def pair(lab: Lab) -> Iterator[Pair]:
     try:
         for director in made.directors:
             prepare(director)
-        made.start()
+        for director in made.directors:
+            director.start(text(1))
+        made.agreed("serial 1")
         until(lambda: [tip(one) for one in made.directors], lambda tips: bool(tips[0]) and tips[0] == tips[1])
         yield made
     finally:
@@ -101,22 +111,21 @@ def test_b38_a_push_is_judged_applied_and_answered(pair: Pair) -> None:
         "ipvsadm -e -t 10.0.0.5:80 -r 10.0.0.3:80 -g -w 5",
         "applied in",
         "director2 runs it, too",
-        "director2 has the commit",
         "of which lvsd",
     ):
         assert words in said
     assert pair.weights() == ["5", "5"]
     commit = git(one, "rev-parse", "HEAD").out.strip()
-    assert [tip(each) for each in pair.directors] == [commit] * 2
+    until(lambda: [tip(each) for each in pair.directors], lambda tips: tips == [commit] * 2)
     assert "push: commit" in one.said
     assert "somebody from 192.0.2.7" in one.said
     assert "other director: commit" in two.said
     # And back, from the other one.
-    said = two.lvsd("rollback")
+    said = two.machine.run(LVSD, "rollback", timeout=SLOWLY_S).out
     assert "director1 runs it, too" in said
     assert pair.weights() == ["1", "1"]
     until(lambda: tip(one), lambda at: at == tip(two))
-    history = one.lvsd("history").splitlines()
+    history = one.machine.run(LVSD, "history", timeout=SLOWLY_S).out.splitlines()
     assert [line.split()[3] for line in history[1:]] == ["3", "2", "1"]
     assert "-serial_no = 2" in one.lvsd("diff")
     git(one, "pull", "--quiet", "--rebase", "origin", "main", check=False)
@@ -126,7 +135,7 @@ def test_b38_a_push_is_judged_applied_and_answered(pair: Pair) -> None:
 def test_what_is_not_confirmed_is_taken_back_on_both(pair: Pair) -> None:
     one, two = pair.directors
     clone(two)
-    code, said = push(two, text(2, weight=5), "-o", "confirm=30")
+    code, said = push(two, text(2, weight=5), "-o", "confirm=60")
     assert code == 0
     assert "on trial" in said
     assert pair.weights() == ["5", "5"]

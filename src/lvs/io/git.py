@@ -34,7 +34,7 @@ STALE_S = 30.0  # a lock that is older is nobody's: no git of ours takes so long
 LIMIT_S = 30.0
 MOST = LONGEST  # bytes that a command may say
 MOST_PACK = 24 << 20  # bytes of history that go to the other director at a time
-# Of each git command; getrlimit(2).
+# Of git commands that read what nobody has judged yet; getrlimit(2).
 LIMITS = {
     "core": (resource.RLIMIT_CORE, 0),
     "cpu": (resource.RLIMIT_CPU, 60),  # seconds
@@ -96,16 +96,21 @@ class Git:
         limit_s: float = LIMIT_S,
         allowed: tuple[int, ...] = (0,),
         more: Mapping[str, str] | None = None,
+        limited: bool = False,
     ) -> tuple[int, bytes]:
-        """Exit code and output of a git command. Errors: GitFault if it is none of the `allowed`."""
+        """Exit code and output of a git command; `limited`: what it reads has not been judged yet.
+
+        Errors: GitFault if the code is none of the `allowed`.
+        """
         safe = ("-c", f"safe.directory={self.directory}", "-c", "core.hooksPath=/dev/null")
-        command = (*self._as_owner(), *safe, *words)
+        limited = limited or bool(self._more)
+        command = (*self._as_owner(limited=limited), *safe, *words)
         code, out, err = _run(command, self._environment() | dict(more or {}), stdin, most, limit_s)
         if code not in allowed:
             raise GitFault(_reason(_verb(words), code, err))
         return code, out
 
-    def _as_owner(self, program: str = "git") -> tuple[str, ...]:
+    def _as_owner(self, program: str = "git", *, limited: bool = False) -> tuple[str, ...]:
         """A program as the one who owns the repository: root has no business with what came from outside."""
         git, prlimit, setpriv = (find_program(name) for name in (program, "prlimit", "setpriv"))
         if git is None:
@@ -114,7 +119,7 @@ class Git:
             owner = self.directory.stat()
         except OSError as fault:
             raise GitFault(f"{self.directory}: {os.strerror(fault.errno or 0).lower()}") from fault
-        limits = () if prlimit is None else (prlimit, *_limits(), "--")
+        limits = (prlimit, *_limits(), "--") if limited and prlimit is not None else ()
         if owner.st_uid == os.geteuid() or os.geteuid():
             return (*limits, git)
         if setpriv is None:
@@ -186,8 +191,12 @@ class Git:
         return tuple(line[:40] for line in said.splitlines() if line.endswith(" commit"))
 
     def precedes(self, older: str, newer: str) -> bool:
-        """Whether one commit is an ancestor of another, or the same."""
+        """Whether one commit is an ancestor of another, or the same. Errors: GitFault if one is no commit."""
         return self.run("merge-base", "--is-ancestor", older, newer, allowed=(0, 1))[0] == 0
+
+    def ran(self, most: int = 256) -> tuple[str, ...]:
+        """Where main was, the newest first: what was pushed along with a commit never ran."""
+        return tuple(self.run("log", "-g", "--format=%H", f"--max-count={most}", MAIN)[1].decode().split())
 
     def log(self, *words: str) -> tuple[Commit, ...]:
         """Commits from git log, the newest first."""
@@ -275,14 +284,15 @@ class Git:
         wanted = "".join([f"{tip}\n", *(f"^{one}\n" for one in known)]).encode()
         words = ("pack-objects", "--revs", "--stdout", "--thin", "--quiet", "--threads=1")
         try:
-            return self.run(*words, stdin=wanted, most=MOST_PACK)[1]
+            return self.run(*words, stdin=wanted, most=MOST_PACK, limited=True)[1]
         except TooMuch as fault:
             raise GitFault(f"the history is larger than {MOST_PACK >> 20} MiB") from fault
 
     def unpack(self, pack: bytes, tip: str) -> None:
         """Take objects in. Errors: GitFault if they are damaged, too many, or do not lead to `tip`."""
-        self.run("unpack-objects", "-q", "--strict", f"--max-input-size={MOST_PACK}", stdin=pack)
-        self.run("rev-list", "--objects", "--quiet", tip, "--not", "--all")
+        bounded = f"--max-input-size={MOST_PACK}"
+        self.run("unpack-objects", "-q", "--strict", bounded, stdin=pack, limited=True)
+        self.run("rev-list", "--objects", "--quiet", tip, "--not", "--all", limited=True)
 
     def whole(self, commit: str) -> bool:
         """Whether a commit is here with all that leads to it: only what is, gets a ref."""

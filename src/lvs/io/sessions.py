@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 DIRECTORY = Path("/run/systemd/sessions")  # sd-login(3) reads the same files
@@ -16,9 +17,12 @@ def users(directory: Path = DIRECTORY) -> frozenset[str]:
     except OSError:
         return frozenset()
     for name in names:
+        path = directory / name
         try:
-            text = (directory / name).read_text(errors="replace")
-        except OSError:  # pipes that keep sessions open; one that has just ended
+            if not stat.S_ISREG(path.stat().st_mode):
+                continue  # the pipe of a session: whoever reads it waits until that ends
+            text = path.read_text(errors="replace")
+        except OSError:  # one that has just ended
             continue
         said = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
         if said.get("CLASS") == "user" and said.get("USER"):

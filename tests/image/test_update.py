@@ -190,7 +190,8 @@ def test_a_good_one_stays_and_so_do_settings(director: Appliance) -> None:
     director.run(
         "echo mine > /etc/lvs/marker; echo mine > /etc/issue; cat /etc/machine-id > /root/machine-id"
     )
-    install(director, updates.build("0.2.0"), "--reboot")
+    going = install(director, updates.build("0.2.0"), "--reboot", check=False)  # the connection goes with it
+    assert "starting 0.2.0" in going.out, going.err
     time.sleep(5)
     await_version(director, "0.2.0", 300)
     ended = last(director)

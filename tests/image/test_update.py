@@ -39,7 +39,7 @@ def director() -> Iterator[Appliance]:
     """One director with a configuration, up and healthy."""
     with Lab.start("local") as lab:
         lan = lab.segment("lan", {"real1": f"{SERVER}/24", "gateway": "10.0.0.254/24"}, gateway="10.0.0.254")
-        one = Appliance(lan, "one", ADDRESS, cpus=2, memory_mb=768)
+        one = Appliance(lan, "director1", ADDRESS, cpus=2, memory_mb=768)
         one.credentials = {
             "lvs.toml": CONFIG.encode(),
             "ssh.authorized_keys.root": f"{public_key()}\n".encode(),

@@ -53,8 +53,10 @@ def test_flashed_machines_are_who_they_were_told(appliances: Site) -> None:
 
 def test_the_root_is_verified_and_not_written(appliances: Site) -> None:
     director = appliances.directors[0]
-    mapped = director.run("cat /sys/block/$(basename $(readlink -f $(findmnt -no SOURCE /)))/dm/uuid").out
-    assert mapped.startswith("CRYPT-VERITY-")
+    assert director.run("findmnt -no SOURCE /").out.strip() == "/dev/mapper/root"
+    mapped = director.run("cat /sys/block/dm-*/dm/name /sys/block/dm-*/dm/uuid").out.split()
+    assert mapped[0] == "root"
+    assert mapped[1].startswith("CRYPT-VERITY-")
     assert director.run("touch /usr/here", check=False).rc != 0
     assert director.run("command -v python3 perl apt dpkg gcc", check=False).out == ""
 

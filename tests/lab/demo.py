@@ -115,7 +115,7 @@ def commit(client: Machine, text: str, about: str) -> None:
 def lose(built: Site, active: Appliance) -> None:
     """Kill CUPS on real1, say what lvsd makes of it, and print."""
     built.real_servers["real1"].cupsd.signal(9, group=True)
-    active.await_true("lvsd explain real1 --virtual ipp | grep -q ' is down'", 60)
+    active.await_true("journalctl -u lvs -o cat EVENT=RealServerDown | grep -q 'real1 of ipp'", 90)
     show(built.client, "ssh", f"root@{active.name}", "lvsd explain real1 --virtual ipp")
     print(f"  IPP  10.0.0.5:631  lpstat         {ask_printing(built.client, '10.0.0.5')}")
 

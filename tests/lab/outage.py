@@ -17,7 +17,7 @@ from pathlib import Path
 
 from lvs.io import pairkey
 
-from . import writelog
+from . import setup, writelog
 from .appliance import BOOT_S, PLACE, SSH_OPTIONS, Appliance, flashed, key, network_file, public_key
 from .lab import Lab
 from .machine import Machine
@@ -278,6 +278,7 @@ def logged(image: Path, log: Path, place: Path) -> Iterator[Path]:
 
     Shape: it does nothing for whoever relies on its favour, and not on fsync(2): ext4(5), auto_da_alloc.
     """
+    setup.ensure()
     disk, process = place.with_suffix(".disk"), place.with_suffix(".pid")
     place.mkdir()
     disk.touch()

@@ -87,7 +87,8 @@ class Clone:
         self._client.run("git", "clone", "-q", f"lvs@{director.name}:config.git", self._place, timeout=180)
 
     def git(self, *argv: str, check: bool = True) -> Result:
-        return self._client.run("git", *argv, cwd=self._place, check=check, timeout=300)
+        env = {"GIT_CONFIG_GLOBAL": "/dev/null"}
+        return self._client.run("git", *argv, cwd=self._place, check=check, timeout=300, env=env)
 
     def read(self) -> str:
         return self._client.read(f"{self._place}/lvs.toml")

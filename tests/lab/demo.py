@@ -23,6 +23,7 @@ from .machine import Machine
 ASKED = 3
 REPOSITORY = "/tmp/config"
 TIMED_OUT_S = 300
+STRANGER = {"GIT_CONFIG_GLOBAL": "/dev/null"}  # not whoever runs this
 
 
 def main() -> int:
@@ -122,7 +123,7 @@ def lose(built: Site, active: Appliance) -> None:
 
 def show(machine: Machine, *argv: str, cwd: str = "/") -> bool:
     """Run a command and print it with what it says; whether it succeeded."""
-    result = machine.run(*argv, check=False, cwd=cwd, timeout=TIMED_OUT_S)
+    result = machine.run(*argv, check=False, cwd=cwd, timeout=TIMED_OUT_S, env=STRANGER)
     print(f"{machine.name}$ {' '.join(argv)}")
     if said := (result.out + result.err).rstrip():
         print(said, flush=True)

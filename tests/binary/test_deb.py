@@ -115,7 +115,7 @@ def test_a_life_of_it(system: System) -> None:
     assert system.has(enabled)
     assert system.has(repository)
     home = system.run("stat", "-c", "%a %U:%G", "/var/lib/lvs-git").stdout
-    assert home == "750 lvs:lvs\n"
+    assert home == "755 lvs:lvs\n"
     assert "LVS director runs" in system.run("journalctl", "--list-catalog").stdout
     assert (
         system.run("systemd-analyze", "verify", "lvs.service", check=False).stderr.count("lvs.service") == 0

@@ -33,7 +33,7 @@ from lvs.events import (
 from lvs.firstboot import nocloud, sources, words
 from lvs.firstboot.decide import HOSTNAME_PATH, KEYS_DIRECTORY, LONGEST, decide
 from lvs.firstboot.values import CONFIG_NAMES, ETC, NETWORK, Decision, Memory, Offered
-from lvs.io import disks, files, hostkey, laying
+from lvs.io import disks, durable, files, hostkey, laying
 from lvs.io.journal import Journal
 from lvs.io.systemd import journal_is_ours, reload_network
 
@@ -293,7 +293,7 @@ def _leave_at(top: Path, wipe: Sequence[Offered], told: _Told, teller: Teller) -
     if text != before:
         with suppress(OSError):  # a partition that is full, or protected
             note.write_text(text)
-            disks.settle(top)
+            durable.settle(top)
 
 
 def show(root: Path, problems: Sequence[Problem], teller: Teller) -> None:

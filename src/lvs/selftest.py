@@ -141,6 +141,7 @@ def _modules() -> str:
         control,
         converge,
         disks,
+        durable,
         echo,
         engine,
         errands,

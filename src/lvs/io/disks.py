@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from lvs.errors import SystemFault
 from lvs.io.child import child_environment, find_program
+from lvs.io.durable import settle
 
 PATIENCE_S = 60  # for a drive that does not answer
 UDEV_S = 20  # for disks that the kernel has not found yet
@@ -141,15 +142,6 @@ def wipe(path: Path) -> None:
         os.close(descriptor)
     path.unlink()
     settle(path.parent)
-
-
-def settle(directory: Path) -> None:
-    """Have the names in a directory on the disk. Errors: OSError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def settle_all() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from lvs.errors import SystemFault
 from lvs.firstboot import keys
 from lvs.io.child import child_environment, find_program
-from lvs.io.disks import settle
+from lvs.io.durable import settle
 
 PLACE = Path("etc/ssh/ssh_host_ed25519_key")
 _END = b"-----END OPENSSH PRIVATE KEY-----"

@@ -16,7 +16,7 @@ import msgspec
 
 from lvs.errors import Exit, SystemFault
 from lvs.firstboot.values import Laid, Memory, digest
-from lvs.io.disks import settle
+from lvs.io.durable import settle
 from lvs.io.install import REPLACED
 
 MEMORY = Path("var/lib/lvs/firstboot.json")

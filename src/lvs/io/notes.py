@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from lvs.errors import SystemFault
+from lvs.io import durable
 from lvs.updating.note import Note
 from lvs.updating.rolling import Plan
 
@@ -47,19 +48,7 @@ def keep(directory: Path, plan: Plan | None) -> None:
 
 def _save(path: Path, content: bytes) -> None:
     """Replace a file as a whole, on the disk."""
-    temporary = path.with_name(path.name + ".new")
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        with open(descriptor, "wb") as file:  # noqa: PTH123
-            file.write(content + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        durable.replace(path, content + b"\n")
     except OSError as fault:
         raise SystemFault(f"cannot write {path}: {os.strerror(fault.errno or 0).lower()}") from fault

@@ -6,7 +6,6 @@ they are seconds since the epoch: an order for two hours ends after two hours, r
 
 from __future__ import annotations
 
-import os
 import time
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,6 +14,7 @@ import msgspec
 
 from lvs.errors import SystemFault
 from lvs.health.orders import Order, Verb
+from lvs.io import durable
 from lvs.model import Protocol, VirtualKey
 
 NAME = "maintenance.json"
@@ -59,15 +59,8 @@ def load(path: Path) -> tuple[Order, ...]:
 def save(path: Path, orders: tuple[Order, ...]) -> None:
     """Replace what was kept. Errors: SystemFault with the reason."""
     kept = [_kept(order, time.time() - time.monotonic()) for order in orders]
-    temporary = path.with_name(path.name + ".new")
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        with open(descriptor, "wb") as file:  # noqa: PTH123
-            file.write(msgspec.json.format(msgspec.json.encode(kept), indent=2))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        durable.replace(path, msgspec.json.format(msgspec.json.encode(kept), indent=2))
     except OSError as fault:
         raise SystemFault(f"{fault.strerror}") from fault
 

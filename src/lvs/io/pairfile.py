@@ -13,6 +13,7 @@ import msgspec
 
 from lvs.errors import SystemFault
 from lvs.health.shared import Entry
+from lvs.io import durable
 from lvs.sync.version import Agreed
 
 NAME = "pair.json"
@@ -39,14 +40,7 @@ def load(path: Path) -> Memory:
 
 def save(path: Path, memory: Memory) -> None:
     """Replace what was remembered. Errors: SystemFault with the reason."""
-    temporary = path.with_name(path.name + ".new")
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        with open(descriptor, "wb") as file:  # noqa: PTH123
-            file.write(msgspec.json.format(msgspec.json.encode(memory), indent=2))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        durable.replace(path, msgspec.json.format(msgspec.json.encode(memory), indent=2))
     except OSError as fault:
         raise SystemFault(os.strerror(fault.errno or 0).lower()) from fault

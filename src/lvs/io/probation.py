@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from lvs.errors import SystemFault
+from lvs.io import durable
 
 NAME = "trial.json"
 
@@ -35,22 +36,11 @@ def load(path: Path) -> Trial | None:
 
 def save(path: Path, trial: Trial | None) -> None:
     """Note a trial, or that there is none. Errors: SystemFault with the reason."""
-    temporary = path.with_name(path.name + ".new")
     try:
         if trial is None:
             path.unlink(missing_ok=True)
+            durable.settle(path.parent)
         else:
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-            with open(descriptor, "wb") as file:  # noqa: PTH123
-                file.write(msgspec.json.format(msgspec.json.encode(trial), indent=2))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+            durable.replace(path, msgspec.json.format(msgspec.json.encode(trial), indent=2))
     except OSError as fault:
         raise SystemFault(f"cannot write {path}: {os.strerror(fault.errno or 0).lower()}") from fault

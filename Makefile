@@ -19,7 +19,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONOPTIMIZE
 
 .NOTPARALLEL:
-.PHONY: help run test check simulate netns-test binary binary-test deb site-test image-test image bench chaos fuzz lock clean
+.PHONY: help run test check simulate native-test netns-test binary binary-test deb site-test image-test image bench chaos fuzz lock clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
@@ -27,7 +27,7 @@ help:  ## list these targets
 run: $(VENV) $(DISK)  ## the appliance at work: two images boot as a pair in a lab; SHELL=1 opens a shell in it
 	PYTHONPATH=tests $(PY) -m lab.demo
 
-test: check simulate binary-test netns-test site-test  ## all but the image's long tests; what CI runs
+test: check simulate binary-test native-test netns-test site-test  ## all but the image's long tests; what CI runs
 
 check: $(VENV)  ## format, lint, types, house rules and unit tests, in seconds
 	@$(PY) .ci/check.py
@@ -36,11 +36,11 @@ simulate: SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),10
 simulate: $(VENV)  ## search for what breaks a promise of the pair; SECONDS=1000000 simulated, from SEED=0
 	$(PY) tests/pulse/search.py $(SECONDS) $(SEED)
 
-# These need no IPVS, and judge all children of their process: no guest may be one.
-NATIVE := $(addprefix tests/netns/test_,programs.py protocols.py protocols_b.py askers.py)
-netns-test: $(VENV)  ## tests on real IPVS, in namespaces of this host or of a guest
-	$(PY) -m pytest -m netns $(NATIVE)
-	$(PY) -m pytest -m netns tests/netns tests/lab $(addprefix --ignore=,$(NATIVE))
+native-test: $(VENV)  ## tests with real programs of this host: git and its hooks, servers to check
+	$(PY) -m pytest -m native -n 4 --dist loadfile
+
+netns-test: $(VENV)  ## tests on real IPVS, in namespaces of this host or of guests
+	$(PY) -m pytest -m netns -n 2 --dist loadfile
 
 binary: $(BINARY)  ## dist/lvsd: one file that needs no Python
 

@@ -9,16 +9,13 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import NamedTuple
 
 PYTHON = (sys.executable, "-m")
-UNIT = ("-m", "not netns and not binary and not image", "-q", "--no-header", "--tb=short")
+UNIT = ("-m", "not native and not netns and not binary and not image", "-q", "--no-header", "--tb=short")
 HOUSE = "tests/test_house.py"
-# Half of the unit tests, for the other core.
-APART = ("tests/config", "tests/kernel", "tests/probes", "tests/pulse", "tests/sync")
 
 # The slowest first: there are more tools than cores.
 TOOLS = {
+    "unit tests": (*PYTHON, "pytest", *UNIT, "-n", "auto", "--dist", "worksteal", f"--ignore={HOUSE}"),
     "types": (*PYTHON, "mypy", "src", "tests", ".ci/check.py"),
-    "unit tests": (*PYTHON, "pytest", *UNIT, f"--ignore={HOUSE}", *(f"--ignore={one}" for one in APART)),
-    "more units": (*PYTHON, "pytest", *UNIT, *APART),
     "house rules": (*PYTHON, "pytest", *UNIT, HOUSE),
     "lint": (*PYTHON, "ruff", "check", "--quiet", "."),
     "format": (*PYTHON, "ruff", "format", "--quiet", "--diff", "."),

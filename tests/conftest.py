@@ -22,6 +22,9 @@ settings.register_profile(
 settings.load_profile("quick")
 
 
+FIRST = "what the first try said"  # in a report of the second: it reaches whoever writes, from any process
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--rewrite", action="store_true", help="write transcripts anew; review them as a diff")
 
@@ -44,12 +47,19 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     failed = [report for report in reports if report.failed]
     if failed:
-        terminal = item.config.pluginmanager.get_plugin("terminalreporter")
-        assert terminal is not None
-        terminal.write_line(f"\n{item.nodeid} failed, and is run once more:\n{failed[0].longreprtext}")
         item._initrequest()  # type: ignore[attr-defined]  # its fixtures anew, as pytest does for a first run
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        reports[-1].user_properties.append((FIRST, failed[0].longreprtext))
     for report in reports:
         item.ihook.pytest_runtest_logreport(report=report)
     item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
     return True
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            for name, said in getattr(report, "user_properties", ()):
+                if name == FIRST:
+                    terminalreporter.section(f"{report.nodeid} failed, and was run once more")
+                    terminalreporter.write_line(said)

@@ -20,6 +20,8 @@ from lvs.protocol import PushRequest, RollbackRequest
 from pushing import Copy, PushedTo
 from stand import FILE, until
 
+pytestmark = pytest.mark.native
+
 
 def text(serial: int, weight: int = 1, more: str = "") -> str:
     """The file of a director without another one."""

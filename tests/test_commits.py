@@ -16,6 +16,8 @@ from lvs.sync.messages import Use
 from pushing import Copy, PushedTo
 from stand import Two, until
 
+pytestmark = pytest.mark.native
+
 
 class Pair(Two):
     def __init__(self, place: Path) -> None:

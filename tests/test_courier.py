@@ -30,6 +30,8 @@ from lvs.updating.note import Note, Pending, Stage
 from lvs.updating.rolling import Side
 from updating.packing import allowed, key, pack, places
 
+pytestmark = pytest.mark.native
+
 RECEIVER = """
 import os, sys
 import msgspec

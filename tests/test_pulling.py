@@ -14,6 +14,8 @@ from lvs.protocol import RollbackRequest
 from pushing import Copy
 from test_changes import director, text
 
+pytestmark = pytest.mark.native
+
 
 def test_what_was_pushed_there_runs_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     central, file = tmp_path / "central.git", tmp_path / "pull.toml"

@@ -6,6 +6,8 @@ import asyncio
 import time
 from pathlib import Path
 
+import pytest
+
 from lvs import events
 from lvs.io import probation
 from lvs.io.probation import Trial
@@ -14,6 +16,8 @@ from lvs.repository.exchange import Probation
 from lvs.trials import who_asks
 from stand import until
 from test_commits import pair
+
+pytestmark = pytest.mark.native
 
 
 def test_the_other_one_takes_it_back_if_the_first_is_gone(tmp_path: Path) -> None:

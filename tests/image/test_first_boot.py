@@ -13,7 +13,7 @@ import pytest
 
 from firstboot.given import TOML
 from lab import Lab
-from lab.appliance import PLACE, Appliance, flashed, network_file, public_key
+from lab.appliance import Appliance, flashed, network_file, public_key, workplace
 from lab.channel import LabError
 from lab.segment import Segment
 from lvs import events
@@ -66,7 +66,7 @@ def test_by_the_partition(lan: Segment) -> None:
         "network/lan.network": NETWORK,
         "lvs.toml.txt": b"forgotten",
     }
-    machine = Appliance(lan, "director1", ADDRESS, disk=flashed(PLACE / "card", files))
+    machine = Appliance(lan, "director1", ADDRESS, disk=flashed(workplace() / "card", files))
     try:
         machine.power_on()
         machine.await_up()
@@ -132,7 +132,8 @@ def test_by_nothing(lan: Segment) -> None:
 
 def test_by_credentials_with_a_card_that_is_wrong_and_a_disk_that_is_full(lan: Segment) -> None:
     disk = flashed(
-        PLACE / "card", {"lvs.toml": BROKEN.encode(), "authorized_keys": b"-----BEGIN PRIVATE KEY-----\n"}
+        workplace() / "card",
+        {"lvs.toml": BROKEN.encode(), "authorized_keys": b"-----BEGIN PRIVATE KEY-----\n"},
     )
     machine = Appliance(lan, "director1", ADDRESS, disk=disk)
     machine.credentials = {
@@ -192,7 +193,7 @@ def test_by_a_cloud_disk(lan: Segment) -> None:
             {"version": 2, "ethernets": {"eth0": {"addresses": [f"{ADDRESS}/24"], "gateway4": GATEWAY}}}
         ),
     }
-    machine.seeds = [seed(PLACE / "seed", files)]
+    machine.seeds = [seed(workplace() / "seed", files)]
     try:
         machine.power_on()
         machine.await_up()

@@ -106,7 +106,7 @@ def test_it_comes_up_proved(director: Appliance) -> None:
         "image": "lvs",
         "version": "",
         "architecture": "x86-64",
-        "variant": shown["running"]["variant"],
+        "variant": "vm",
         "firmware": "uefi",
     }
     assert shown["own"]["left"] is None

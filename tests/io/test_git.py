@@ -36,6 +36,13 @@ def repository(place: Path) -> Git:
     return Git(directory)
 
 
+def open_to_all(path: Path) -> None:
+    """Let other users into what pytest makes for one."""
+    for directory in (path, *path.parents):
+        if "/pytest-of-" in str(directory):
+            directory.chmod(0o755)
+
+
 def commit(git: Git, content: bytes, *parents: str, name: bytes = b"lvs.toml") -> str:
     tree = git.make_tree([Entry("100644", "blob", git.write(content), 0, name)])
     return git.commit(tree, parents, ALICE, ALICE, "a change\n", at=1700000000)
@@ -142,8 +149,7 @@ def test_without_a_repository_it_says_so(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_root_is_its_owner_for_it(tmp_path: Path) -> None:
     git = repository(tmp_path)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+    open_to_all(tmp_path)
     subprocess.run(("chown", "-R", "nobody", git.directory), check=True)
     one = commit(git, b"1")
     git.move("made", (MAIN, one, ""))
@@ -172,8 +178,7 @@ def test_locks_of_a_git_that_is_gone_are_removed(tmp_path: Path) -> None:
 def test_a_daemon_without_rights_on_files_of_others_can_use_it(tmp_path: Path) -> None:
     """As systemd starts it: root, but no capability to read and write what is another user's."""
     git = repository(tmp_path)
-    for directory in (tmp_path, *tmp_path.parents[:2]):
-        directory.chmod(0o755)
+    open_to_all(tmp_path)
     subprocess.run(("chown", "-R", "nobody:nogroup", git.directory), check=True)
     kept = "-all,+setuid,+setgid,+kill"
     words = (

@@ -22,6 +22,8 @@ from lvs.updating.manifest import Machine
 from lvs.updating.slots import Slot
 from updating.packing import PIECES, ROOT, ROOT_UUID, allowed, key, pack, places
 
+pytestmark = pytest.mark.native
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -6,12 +6,15 @@ faults of `Segment` work on it. The disk is a layer over the built one, so each 
 
 from __future__ import annotations
 
+import atexit
 import base64
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,9 +27,9 @@ from .setup import FIRMWARE
 if TYPE_CHECKING:
     from .segment import Segment
 
-DISK = CHECKOUT / "build" / "image" / "out" / "lvs-vm.raw"
+OUT = CHECKOUT / "build" / "image" / "out"
+DISK = OUT / "lvs-vm.raw"
 VARIABLES = FIRMWARE.with_name("OVMF_VARS_4M.fd")
-PLACE = BUILD / "appliances"
 ADMIN = "10.0.0.250/24"  # of whoever logs in
 
 TCG = ("-accel", "tcg,thread=multi,tb-size=256", "-cpu", "max,-cx16,-la57")
@@ -39,14 +42,20 @@ SSH_OPTIONS = (
 )
 
 
+@cache
+def workplace() -> Path:
+    """Where this process keeps disks and sockets; gone with it."""
+    (above := BUILD / "appliances").mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(dir=above, prefix=""))
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+@cache
 def key() -> Path:
     """The private key of whoever logs in, made once."""
-    PLACE.mkdir(parents=True, exist_ok=True)
-    path = PLACE / "key"
-    if not path.exists():
-        subprocess.run(
-            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)], check=True
-        )
+    path = workplace() / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "lab", "-f", str(path)], check=True)
     return path
 
 
@@ -68,6 +77,7 @@ class Appliance:
         disk_size: str = "2G",
         memory_mb: int = 512,
         cpus: int = 1,
+        metal: bool = False,
     ) -> None:
         self.lan, self.name, self.address = lan, name, address
         self.credentials: dict[str, bytes] = {}
@@ -75,8 +85,12 @@ class Appliance:
         self.seeds: list[Path] = []  # further disks
         self.write_log: Path | None = None  # where all that is written to its disk is noted: lab.writelog
         self._memory_mb, self._cpus = memory_mb, cpus
+        # What a hypervisor offers its guests, or what a server has.
+        self._card, self._bus = (
+            ("e1000e", "nvme,serial=lvs") if metal else ("virtio-net-pci", "virtio-blk-pci")
+        )
         self._qemu: Process | None = None
-        self.place = PLACE / name
+        self.place = workplace() / name
         shutil.rmtree(self.place, ignore_errors=True)
         self.place.mkdir(parents=True)
         self.disk, self.console_log = self.place / "disk.qcow2", self.place / "console.log"
@@ -107,7 +121,7 @@ class Appliance:
             *("qemu-system-x86_64", *machine, "-machine", "q35", "-m", str(self._memory_mb)),
             *("-nodefaults", "-nographic", "-serial", "chardev:console", "-chardev", console),
             *("-drive", f"if=pflash,format=raw,readonly=on,file={FIRMWARE}", "-drive", flash),
-            *("-drive", self._drive()),
+            *("-drive", f"{self._drive()},if=none,id=disk", "-device", f"{self._bus},drive=disk"),
             *(
                 argument
                 for seed in self.seeds
@@ -115,19 +129,19 @@ class Appliance:
             ),
             *("-device", "virtio-rng-pci", "-device", "i6300esb"),
             *("-netdev", f"tap,id=n,ifname={self.name},script=no,downscript=no"),
-            *("-device", f"virtio-net-pci,netdev=n,mac={self._mac},romfile="),
+            *("-device", f"{self._card},netdev=n,mac={self._mac},romfile="),
             *(argument for one in smbios for argument in ("-smbios", one)),
         ]
         self._qemu = self.lan.switch.spawn(*command)
 
     def _drive(self) -> str:
         if self.write_log is None:
-            return f"file={self.disk},if=virtio,format=qcow2,discard=unmap"
+            return f"file={self.disk},format=qcow2,discard=unmap"
         self.write_log.touch()
         logged = (
             f"file.driver=qcow2,file.file.filename={self.disk},log.driver=file,log.filename={self.write_log}"
         )
-        return f"if=virtio,driver=blklogwrites,{logged}"
+        return f"driver=blklogwrites,{logged}"
 
     def power_off(self) -> None:
         """Its power is gone, in the middle of whatever it does."""

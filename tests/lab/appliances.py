@@ -12,7 +12,7 @@ from functools import cache
 
 from lvs.io import pairkey
 
-from .appliance import PLACE, SSH_OPTIONS, Appliance, flashed, key, network_file, public_key
+from .appliance import SSH_OPTIONS, Appliance, flashed, key, network_file, public_key, workplace
 from .channel import LabError
 from .deployment import DIRECTORS, GATEWAY, OTHERS, REAL_SERVERS, redirect_rules
 from .lab import Lab
@@ -116,7 +116,7 @@ def build(lab: Lab) -> Site:
     for name in REAL_SERVERS:
         lab.machine(name).run("nft", "-f", "-", root="tree", stdin=redirect_rules())
     lab.machine("gateway").sysctl("net.ipv4.ip_forward", 1)
-    disks = {name: flashed(PLACE / f"{name}-flashed", given(name)) for name in DIRECTORS}
+    disks = {name: flashed(workplace() / f"{name}-flashed", given(name)) for name in DIRECTORS}
     first, second = (Appliance(lan, name, address, disk=disks[name]) for name, address in DIRECTORS.items())
     await_services(services.values())
     return Site(lab, lan, (first, second), lab.machine("client"), services)

@@ -18,7 +18,7 @@ from pathlib import Path
 from lvs.io import pairkey
 
 from . import setup, writelog
-from .appliance import BOOT_S, PLACE, SSH_OPTIONS, Appliance, flashed, key, network_file, public_key
+from .appliance import BOOT_S, SSH_OPTIONS, Appliance, flashed, key, network_file, public_key, workplace
 from .lab import Lab
 from .machine import Machine
 from .segment import Segment
@@ -133,7 +133,7 @@ class Outage:
     """The director, and its operator."""
 
     def __init__(self, lab: Lab) -> None:
-        place = PLACE / f"{NAME}-flashed"
+        place = workplace() / f"{NAME}-flashed"
         files = {
             "lvs.toml": configuration(1).encode(),
             "authorized_keys": f"{public_key()}\n".encode(),

@@ -20,7 +20,7 @@ from lvs.io.findings import Finished
 from lvs.io.neighbour import Neighbours
 
 pytestmark = [
-    pytest.mark.netns,
+    pytest.mark.native,
     pytest.mark.skipif(os.geteuid() != 0 or shutil.which("ip") is None, reason="needs root and ip(8)"),
 ]
 

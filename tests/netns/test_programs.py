@@ -20,7 +20,7 @@ from lvs.io.programs import AT_ONCE, Programs
 from lvs.io.runnable import CHECK_USER, User
 
 pytestmark = [
-    pytest.mark.netns,
+    pytest.mark.native,
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can run programs as another user"),
 ]
 

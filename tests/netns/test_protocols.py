@@ -21,7 +21,7 @@ from lvs.probes.talks import talk_for
 from probes.authority import Authority
 from probes.drive import drive
 
-pytestmark = pytest.mark.netns
+pytestmark = pytest.mark.native
 
 WEB, BOXES, CACHE, MEMORY, FILES = (f"127.0.53.{number}" for number in range(1, 6))
 NAMES = MAIL = "127.0.0.1"  # they take only addresses that are assigned to a device

@@ -39,7 +39,7 @@ from probes.drive import drive
 from .native import Inetd, Server, as_nobody, environment, find, free_port, programs
 
 pytestmark = [
-    pytest.mark.netns,
+    pytest.mark.native,
     pytest.mark.skipif(os.geteuid() != 0 or shutil.which("apt-get") is None, reason="needs root and apt-get"),
 ]
 

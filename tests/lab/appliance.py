@@ -107,6 +107,7 @@ class Appliance:
 
     def power_on(self) -> None:
         """Start it; `await_up` waits."""
+        self.console_log.unlink(missing_ok=True)
         machine = acceleration() if "kvm" in acceleration() else (*TCG, "-smp", str(self._cpus))
         smbios = [
             f"type=11,value=io.systemd.credential.binary:{name}={base64.b64encode(value).decode()}"

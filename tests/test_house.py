@@ -77,7 +77,7 @@ LINES = (
     {"operators", "explain", "fitness"},
     {"io"},
     {"begin", "pulsing", "consent"},
-    {"courier"},
+    {"courier", "liaison", "offered", "sharing"},
     {"coupling", "partner", "planning"},
     {"keeper"},
     {"trials", "commits"},

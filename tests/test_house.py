@@ -73,6 +73,7 @@ LINES = (
     {"inputs"},
     {"pair"},
     {"state"},
+    {"outcomes", "roles"},
     {"director"},
     {"operators", "explain", "fitness"},
     {"io"},

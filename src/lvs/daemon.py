@@ -40,7 +40,7 @@ from lvs.commands import (
 from lvs.commits import Commits
 from lvs.coupling import Coupling, Outcome
 from lvs.desk import Desk
-from lvs.director import LOOK_EVERY_S, step
+from lvs.director import step
 from lvs.errors import Exit, KernelError, LvsError, SystemFault
 from lvs.health import ward
 from lvs.health.orders import Order
@@ -71,7 +71,7 @@ from lvs.pair import Seat
 from lvs.partner import Partner
 from lvs.planning import plan
 from lvs.protocol import SOCKET_NAME
-from lvs.state import deadline, settled
+from lvs.state import LOOK_EVERY_S, deadline, settled
 from lvs.status import CheckVitals, ended
 
 _MEASURE_S = 1.0

@@ -18,6 +18,7 @@ from lvs.kernel.state import Service, ServiceKey, TakeVip, Vip
 from lvs.model import Config, OnStop, Role
 from lvs.pair import Pairing
 
+LOOK_EVERY_S = 3.0  # table and addresses are compared this often; drift is repaired within 5 s
 # Seconds after a VIP was taken: neighbours believe the first one they hear, which may get lost while a
 # switch learns the port; Piranha's five, a second apart, and one more. Then `announce_every`.
 ANNOUNCE_AFTER_S = (0.0, 0.2, 1.0, 2.0, 3.0, 4.0)

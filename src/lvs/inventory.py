@@ -206,7 +206,7 @@ def modules() -> str:
     from lvs.pulse import wire as pulse_wire
     from lvs.repository import central, history, packets, tree, wishes
     from lvs.repository import exchange as commits_exchange
-    from lvs.sync import machine, messages, version
+    from lvs.sync import accepting, machine, messages, offering, turn, version
     from lvs.sync import state as sync_state
     from lvs.updating import archive, manifest, note, rolling, slots
     from lvs.updating import letters as update_letters

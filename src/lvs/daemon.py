@@ -42,7 +42,7 @@ from lvs.coupling import Coupling
 from lvs.desk import Desk
 from lvs.director import step
 from lvs.errors import Exit, KernelError, LvsError, SystemFault
-from lvs.health import ward
+from lvs.health import maintenance
 from lvs.health.orders import Order
 from lvs.inputs import (
     Announced,
@@ -345,7 +345,7 @@ class Daemon:
         """Whether a drained real server has a session left."""
         while True:
             await asyncio.sleep(_COUNT_S)
-            if not ward.draining(self.state.health) or not settled(self.state):
+            if not maintenance.draining(self.state.health) or not settled(self.state):
                 continue
             try:
                 async with self.kernel:

@@ -30,7 +30,7 @@ from lvs.commands import (
 )
 from lvs.config.located import Problem, Severity
 from lvs.events import counted
-from lvs.health import ward
+from lvs.health import maintenance, ward
 from lvs.health.roster import Known
 from lvs.health.ward import Change, Health
 from lvs.inputs import (
@@ -120,13 +120,13 @@ def _stepped(state: State, what: Input, now: float) -> Step:
         case ProbesAnswered(answers):
             return _answered(state, answers, now)
         case OrderGiven(order):
-            return _turned(state, ward.ordered(state.health, order, now))
+            return _turned(state, maintenance.ordered(state.health, order, now))
         case EnableAsked(address, virtual, by):
-            return _turned(state, ward.enabled(state.health, address, virtual, by, now))
+            return _turned(state, maintenance.enabled(state.health, address, virtual, by, now))
         case SessionsEnded(orders):
-            return _turned(state, ward.emptied(state.health, orders, now))
+            return _turned(state, maintenance.emptied(state.health, orders, now))
         case OrdersShared(orders):
-            return _turned(state, ward.shared(state.health, orders, now))
+            return _turned(state, maintenance.shared(state.health, orders, now))
         case FindingsShared(findings):
             return _turned(state, ward.heard(state.health, findings, now))
         case ChecksMeasured():
@@ -345,7 +345,7 @@ def _time_passed(state: State, now: float) -> Step:
         new = msgspec.structs.replace(new, announce_at=None)
         new = msgspec.structs.replace(new, announce_at=outcomes.next_announcement(new, now))
     if not state.stopping:
-        new, turned = _turned(new, ward.passed(new.health, now))
+        new, turned = _turned(new, maintenance.passed(new.health, now))
         commands += turned
     moved = any(isinstance(command, Converge) for command in commands)
     if new.look_at is not None and new.look_at <= now and not moved:

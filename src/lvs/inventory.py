@@ -107,7 +107,7 @@ def modules() -> str:
     from lvs.firstboot import values as given_values
     from lvs.firstboot import words as firstboot_words
     from lvs.health import load as dynamic_weight
-    from lvs.health import orders, roster, serving, shared, verdict, ward
+    from lvs.health import maintenance, marks, orders, roster, serving, shared, verdict, ward
     from lvs.io import (
         addresses,
         announce,

@@ -9,7 +9,7 @@ import msgspec
 from lvs.checks import Target
 from lvs.commands import Command
 from lvs.events import counted
-from lvs.health import ward
+from lvs.health import maintenance
 from lvs.health.ward import Health
 from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, Desired
@@ -83,7 +83,7 @@ def deadline(state: State) -> float | None:
     times = [repeat.at for repeat in state.announcing]
     due = (state.look_at, state.announce_at, state.share_at, state.leave_by)
     times += [at for at in due if at is not None]
-    if not state.stopping and (at := ward.deadline(state.health)) is not None:
+    if not state.stopping and (at := maintenance.deadline(state.health)) is not None:
         times.append(at)
     return min(times, default=None)
 

@@ -153,6 +153,8 @@ TESTED_ELSEWHERE = {
     "lvs.firstboot.options": "arguments; tests/test_booting.py gives them",
     "lvs.config.judge": "tests/config/test_build.py and test_whole.py",
     "lvs.config.check_values": "tests/config/test_checks.py, in both directions",
+    "lvs.config.global_options": "a table; tests/config/test_options.py",
+    "lvs.config.virtual_options": "a table; tests/config/test_options.py",
     "lvs.config.option": "values without code; tests/config/test_options.py",
     "lvs.io.errands": "tests/io/test_workshop.py, as the other end",
     "lvs.kernel.keys": "tests/kernel/test_desired.py, as what every desired state is keyed by",

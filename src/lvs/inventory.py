@@ -76,6 +76,7 @@ def modules() -> str:
         build,
         check_types,
         check_values,
+        global_options,
         judge,
         load,
         located,
@@ -89,7 +90,9 @@ def modules() -> str:
         services,
         statements,
         toml,
+        unknown,
         values,
+        virtual_options,
         whole,
     )
     from lvs.config import checking as config_checking

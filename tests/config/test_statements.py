@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvs.config.options import Scope
+from lvs.config.option import Scope
 from lvs.config.statements import SET, WRONG, Lines, words
 from lvs.config.values import Refused
 

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from config import golden
 from lvs.config.load import load
-from lvs.config.options import GLOBAL, OPTIONS, SERVER, VIRTUAL, Kind
+from lvs.config.option import Kind
+from lvs.config.options import GLOBAL, OPTIONS, SERVER, VIRTUAL
 from lvs.config.values import FROM_TOML, FROM_WORD, Device, Mask, Refused, decoded, shown
 from lvs.model import Format
 

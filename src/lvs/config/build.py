@@ -19,7 +19,7 @@ from lvs.config import checking
 from lvs.config.across import Facts, number, twice
 from lvs.config.judge import DEFAULTS, Judge, family, held, prefix_of
 from lvs.config.located import Severity
-from lvs.config.options import Scope
+from lvs.config.option import Scope
 from lvs.model import (
     Address,
     Format,

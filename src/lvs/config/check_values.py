@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from lvs.checks import Step
-from lvs.config.options import Kind, Option
+from lvs.config.option import Kind, Option
 from lvs.config.values import FROM_TOML, Refused, shown
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
 from lvs.config.located import Note, Place, Severity
-from lvs.config.options import BY_SCOPE, Scope
+from lvs.config.option import Scope
+from lvs.config.options import BY_SCOPE
 from lvs.model import Address, DeviceAddress, Format
 
 if TYPE_CHECKING:

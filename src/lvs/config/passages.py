@@ -16,7 +16,8 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 from lvs.config.located import Part, Server, Virtual
-from lvs.config.options import BY_SCOPE, Kind, Scope
+from lvs.config.option import Kind, Scope
+from lvs.config.options import BY_SCOPE
 from lvs.config.values import FROM_WORD, Refused
 
 if TYPE_CHECKING:

@@ -12,7 +12,9 @@ from typing import Any
 
 import msgspec
 
-from lvs.config.options import BY_SCOPE, Kind, Option, Scope, unknown
+from lvs.config.option import Kind, Option, Scope
+from lvs.config.options import BY_SCOPE
+from lvs.config.unknown import unknown
 from lvs.config.values import FROM_WORD, Refused, shown
 from lvs.model import Format
 

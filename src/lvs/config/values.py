@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lvs.config.options import Kind, Option, Scope, suggestion
+from lvs.config.option import Kind, Option, Scope
 from lvs.config.services import TCP_SERVICES
+from lvs.config.unknown import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable

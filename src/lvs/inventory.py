@@ -95,8 +95,10 @@ def modules() -> str:
         virtual_options,
         whole,
     )
+    from lvs.config import addresses as config_addresses
     from lvs.config import checking as config_checking
     from lvs.config import checks as config_checks
+    from lvs.config import refusal as config_refusal
     from lvs.events import base, table
     from lvs.events import firstboot as firstboot_events
     from lvs.events import health as health_events

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lvs.config.option import Scope
+from lvs.config.refusal import Refused
 from lvs.config.statements import SET, WRONG, Lines, words
-from lvs.config.values import Refused
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ from lvs.model import (
 )
 
 if TYPE_CHECKING:
+    from lvs.config.addresses import Mask
     from lvs.config.located import Note, Virtual
-    from lvs.config.values import Mask
 
 _NOWHERE = (IPv4Address(0), IPv6Address(0))
 _PROTOCOLS = {Protocol.TCP: 0, Protocol.UDP: 1, Protocol.SCTP: 2}

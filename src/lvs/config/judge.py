@@ -11,7 +11,8 @@ from lvs.config.options import BY_SCOPE
 from lvs.model import Address, DeviceAddress, Format
 
 if TYPE_CHECKING:
-    from lvs.config.values import Device, Mask
+    from lvs.config.addresses import Mask
+    from lvs.config.values import Device
 
 DEFAULTS: dict[tuple[Format, Scope], dict[str, Any]] = {
     (file_format, scope): {name: option.default(file_format) for name, option in BY_SCOPE[scope].items()}

@@ -15,8 +15,8 @@ from lvs.config.checks import written
 from lvs.config.located import Place, Problem, Severity
 from lvs.config.option import Kind, Option, Scope
 from lvs.config.options import BY_SCOPE
+from lvs.config.refusal import Refused, shown
 from lvs.config.statements import PAIRS, words
-from lvs.config.values import Refused, shown
 from lvs.errors import ConfigError
 from lvs.model import Format, Forwarding
 

@@ -159,6 +159,7 @@ def modules() -> str:
         requirements,
         resync,
         rtnetlink,
+        rtsocket,
         runnable,
         secrets,
         sessions,

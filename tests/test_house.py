@@ -157,6 +157,8 @@ TESTED_ELSEWHERE = {
     "lvs.config.virtual_options": "a table; tests/config/test_options.py",
     "lvs.config.option": "values without code; tests/config/test_options.py",
     "lvs.io.errands": "tests/io/test_workshop.py, as the other end",
+    "lvs.kernel.outline": "tests/kernel/test_desired.py, as parts of every desired state",
+    "lvs.kernel.service": "tests/kernel/test_desired.py, as what every desired state holds",
     "lvs.kernel.keys": "tests/kernel/test_desired.py, as what every desired state is keyed by",
     "lvs.model": "values without code; every test of config makes them",
     "lvs.protocol": "values without code; tests/io/test_control.py sends them",

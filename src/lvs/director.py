@@ -58,7 +58,8 @@ from lvs.inputs import (
     TableCounted,
     TimePassed,
 )
-from lvs.kernel.desired import Desired, desired, destination_of, service_key
+from lvs.kernel.desired import Desired, desired
+from lvs.kernel.keys import destination_of, service_key
 from lvs.kernel.state import Service, ServiceKey
 from lvs.model import Config, VirtualServer
 from lvs.pair import PAIRED

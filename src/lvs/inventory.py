@@ -177,7 +177,7 @@ def modules() -> str:
     )
     from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders
-    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
+    from lvs.kernel import decode, desired, diff, encode, frames, outline, proc, refusal, service, text, wire
     from lvs.kernel import firewall as ruleset
     from lvs.kernel import keys as kernel_keys
     from lvs.kernel import resync as connections

@@ -156,6 +156,8 @@ TESTED_ELSEWHERE = {
     "lvs.config.global_options": "a table; tests/config/test_options.py",
     "lvs.config.virtual_options": "a table; tests/config/test_options.py",
     "lvs.config.option": "values without code; tests/config/test_options.py",
+    "lvs.io.asked": "tests/io/test_engine.py, whose askers are asked through it",
+    "lvs.io.backlog": "tests/io/test_engine.py, as what every order goes through",
     "lvs.io.errands": "tests/io/test_workshop.py, as the other end",
     "lvs.kernel.outline": "tests/kernel/test_desired.py, as parts of every desired state",
     "lvs.kernel.service": "tests/kernel/test_desired.py, as what every desired state holds",

@@ -116,7 +116,9 @@ def modules() -> str:
     from lvs.io import (
         addresses,
         announce,
+        asked,
         askers,
+        backlog,
         bare,
         checking,
         child,

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lvs import events
-from lvs.io.git import GitFault
+from lvs.io.git_program import GitFault
 from lvs.protocol import RollbackRequest
 from lvs.sync.messages import Use
 from pushing import Copy, PushedTo

@@ -134,6 +134,7 @@ def modules() -> str:
         files,
         findings,
         git,
+        git_program,
         heart,
         heartbeat,
         hooks,

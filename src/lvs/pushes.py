@@ -16,7 +16,8 @@ from typing import BinaryIO
 from lvs.arguments import run_directory
 from lvs.errors import Exit, LvsError
 from lvs.io import control
-from lvs.io.git import OF_HOOKS, Git, GitFault
+from lvs.io.git import OF_HOOKS, Git
+from lvs.io.git_program import GitFault
 from lvs.io.pusher import elapsed_s, pusher
 from lvs.protocol import SOCKET_NAME, ExamineRequest, PushRequest, Reply
 from lvs.repository.packets import FLUSH, GREETING, greeted, packet, section, takes_options, update, verdict

@@ -12,7 +12,8 @@ from pathlib import Path
 from lvs.arguments import run_directory
 from lvs.errors import Exit, SystemFault, UsageError
 from lvs.io import bare, control
-from lvs.io.git import DIRECTORY, Git, GitFault
+from lvs.io.git import DIRECTORY, Git
+from lvs.io.git_program import GitFault
 from lvs.io.pusher import pusher
 from lvs.protocol import SOCKET_NAME, ConfirmRequest, Request, RollbackRequest
 from lvs.repository.history import Row, table

@@ -133,7 +133,7 @@ class Stand:
     @property
     def listens(self) -> bool:
         assert self.coupling is not None
-        return self.coupling._channel is not None and bool(self.coupling._channel.listening)
+        return self.coupling.liaison.channel is not None and bool(self.coupling.liaison.channel.listening)
 
     @property
     def weight(self) -> int:

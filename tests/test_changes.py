@@ -15,7 +15,8 @@ import pytest
 
 from lvs import events
 from lvs.io import install, probation
-from lvs.io.git import Git, GitFault, blob_id
+from lvs.io.git import Git, blob_id
+from lvs.io.git_program import GitFault
 from lvs.protocol import PushRequest, RollbackRequest
 from pushing import Copy, PushedTo
 from stand import FILE, until

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lvs import events
-from lvs.io.git import GitFault
+from lvs.io.git_program import GitFault
 from lvs.protocol import RollbackRequest
 from lvs.sync.messages import Use
 from pushing import Copy, PushedTo
@@ -105,7 +105,9 @@ def test_what_the_other_cannot_run_is_refused_before_anything_is_taken(
             assert "lvs.toml:3: no such program" in said
             assert "refused: nothing was changed" in said
             assert one.keeper.git.has((commit,)) == ()
-            monkeypatch.setattr(two.coupling, "_examine", lambda _text: ("there is no room",))  # and later
+            monkeypatch.setattr(
+                "lvs.coupling.examine", lambda _file, _text: ("there is no room",)
+            )  # and later
             monkeypatch.setattr(consent, "_objections", lambda _text: ())
             code, said = await both.copies[0].push()
             assert code == 1

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lvs.cli import COMMANDS, parser
+from lvs import cli
 from lvs.completion import script
+from lvs.errors import Exit
+from lvs.subcommands import COMMANDS, parser
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -21,6 +23,11 @@ def test_every_command_and_option_is_there(shell: str) -> None:
     assert all(name in made for name in COMMANDS)
     for option in ("config", "on-stop", "run-dir", "json", "to"):
         assert f"--{option}" in made or f"-l {option}" in made
+
+
+def test_as_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["completion", "bash"]) == Exit.OK
+    assert capsys.readouterr().out == script("bash", parser())
 
 
 def run(shell: str, text: str, home: Path) -> str:

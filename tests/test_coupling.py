@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from ipaddress import ip_address
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from lvs import events
-from lvs.checks import Answer, Reason
-from lvs.health.orders import Order, Verb
-from lvs.inputs import (
-    OrderGiven,
-    ProbesAnswered,
-)
-from lvs.io import pairfile, pairkey
-from lvs.model import Role
+from lvs.io import pairfile
 from lvs.sync.messages import Use
-from stand import Two, two, until
+from stand import two, until
 
 
 def test_a_push_is_in_the_others_file_and_runs(tmp_path: Path) -> None:
@@ -124,103 +114,6 @@ def test_edited_on_both_while_apart(tmp_path: Path) -> None:
             assert await both.two.coupling.resolve(Use.THERE) == ""
             assert (both.one.weight, both.two.weight) == (5, 5)
             assert (both.two.place / "lvs.toml.replaced").read_text() == both.text(3, weight=6)
-
-    asyncio.run(run())
-
-
-def test_another_language_is_refused(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with two(tmp_path) as both:
-            both.two.file.path = both.two.path.with_name("lvs.cf")
-            outcome = await both.one.save(both.text(2))
-            assert "both need the same language" in outcome.refused[0]
-
-    asyncio.run(run())
-
-
-def test_without_a_key_each_goes_by_its_own_file_until_there_is_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("lvs.coupling.LOOK_EVERY_S", 0.05)
-
-    async def run() -> None:
-        both = Two(tmp_path)
-        both.key.rename(tmp_path / "elsewhere")
-        try:
-            for node in both.nodes:
-                node.start()
-            await until(lambda: [node.status for node in both.nodes] == ["no key", "no key"])
-            await both.one.save(both.text(2, weight=5))
-            assert both.one.weight == 5
-            assert len(both.one.heard_of(events.PairKeyUnusable)) == 1
-            (tmp_path / "elsewhere").rename(both.key)
-            await until(lambda: both.two.weight == 5)
-            assert [node.heartbeat for node in both.nodes] == [pairkey.read(both.key).heartbeat] * 2
-        finally:
-            for node in both.nodes:
-                await node.stop()
-
-    asyncio.run(run())
-
-
-def test_a_lone_director_has_no_channel(tmp_path: Path) -> None:
-    async def run() -> None:
-        both = Two(tmp_path)
-        both.one.path.write_text(both.text(1).replace("backup =", "#backup ="))
-        both.one.boot()
-        both.one.start()
-        await asyncio.sleep(0)
-        assert both.one.status == "no pair"
-        await both.one.save(both.text(1, weight=5).replace("backup =", "#backup ="))
-        assert both.one.weight == 5
-        assert not both.one.heard_of(events.ConfigPending)
-        await both.one.stop()
-        assert not (both.one.place / pairfile.NAME).exists()
-
-    asyncio.run(run())
-
-
-def test_orders_flow_both_ways(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with two(tmp_path) as both:
-            real = ip_address("10.0.0.3")
-            both.one.feed(OrderGiven(Order(Verb.DISABLE, real, None, "carla", time.time())))
-            await until(lambda: both.two.state.health.orders)
-            (order,) = both.two.state.health.orders
-            assert (order.verb, order.by) == (Verb.DISABLE, "carla")
-            ordered = both.two.heard_of(events.MaintenanceOrdered)
-            assert "on the other director" in ordered[0].text()
-            from lvs.inputs import EnableAsked
-
-            both.two.feed(EnableAsked(real, None, "bert"))
-            await until(lambda: not both.one.state.health.orders)
-            await both.two.stop()
-            assert pairfile.load(both.two.place / pairfile.NAME).taken_back
-            both.two.boot()
-            both.two.start()
-            await until(lambda: both.two.status == "same")
-            assert not both.one.state.health.orders
-
-    asyncio.run(run())
-
-
-def test_the_standby_hears_what_checks_found(tmp_path: Path) -> None:
-    async def run() -> None:
-        async with two(tmp_path) as both:
-            pairing = msgspec.structs.replace(both.one.state.pairing, role=Role.ACTIVE)
-            both.one.state = msgspec.structs.replace(both.one.state, pairing=pairing)
-            assert both.one.coupling is not None
-            both.one.coupling.moved()
-            (target,) = both.one.asked
-            good = Answer(True, Reason.ANSWERED, "connection accepted")
-            both.one.feed(ProbesAnswered(((target, good),)))  # type: ignore[arg-type]
-
-            def found() -> bool:
-                (roster,) = both.two.state.health.rosters.values()
-                verdict = roster.members[0].verdicts[0]
-                return verdict.up and verdict.reason is Reason.ADOPTED
-
-            await until(found)
 
     asyncio.run(run())
 

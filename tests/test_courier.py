@@ -36,15 +36,16 @@ RECEIVER = """
 import os, sys
 import msgspec
 from pathlib import Path
-from lvs import cli, update
+from lvs import update
 from lvs.errors import LvsError
 from lvs.io import trial
 from lvs.io.updates import Places
+from lvs.subcommands import parser
 update.JOURNAL = Path("/nowhere")
 trial.reboot = lambda: True
 places = msgspec.json.decode(sys.argv[1], type=Places, dec_hook=lambda kind, value: Path(value))
 try:
-    update.run(cli.parser(["update"]).parse_args(["update", "--from-peer"]), places)
+    update.run(parser(["update"]).parse_args(["update", "--from-peer"]), places)
 except LvsError as fault:
     print(f"lvsd: {fault}")
 """

@@ -51,7 +51,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from lvs import director, events
+from lvs import events
 from lvs.checks import Answer, Reason
 from lvs.commands import (
     Announce,
@@ -98,15 +98,15 @@ from lvs.inputs import (
 from lvs.kernel import text
 from lvs.kernel.desired import desired
 from lvs.kernel.diff import diff
-from lvs.kernel.state import KernelState, Op, Service, TakeVip, apply
+from lvs.kernel.state import KernelState, Op, Service, apply
 from lvs.model import Config, Drain, OnStop, Protocol, Quorum, Role, VirtualServer
 from lvs.pair import Seat
 from lvs.pulse import words as pulse_words
 from lvs.pulse.line import Seen, ToPulse
-from lvs.state import State, changed, deadline
+from lvs.state import LOOK_EVERY_S, State, changed, deadline
+from steps import FILE, applied, told
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
-FILE = "lvs.toml"
 MOST_LINES = 8  # operations shown one by one
 
 SETTLED = msgspec.structs.replace(
@@ -572,7 +572,7 @@ def test_laws(happened: list[tuple[Input | str, float]]) -> None:
         if isinstance(what, ConfigRejected | ConfigUnreadable):
             assert after == before
         if isinstance(what, Converged) and what.command.cause is not Cause.STOP and not before.stopping:
-            assert after.look_at == stage.now + director.LOOK_EVERY_S
+            assert after.look_at == stage.now + LOOK_EVERY_S
         if Quit() in commands:
             assert after.stopping
             assert commands[-1] == Quit()
@@ -596,12 +596,8 @@ def test_what_can_differ_is_converged(one: Config, other: Config) -> None:
     assert scoped == ops
 
 
-def reports(commands: tuple[Command, ...]) -> list[events.Event]:
-    return [command.event for command in commands if isinstance(command, Report)]
-
-
-@pytest.mark.parametrize(("count", "told"), [(49, 50), (50, 0)])
-def test_many_changes_are_told_as_one_number(count: int, told: int) -> None:
+@pytest.mark.parametrize(("count", "singly"), [(49, 50), (50, 0)])
+def test_many_changes_are_told_as_one_number(count: int, singly: int) -> None:
     """A service and its real servers: 50 are told one by one, 51 are not."""
     reals = [strategies.real_server(f"real{n}", f"10.0.0.{n}") for n in range(count)]
     stage = Stage()
@@ -610,41 +606,18 @@ def test_many_changes_are_told_as_one_number(count: int, told: int) -> None:
     assert stage.pending is not None
     done, _ = stage.converge(stage.pending)
     _, commands = step(stage.state, Converged(stage.pending, done, (), 0.02), 0.0)
-    *rest, applied = reports(commands)
-    assert len(rest) == told
-    assert applied == events.ConfigApplied(FILE, 1, "digest", 1, count, count + 1, 0, 20)
+    *rest, last = told(commands)
+    assert len(rest) == singly
+    assert last == events.ConfigApplied(FILE, 1, "digest", 1, count, count + 1, 0, 20)
 
 
 def test_many_problems_are_counted_and_the_first_told() -> None:
     problems = tuple(problem(f"{line} wrong", Severity.ERROR) for line in range(1, 61))
     _, commands = step(State(), ConfigRejected(FILE, problems), 0.0)
-    refused, *rest = reports(commands)
+    refused, *rest = told(commands)
     assert isinstance(refused, events.ConfigRefused)
     assert refused.problems == 60
     assert [str(one) for one in problems[:50]] == [event.text() for event in rest]
-
-
-@pytest.mark.parametrize("said", OnStop)
-@pytest.mark.parametrize("configured", OnStop)
-def test_the_command_lines_word_on_stop_is_over_the_files(said: OnStop, configured: OnStop) -> None:
-    state = State(on_stop=said)
-    state, commands = step(state, ConfigLoaded(FILE, "", strategies.config(on_stop=configured)), 0.0)
-    (begun,) = (command for command in commands if isinstance(command, Converge))
-    state, _ = step(state, Converged(begun, (), (), 0.0), 0.5)
-    state, commands = step(state, StopAsked("SIGTERM"), 1.0)
-    assert (Quit() in commands) == (said is OnStop.KEEP)
-    assert any(isinstance(command, Converge) for command in commands) == (said is OnStop.EMPTY)
-
-
-def test_a_stop_waits_until_the_table_stands() -> None:
-    """Cut in the middle it would be a part of a table, and called whole."""
-    config = strategies.config(strategies.virtual_server("web", "192.0.2.1"))
-    state, commands = step(State(), ConfigLoaded(FILE, "", config), 0.0)
-    (begun,) = (command for command in commands if isinstance(command, Converge))
-    state, commands = step(state, StopAsked("SIGTERM"), 1.0)
-    assert commands == ()
-    assert Quit() in step(state, Converged(begun, (), (), 0.0), 2.0)[1]
-    assert Quit() in step(state, ConvergeFailed(Cause.CONFIG, "no answer"), 2.0)[1]
 
 
 def test_what_a_dead_device_held_is_announced_again() -> None:
@@ -662,86 +635,6 @@ def test_what_a_dead_device_held_is_announced_again() -> None:
 # What is told once
 
 
-def applied(vips: int = 1) -> State:
-    """A director whose configuration is in the kernel, VIPs just taken."""
-    vip = strategies.on_device("192.0.2.1", "eth0")
-    config = strategies.config(strategies.virtual_server("web", "192.0.2.1", vip=vip if vips else None))
-    state, commands = step(State(), ConfigLoaded(FILE, "", config), 0.0)
-    (begun,) = (command for command in commands if isinstance(command, Converge))
-    return step(state, Converged(begun, tuple(map(TakeVip, begun.goal.state.vips))), 0.0)[0]
-
-
-def told(commands: tuple[Command, ...]) -> list[events.Event]:
-    return [command.event for command in commands if isinstance(command, Report)]
-
-
-def announced(
-    state: State, until: float, failed: tuple[str, ...] = ()
-) -> tuple[State, list[float], list[str]]:
-    """Let time pass: when VIPs were announced, and what was told of it."""
-    times, heard = [], []
-    while (due := deadline(state)) is not None and due <= until:
-        state, commands = step(state, TimePassed(), due)
-        for command in commands:
-            if isinstance(command, Announce):
-                assert command.vips == tuple(state.goal.state.vips)
-                times.append(due)
-                state, more = step(state, Announced(failed), due)
-                heard += [event.text() for event in told(more)]
-            elif isinstance(command, Converge):
-                state, _ = step(state, Converged(command, (), state.refused), due)
-    return state, times, heard
-
-
-def test_b35_vips_are_announced_densely_and_then_for_as_long_as_they_are_held() -> None:
-    first = [0.2, 1.0, 2.0, 3.0, 4.0]  # and at 0.0, as what the Converged led to
-    state, times, _ = announced(applied(), 200.0)
-    assert times == [*first, 60.0, 120.0, 180.0]
-    state, _ = step(state, LinksChanged(back="eth0"), 199.95)
-    assert announced(state, 239.0)[1] == [200.0 + after for after in (0.0, *first)]
-
-    assert state.config is not None
-    for every, rest in ((0, []), (90, [60.0, 150.0])):
-        state = applied()
-        assert state.config is not None
-        config = msgspec.structs.replace(state.config, announce_every_s=every)
-        state, commands = step(state, ConfigLoaded(FILE, "", config), 0.0)
-        (begun,) = (command for command in commands if isinstance(command, Converge))
-        state, _ = step(state, Converged(begun, (), (), 0.0), 0.0)
-        assert announced(state, 200.0)[1] == [*first, *rest]
-
-
-def test_a_restart_goes_on_announcing_what_it_finds_held() -> None:
-    vip = strategies.on_device("192.0.2.1", "eth0")
-    config = strategies.config(strategies.virtual_server("web", "192.0.2.1", vip=vip))
-    state, commands = step(State(), ConfigLoaded(FILE, "", config), 0.0)
-    (begun,) = (command for command in commands if isinstance(command, Converge))
-    state, _ = step(state, Converged(begun, (), (), 0.0), 0.5)
-    assert announced(state, 130.0)[1] == [60.5, 120.5]
-
-
-def test_a_vip_that_could_not_be_taken_is_not_announced() -> None:
-    vip = strategies.on_device("192.0.2.1", "eth0")
-    config = strategies.config(strategies.virtual_server("web", "192.0.2.1", vip=vip))
-    state, commands = step(State(), ConfigLoaded(FILE, "", config), 0.0)
-    (begun,) = (command for command in commands if isinstance(command, Converge))
-    (held,) = begun.goal.state.vips
-    refused = ((text.line(TakeVip(held)), "no"),)
-    state, _ = step(state, Converged(begun, (), refused, 0.0), 0.0)
-    assert announced(state, 200.0)[1] == []
-
-
-def test_an_announcement_that_fails_again_and_again_is_told_once() -> None:
-    why = "192.0.2.1 not announced: eth0 is down"
-    state, times, heard = announced(applied(), 200.0, (why,))
-    assert len(times) == 8
-    assert heard == [f"not announced: {why}"]
-    state, _, heard = announced(state, 300.0)
-    assert heard == []
-    state, _, heard = announced(state, 400.0, (why,))
-    assert heard == [f"not announced: {why}"]
-
-
 def test_links_that_cannot_be_heard_are_told_once() -> None:
     state, heard = applied(), []
     for what in (
@@ -756,28 +649,9 @@ def test_links_that_cannot_be_heard_are_told_once() -> None:
     assert heard == [events.KernelUnavailable(reason) for reason in ("no", "why", "why")]
 
 
-def test_a_ledger_that_cannot_be_written_is_told_once() -> None:
-    state, heard = applied(0), []
-    for not_saved in (("f", "full"), ("f", "full"), None, ("f", "full")):
-        look = Converge(state.goal, Cause.LOOK, state.goal)
-        state, commands = step(state, Converged(look, (), not_saved=not_saved), 1.0)
-        heard += told(commands)
-    assert heard == [events.StateNotSaved("f", "full")] * 2
-
-
 def test_many_warnings_are_the_first_ones_and_a_number() -> None:
     warnings = tuple(Problem(FILE, line, "a", "b", Severity.WARNING) for line in range(1, 61))
     _, commands = step(State(), ConfigLoaded(FILE, "", strategies.config(), warnings), 0.0)
     heard = [event for event in told(commands) if isinstance(event, events.ConfigWarning)]
     assert len(heard) == 51
     assert heard[-1].reason == f"and 10 more warnings; `lvsd check {FILE}` tells all"
-
-
-@pytest.mark.parametrize("refused", [(), (("ipvsadm -D", "busy"),)])
-def test_a_stop_that_could_not_empty_all_has_failed(refused: tuple[tuple[str, str], ...]) -> None:
-    state, commands = step(
-        msgspec.structs.replace(applied(), on_stop=OnStop.EMPTY), StopAsked("SIGTERM"), 1.0
-    )
-    (emptied,) = (command for command in commands if isinstance(command, Converge))
-    assert step(state, Converged(emptied, (), refused), 2.0)[1][-1] == Quit(failed=bool(refused))
-    assert step(state, ConvergeFailed(Cause.STOP, "no answer"), 2.0)[1][-1] == Quit(failed=True)

@@ -9,7 +9,8 @@ import pytest
 
 from lvs import pulling
 from lvs.errors import ConfigError, SystemFault
-from lvs.io.git import Git, GitFault
+from lvs.io.git import Git
+from lvs.io.git_program import GitFault
 from lvs.protocol import RollbackRequest
 from pushing import Copy
 from test_changes import director, text

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from lvs import cli, rollout, update
+from lvs import rollout, update
 from lvs.errors import UsageError
 from lvs.io import control, notes, trial
 from lvs.io.updates import Places
@@ -26,6 +26,7 @@ from lvs.protocol import (
     StartRequest,
     SwitchoverRequest,
 )
+from lvs.subcommands import parser
 from lvs.updating.rolling import Plan, Side
 from updating.packing import allowed, key, pack, places
 
@@ -109,7 +110,7 @@ def machine(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plac
 
 
 def asked(run_directory: Path, *words: str) -> argparse.Namespace:
-    return cli.parser(["update"]).parse_args(["update", "--run-dir", str(run_directory), *words])
+    return parser(["update"]).parse_args(["update", "--run-dir", str(run_directory), *words])
 
 
 def test_from_the_active_director_through_its_own_start(

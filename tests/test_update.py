@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from lvs import cli, update
+from lvs import update
 from lvs.errors import SystemFault, UsageError
 from lvs.io import notes, trial, updates
 from lvs.io.updates import Places
+from lvs.subcommands import parser
 from lvs.updating.note import End, Note, Stage
 from updating.packing import allowed, key, pack, places
 
@@ -34,7 +35,7 @@ def machine(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Plac
 
 
 def asked(*words: str) -> argparse.Namespace:
-    return cli.parser(words[:1]).parse_args(words)
+    return parser(words[:1]).parse_args(words)
 
 
 def told(capsys: pytest.CaptureFixture[str]) -> str:

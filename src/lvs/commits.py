@@ -12,7 +12,7 @@ from collections.abc import Coroutine
 
 from lvs import events
 from lvs.errors import LvsError
-from lvs.io.git import GitFault
+from lvs.io.git_program import GitFault
 from lvs.keeper import Keeper, Refused
 from lvs.pair import Seat
 from lvs.repository.exchange import MOST_KNOWN, Course, Kinship, Lacks, Pack, Probation, Tip, course

@@ -5,6 +5,19 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from lvs.errors import Exit
+from lvs.subcommands import parser
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"))
+
+
+def command(asked: argparse.Namespace) -> int:
+    """Print the script for a shell; the exit code."""
+    print(script(asked.shell, parser()), end="")
+    return Exit.OK
+
 
 def script(shell: str, parser: argparse.ArgumentParser) -> str:
     """The completion script for bash, zsh or fish. Errors: KeyError for another shell."""

@@ -11,38 +11,29 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from hashlib import blake2b
-from ipaddress import ip_address
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, assert_never
+from typing import NamedTuple, Protocol, assert_never
 
 import msgspec
 
 from lvs import events, pairstatus
 from lvs.begin import ConfigFile
-from lvs.config.load import format_of, load
-from lvs.config.located import Severity
 from lvs.consent import Consent, Reader
 from lvs.courier import Courier
 from lvs.errors import SystemFault
 from lvs.events import Event
-from lvs.health import shared
 from lvs.health.orders import Order
-from lvs.health.roster import Roster
-from lvs.health.shared import Book, Findings, Orders
-from lvs.inputs import (
-    ConfigLoaded,
-    Converged,
-    ConvergeFailed,
-    FindingsShared,
-    Input,
-    OrdersShared,
-)
+from lvs.health.shared import Findings, Orders
+from lvs.inputs import ConfigLoaded, Converged, ConvergeFailed, FindingsShared, Input
 from lvs.io import install, pairfile
 from lvs.letters import Hello, Letter, Ping
-from lvs.model import Role, VirtualKey
+from lvs.liaison import Liaison
+from lvs.model import Role
+from lvs.offered import examine, objections, put, text_of, understood
 from lvs.pair import PAIRED, Pairing, Seat
 from lvs.repository.exchange import Lacks, Pack, Probation, Tip
+from lvs.sharing import Sharing
 from lvs.state import State as DirectorState
 from lvs.sync.machine import step
 from lvs.sync.messages import (
@@ -81,13 +72,6 @@ from lvs.sync.messages import Input as SyncInput
 from lvs.sync.state import RUN_S, State, deadline
 from lvs.sync.version import Agreed, Text, Version
 
-if TYPE_CHECKING:  # with them comes ssl, for which a director on its own has no use
-    from lvs.io.keyfile import KeyFile
-    from lvs.io.pairkey import PairKey
-    from lvs.io.peer import Channel
-
-LOOK_EVERY_S = 2.0  # for the key, and for our own address
-TELL_EVERY_S = 1.0  # what checks found
 RESOLVE_S = 12.0
 
 Work = Run | Examine | Install | Discard | Review
@@ -114,15 +98,6 @@ class Director(Protocol):
     def applied(self) -> asyncio.Future[Converged | ConvergeFailed]: ...
 
 
-class _Settings(NamedTuple):
-    """What a channel is made of; another one, another channel."""
-
-    ways: tuple[tuple[str, str], ...]  # own address, the other's
-    port: int
-    dials: bool
-    key: PairKey
-
-
 class Coupling:
     """Also what the channel tells."""
 
@@ -130,44 +105,27 @@ class Coupling:
         self._director = director
         self._memory_file = state_directory / pairfile.NAME
         self.state = State()
-        self._channel: Channel | None = None
-        self._settings: _Settings | None = None
-        self._hello = Hello(0, 0, "")
-        self._address = ""
-        self._fault = ""  # why there is no channel
+        self.liaison = Liaison(director, self)
         self._pairing: Pairing | None = None  # as it was last looked at
-        self._key_file: KeyFile | None = None
         self._refused: dict[Version, Outcome] = {}  # the last
         self._waiting: dict[Version, list[asyncio.Future[Outcome]]] = {}
-        self._book: Book = {}
-        self._findings_told: dict[VirtualKey, Roster] = {}
         self._work: asyncio.Queue[Work] = asyncio.Queue()
         self._moved = asyncio.Event()  # the deadline may be another
-        self._look = asyncio.Event()  # the pair may be another
         self._memory = pairfile.Memory()
-        self.courier = Courier(director, self._post, lambda: self.status().state == "same")
-        self.consent = Consent(self, self._objections)
+        self.courier = Courier(director, self.liaison.post, lambda: self.status().state == "same")
+        self.consent = Consent(self, partial(objections, director.file))
         self.pulled: Version | None = None  # the last that came from the other director
         self.reader: Reader | None = None
-        self._begin()
+        self._recall()
+        self._sharing = Sharing(director, self.liaison, self._memory, self._remember)
+        begun, content = director.file.first
+        self.state = State(bad=True) if begun is None else State(mine=text_of(begun, content))
 
-    def _begin(self) -> None:
-        """Where the daemon's start left off."""
+    def _recall(self) -> None:
         try:
             self._memory = pairfile.load(self._memory_file)
         except SystemFault as fault:
             self.tell(events.PairStateLost(str(fault)))
-        wall, now = time.time(), time.monotonic()
-        late_s = max(0.0, wall - self._memory.at)
-        taken_back = [
-            msgspec.structs.replace(entry, age_s=entry.age_s + late_s) for entry in self._memory.taken_back
-        ]
-        with suppress(ValueError):
-            self._book = shared.merged({}, taken_back, wall, now)
-        state = self._director.state
-        self._book = shared.written(self._book, state.health.orders, wall)
-        begun, content = self._director.file.first
-        self.state = State(bad=True) if begun is None else State(mine=self._text(begun, content))
 
     # The daemon asks
 
@@ -177,11 +135,17 @@ class Coupling:
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What the daemon's task group is to run."""
-        return self._looking(), self._timing(), self._working(), self._finding(), *self.courier.tasks()
+        return (
+            self._looking(),
+            self._timing(),
+            self._working(),
+            self._sharing.telling(lambda: self.state.active),
+            *self.courier.tasks(),
+        )
 
     def read(self, what: ConfigLoaded, content: bytes) -> asyncio.Future[Outcome] | None:
         """What becomes of a valid file when the other director has answered; None: it is to run now."""
-        text = self._text(what, content)
+        text = text_of(what, content)
         if self._feed(FileRead(text), at_once=text):
             return None
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
@@ -203,32 +167,14 @@ class Coupling:
         self._pairing = pairing
         self._feed(RoleIs(pairing.role is Role.ACTIVE))
         if before is None or before.wire != pairing.wire:
-            self._look.set()
+            self.liaison.look()
 
     def orders_kept(self, orders: tuple[Order, ...]) -> None:
         """The operators' orders are these now."""
-        book = shared.written(self._book, orders, time.time())
-        fresh = shared.news(self._book, book)
-        self._book = book
-        if fresh:
-            self._send_orders(fresh)
-            self._remember()
+        self._sharing.orders_kept(orders)
 
     def status(self) -> pairstatus.PairStatus:
-        channel, settings = self._channel, self._settings
-        told = pairstatus.Channel(fault=self._fault)
-        if channel is not None and settings is not None:
-            told = pairstatus.Channel(
-                "backup" if settings.dials else "primary",
-                settings.key.fingerprint,
-                self._fault,
-                self._address,
-                self._hello.name,
-                self._hello.version,
-                dict(channel.strangers.counts),
-                channel.unknown,
-            )
-        return pairstatus.status(self.state, told, paired=self.paired)
+        return pairstatus.status(self.state, self.liaison.status(), paired=self.paired)
 
     async def resolve(self, use: Use) -> str:
         """Settle a conflict; why not, if not."""
@@ -256,7 +202,7 @@ class Coupling:
     @property
     def peer(self) -> str:
         """The other director, for sentences."""
-        return self._hello.name or "the other director"
+        return self.liaison.peer
 
     @property
     def seat(self) -> Seat:
@@ -269,8 +215,7 @@ class Coupling:
 
     def send(self, letter: Letter) -> None:
         """To the other director, if it is there."""
-        if self._channel is not None:
-            self._channel.send(letter)
+        self.liaison.send(letter)
 
     def refused(self, version: Version) -> tuple[str, ...]:
         """Why a file that was read does not run; empty if that is not so, or long ago."""
@@ -279,12 +224,18 @@ class Coupling:
     # The channel tells
 
     def connected(self, hello: Hello, address: str) -> None:
-        self._hello, self._address = hello, address
-        self._findings_told = {}
+        self.liaison.met(hello, address)
         self._feed(Connected())
-        self._send_orders(self._book)
+        self._sharing.connected()
         if self.reader is not None:
             self.reader.connected()
+
+    def keyed(self, fingerprint: str) -> None:
+        """The channel is about to speak by this key: another key, another pair."""
+        if self._memory.fingerprint != fingerprint:
+            agreed = Agreed() if self._memory.fingerprint else self._memory.agreed
+            self._memory = msgspec.structs.replace(self._memory, fingerprint=fingerprint, agreed=agreed)
+        self.state = msgspec.structs.replace(self.state, agreed=self._memory.agreed)
 
     def lost(self, reason: str) -> None:  # noqa: ARG002  the journal has it
         self._feed(Lost())
@@ -296,8 +247,7 @@ class Coupling:
     def heard(self, letter: Letter) -> None:
         match letter:
             case Orders(entries):
-                with suppress(ValueError):  # an address that is none: of a later lvsd
-                    self._merge(entries)
+                self._sharing.orders_heard(entries)
             case Findings():
                 self._director.feed(FindingsShared(letter))
             case Hello():
@@ -316,24 +266,6 @@ class Coupling:
             case _:
                 self.courier.heard(letter)
 
-    def _post(self, letter: Letter) -> bool:
-        """Send a letter, if it can go."""
-        if self._channel is None or not self._channel.connected:
-            return False
-        self._channel.send(letter)
-        return True
-
-    def _merge(self, entries: tuple[shared.Entry, ...]) -> None:
-        book = shared.merged(self._book, entries, time.time(), time.monotonic())
-        if book is not self._book:
-            self._book = book
-            self._remember()
-            self._director.feed(OrdersShared(shared.orders_of(book)))
-
-    def _send_orders(self, book: Book) -> None:
-        if self._channel is not None and book:
-            self._channel.send(Orders(shared.entries_of(book, time.time(), time.monotonic())))
-
     # What the machine decides
 
     def _feed(self, what: SyncInput, at_once: Text | None = None) -> bool:
@@ -346,8 +278,7 @@ class Coupling:
         for command in commands:
             match command:
                 case Send(message):
-                    if self._channel is not None:
-                        self._channel.send(message)
+                    self.liaison.send(message)
                 case Tell(event):
                     if self.paired:
                         self.tell(event)
@@ -355,8 +286,7 @@ class Coupling:
                     self._memory = msgspec.structs.replace(self._memory, agreed=agreed)
                     self._remember()
                 case HangUp(reason):
-                    if self._channel is not None:
-                        self._channel.hang_up(reason)
+                    self.liaison.hang_up(reason)
                 case Refuse(version, reasons):
                     self._refused = {version: Outcome(reasons)}
                     self._settle(version, Outcome(reasons))
@@ -378,11 +308,8 @@ class Coupling:
                 future.set_result(outcome)
 
     def _remember(self) -> None:
-        wall, now = time.time(), time.monotonic()
-        taken_back = {key: word for key, word in self._book.items() if word.order is None}
-        memory = msgspec.structs.replace(
-            self._memory, taken_back=shared.entries_of(taken_back, wall, now), at=wall
-        )
+        wall = time.time()
+        memory = msgspec.structs.replace(self._memory, taken_back=self._sharing.taken_back(wall), at=wall)
         self._memory = memory
         if not memory.taken_back and memory.agreed == Agreed() and not self.paired:
             return
@@ -410,7 +337,7 @@ class Coupling:
                 case Run(text):
                     await self._run(text)
                 case Examine(text):
-                    problems = await asyncio.to_thread(self._examine, text)
+                    problems = await asyncio.to_thread(examine, self._director.file, text)
                     self._feed(Examined(text.version, problems))
                 case Install():
                     await self._install(command)
@@ -426,51 +353,18 @@ class Coupling:
         async with director.loading:
             if self.state.mine != text:  # another one took its place meanwhile
                 return
-            loaded = await asyncio.to_thread(self._understood, text)
+            loaded = await asyncio.to_thread(understood, director.file, text)
             await director.feed_beside(loaded)
             applied = None if director.state.applying is None else director.applied()
         self._settle(text.version, Outcome(applied=applied))
         await _patiently(applied)
         self._feed(Ran(text.version))
 
-    def _understood(self, text: Text) -> ConfigLoaded:
-        """A configuration that was found valid before; what has not changed since is not read again."""
-        file = self._director.file
-        loaded = load(text.content, str(file.path), previous=file.loaded)
-        assert loaded.config is not None
-        return ConfigLoaded(str(file.path), text.version.digest, loaded.config, loaded.problems)
-
-    def _examine(self, text: Text) -> tuple[str, ...]:
-        """What speaks against running this here; if nothing does, it is laid beside the file."""
-        if problems := self._objections(text):
-            return problems
-        try:
-            install.stage(self._director.file.path, text.content)
-        except SystemFault as fault:
-            return (str(fault),)
-        return ()
-
-    def _objections(self, text: Text) -> tuple[str, ...]:
-        """What speaks against running this here."""
-        file = self._director.file
-        name = str(file.path)
-        if text.language != format_of(name):
-            return (f"its file is {name}, and this is an lvs.{text.language}: both need the same language",)
-        if blake2b(text.content, digest_size=8).hexdigest() != text.version.digest:
-            return ("what arrived is not what was sent",)
-        loaded = load(text.content, name, previous=file.loaded, lacks=file.lacks)
-        if loaded.config is None:
-            errors = [one for one in loaded.problems if one.severity is Severity.ERROR]
-            return tuple(map(str, errors))
-        if loaded.config.serial_no != text.version.serial:
-            return (f"it has serial_no {loaded.config.serial_no}, and was sent as {text.version.serial}",)
-        return ()
-
     async def _install(self, command: Install) -> None:
         director, text = self._director, command.text
         applied = None
         async with director.loading:
-            read = await asyncio.to_thread(self._put, command)
+            read = await asyncio.to_thread(put, director.file, command)
             if not isinstance(read, str):
                 await director.feed_beside(read)
                 applied = None if director.state.applying is None else director.applied()
@@ -482,100 +376,11 @@ class Coupling:
         await _patiently(applied)
         self._feed(Installed(text.version))
 
-    def _put(self, command: Install) -> ConfigLoaded | str:
-        """What the file is, once it holds this; why it does not, if it does not."""
-        file, text = self._director.file, command.text
-        digests = {text.version.digest}
-        if command.expected is not None and not command.forced:  # what a person chose against is kept
-            digests.add(command.expected.digest)
-
-        def fits(content: bytes) -> bool:
-            return blake2b(content, digest_size=8).hexdigest() in digests
-
-        try:
-            install.commit(file.path, text.content, fits, keep=command.forced)
-        except SystemFault as fault:
-            return str(fault)
-        read = file.read(file.look())
-        if isinstance(read, ConfigLoaded) and read.digest == text.version.digest:
-            return read
-        file.signature = ()  # it is to be read again
-        return "its file was edited at the same time"
-
-    def _text(self, what: ConfigLoaded, content: bytes) -> Text:
-        version = Version(what.config.serial_no, what.digest)
-        return Text(version, content, str(format_of(what.file)))
-
-    async def _finding(self) -> None:
-        """Tell the standby what checks find."""
-        while True:
-            await asyncio.sleep(TELL_EVERY_S)
-            channel = self._channel
-            if channel is None or not channel.connected or not self.state.active:
-                continue
-            rosters = self._director.state.health.rosters
-            findings = shared.findings(rosters, self._findings_told, time.monotonic())
-            self._findings_told = dict(rosters)
-            if findings.rows:
-                channel.send(findings)
-
-    # The channel's life
-
     async def _looking(self) -> None:
-        """Have the channel that the configuration, the key and the addresses ask for."""
-        task: asyncio.Task[None] | None = None
         try:
-            async with asyncio.TaskGroup() as group:
-                while True:
-                    self._look.clear()
-                    wanted = await asyncio.to_thread(self._wanted)
-                    if wanted != self._settings:
-                        if task is not None:
-                            task.cancel()
-                            await asyncio.gather(task, return_exceptions=True)
-                            task = None
-                        self._settings, self._channel = wanted, None
-                        if wanted is not None:
-                            self._director.rekeyed(wanted.key.heartbeat)
-                            self._channel = self._made(wanted)
-                            task = group.create_task(self._channel.serve())
-                    with suppress(TimeoutError):
-                        async with asyncio.timeout(LOOK_EVERY_S):
-                            await self._look.wait()
+            await self.liaison.looking()
         finally:
             await asyncio.to_thread(install.discard, self._director.file.path)
-
-    def _made(self, wanted: _Settings) -> Channel:
-        from lvs.io.peer import Channel, Path
-
-        fingerprint = wanted.key.fingerprint
-        if self._memory.fingerprint != fingerprint:  # another key, another pair
-            agreed = Agreed() if self._memory.fingerprint else self._memory.agreed
-            self._memory = msgspec.structs.replace(self._memory, fingerprint=fingerprint, agreed=agreed)
-        self.state = msgspec.structs.replace(self.state, agreed=self._memory.agreed)
-        paths = tuple(Path(ip_address(own), ip_address(other)) for own, other in wanted.ways)
-        return Channel(paths, wanted.port, wanted.key, self, dials=wanted.dials)
-
-    def _wanted(self) -> _Settings | None:
-        pairing = self._director.state.pairing
-        wire = pairing.wire
-        if wire is None or pairing.seat not in PAIRED:
-            self._fault = ""
-            return None
-        if self._key_file is None:
-            from lvs.io.keyfile import KeyFile
-
-            self._key_file = KeyFile()
-        try:
-            key = self._key_file.read(Path(wire.key_file))
-        except SystemFault as fault:
-            if str(fault) != self._fault:
-                self._fault = str(fault)
-                self.tell(events.PairKeyUnusable(str(fault)))
-            return None
-        self._fault = ""
-        ways = tuple((way.ours, way.theirs) for way in wire.ways)
-        return _Settings(ways, wire.port, pairing.seat is Seat.BACKUP, key)
 
 
 async def _patiently(applied: asyncio.Future[Converged | ConvergeFailed] | None) -> None:

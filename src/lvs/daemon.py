@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from functools import partial
 from typing import Any, assert_never
 
@@ -24,7 +24,6 @@ from lvs.checks import Answer, Target
 from lvs.commands import (
     Announce,
     Ask,
-    Cause,
     Command,
     Converge,
     KeepOrders,
@@ -38,18 +37,16 @@ from lvs.commands import (
     Wire,
 )
 from lvs.commits import Commits
-from lvs.coupling import Coupling, Outcome
+from lvs.converging import Converging
+from lvs.coupling import Coupling
 from lvs.desk import Desk
-from lvs.director import LOOK_EVERY_S, step
+from lvs.director import step
 from lvs.errors import Exit, KernelError, LvsError, SystemFault
-from lvs.health import ward
+from lvs.health import maintenance
 from lvs.health.orders import Order
 from lvs.inputs import (
     Announced,
     ChecksMeasured,
-    ConfigLoaded,
-    Converged,
-    ConvergeFailed,
     Input,
     LinksChanged,
     LinksUnheard,
@@ -58,7 +55,7 @@ from lvs.inputs import (
     StopAsked,
     TimePassed,
 )
-from lvs.io import control, files, orders, sysctls, systemd
+from lvs.io import control, orders, sysctls
 from lvs.io.announce import Announcer
 from lvs.io.checking import Checking
 from lvs.io.journal import Journal
@@ -71,13 +68,14 @@ from lvs.pair import Seat
 from lvs.partner import Partner
 from lvs.planning import plan
 from lvs.protocol import SOCKET_NAME
-from lvs.state import deadline, settled
+from lvs.readiness import Readiness
+from lvs.rereading import Rereading
+from lvs.state import LOOK_EVERY_S, deadline, settled
 from lvs.status import CheckVitals, ended
 
 _MEASURE_S = 1.0
 _COUNT_S = 1.0
 SWITCH_S = 0.0002
-_BURST_S = 0.05  # a file that was just loaded is not read again sooner
 
 
 def run(begun: Begun) -> int:
@@ -99,30 +97,28 @@ class Daemon:
         self.converger = begun.converger
         self.file = begun.file
         self._journal = Journal(to_journal=options.to_journal)
-        self._notify = systemd.notifier()
         self.state = begun.state
-        self._first, begun.first = begun.first, None  # until it is told; as long as the table, and held once
-        self._ready_owed, self._status_told = True, ""  # what systemd was told
-        self._started = not any(isinstance(command, Converge) for command in begun.commands)
+        self._readiness = Readiness(
+            started=not any(isinstance(command, Converge) for command in begun.commands)
+        )
+        first, begun.first = begun.first, None
+        ledger = options.run_directory / LEDGER_NAME
+        self._converging = Converging(self, self.converger, self._readiness, first=first, ledger=ledger)
+        self.kernel, self.applied = self._converging.kernel, self._converging.applied
         self._failed = False  # a stop did not remove all that it should
         self._links = Links()
         self._announcer = Announcer()
         self.partner = Partner(self, self._links)
         self.checking = Checking(self._answered, self.report)
+        self._rereading = Rereading(self, self._readiness)
+        self.loading, self.load = self._rereading.lock, self._rereading.load
+        self.up_to_date = self._rereading.up_to_date
         self._desk = Desk(self)
-        self._pending: Converge | None = None
-        self._waiting: list[asyncio.Future[Converged | ConvergeFailed]] = []
         # The event loop's; made before it runs, used only in it.
-        self._wake = asyncio.Event()  # a Converge is pending
         self._moved = asyncio.Event()  # the deadline may be another
-        self._poked = asyncio.Event()  # the file may have changed
         self._quit = asyncio.Event()
         self._faults: asyncio.Queue[Exception] = asyncio.Queue()  # of callbacks
-        self.kernel = asyncio.Lock()  # one conversation with the kernel at a time
-        self.loading = asyncio.Lock()  # one reading of the file at a time
         self._held_back: list[Input] | None = None  # inputs that wait for one that takes long
-        self._reload_asked = False  # by SIGHUP
-        self._reading = False  # a file is being read and decided
         self._announcements: asyncio.Queue[tuple[Vip, ...]] = asyncio.Queue()
 
         self.coupling = Coupling(self, options.state_directory)
@@ -166,8 +162,7 @@ class Daemon:
     def _carry_out(self, command: Command) -> None:
         match command:
             case Converge():
-                self._pending = command
-                self._wake.set()
+                self._converging.want(command)
             case Announce(vips):
                 self._announcements.put_nowait(vips)
             case Ask():
@@ -207,12 +202,6 @@ class Daemon:
         except SystemFault as fault:
             self._journal.report(events.OrdersNotSaved(str(file), str(fault)))
 
-    def applied(self) -> asyncio.Future[Converged | ConvergeFailed]:
-        """What comes of the newest Converge."""
-        future: asyncio.Future[Converged | ConvergeFailed] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        return future
-
     # The event loop
 
     async def serve(self) -> int:
@@ -221,7 +210,7 @@ class Daemon:
         loop.set_exception_handler(self._callback_failed)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop_asked, signal.Signals(number).name)
-        loop.add_signal_handler(signal.SIGHUP, self._hung_up)
+        loop.add_signal_handler(signal.SIGHUP, self._rereading.hung_up)
         self.converger.links = self._links
         self._journal.report(events.Started(__version__, str(self._options.file)))
         try:
@@ -231,11 +220,10 @@ class Daemon:
             self.partner.open(loop)
             if self.state.pairing.seat is Seat.UNKNOWN:
                 await self.partner.see_machine()  # before the first Converge: it decides who holds the VIPs
-            if self._pending is None:
-                self._tell_systemd()
+            self.tell_systemd()
             return await self._work()
         finally:
-            self._notify("STOPPING=1")
+            self._readiness.stopping()
             self.partner.close()
             self.checking.close()
             self._links.close()
@@ -262,16 +250,16 @@ class Daemon:
 
     def _sources(self) -> tuple[Coroutine[None, None, None], ...]:
         return (
-            self._converging(),
+            self._converging.working(),
             self._timing(),
             self._announcing(),
             self._listening_to_links(),
             *self.partner.tasks(),
-            self._watching_file(),
+            self._rereading.watching(),
             self._answering(),
             self._measuring(),
             self._counting(),
-            self._petting(),
+            self._readiness.petting(),
             self._crashing(),
             *self.coupling.tasks(),
             *self.changes.tasks(),
@@ -296,114 +284,10 @@ class Daemon:
         stall_s = max(vitals.stall_s, self._selector.turns.now(now))
         return msgspec.structs.replace(vitals, stall_s=stall_s)
 
-    async def up_to_date(self) -> None:
-        """Wait until no file is being read: what is known then is what counts."""
-        async with self.loading:
-            pass
-
-    async def load(self, put: Callable[[], object] | None = None) -> tuple[Input, Outcome]:
-        """Read the file and have it run, on the other director of a pair too; what became of it.
-
-        What `put` writes into the file, in a thread, is what is read. Errors: its own.
-        """
-        async with self.loading:
-            if put is not None:
-                await asyncio.to_thread(put)
-            loaded = await self._load(None)
-            assert loaded is not None, "nothing is known, so it is read"
-        what, held, outcome = loaded
-        return what, outcome if held is None else await held
-
-    async def _load_changed(self, *, anyway: bool = False) -> None:
-        """As `load`, if the file is another than the one that was read last; nobody waits for the pair."""
-        async with self.loading:
-            await self._load(None if anyway else self.file.signature)
-
-    async def _load(
-        self, known: tuple[int, ...] | None
-    ) -> tuple[Input, asyncio.Future[Outcome] | None, Outcome] | None:
-        self._reading = True
-        read = await asyncio.to_thread(self._read, known)
-        if read is None:
-            self._reading = False
-            return None
-        what, content = read
-        self._ready_owed = True
-        held = None
-        if isinstance(what, ConfigLoaded):
-            held = self.coupling.read(what, content)
-        else:
-            self.coupling.bad()
-        if held is None:
-            await self.feed_beside(what)
-        self._reading = False
-        if self._pending is None:
-            self._tell_systemd()
-        applied = self.applied() if held is None and self.state.applying is not None else None
-        return what, held, Outcome(applied=applied)
-
-    def _read(self, known: tuple[int, ...] | None) -> tuple[Input, bytes] | None:
-        """The file as an input, unless it has the signature that is known; in a thread, and all in one.
-
-        (What a file takes, twice its size, stays with the thread that read it.)
-        """
-        seen = self.file.look()
-        if seen.signature == known:
-            return None
-        self._notify(*systemd.reloading())
-        return self.file.read(seen), seen.content
-
-    def _hung_up(self) -> None:
-        self._reload_asked = True
-        self._poked.set()
-
-    def _tell_systemd(self) -> None:
-        """READY after the start and after each reload; STATUS when it is another."""
-        status = f"STATUS={summary(self.state)}"
-        ready = (
-            self._ready_owed and self._started and not self._reading
-        )  # a kernel that could not be written is tried again
-        lines = ["READY=1"] if ready else []
-        if status != self._status_told:
-            lines.append(status)
-        self._ready_owed, self._status_told = self._ready_owed and not ready, status
-        if lines:
-            self._notify(*lines)
-
-    async def _converging(self) -> None:
-        """Carry out the newest Converge; heartbeats and the socket never wait for it."""
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            command, self._pending = self._pending, None
-            if command is None:
-                continue
-            result = await self._converge(command)
-            self.feed(result)
-            self._started = self._started or isinstance(result, Converged)
-            if self._pending is None:
-                self._tell_systemd()
-                waiting, self._waiting = self._waiting, []
-                for future in waiting:
-                    if not future.done():
-                        future.set_result(result)
-
-    async def _converge(self, command: Converge) -> Converged | ConvergeFailed:
-        goal = self.converger.released() if command.cause is Cause.STOP else command.goal.state
-        first, self._first = self._first, None
-        try:
-            async with self.kernel:
-                role = command.cause is Cause.ROLE
-                outcome = await self.converger.converge(goal, None if first else command.only, role=role)
-        except KernelError as fault:
-            return ConvergeFailed(command.cause, str(fault))
-        not_saved = None
-        if outcome.not_saved:
-            not_saved = (str(self._options.run_directory / LEDGER_NAME), outcome.not_saved)
-        done, took_s = outcome.done, outcome.took_s
-        if first is not None:
-            done, took_s = (*first.done, *done), first.took_s + took_s
-        return Converged(command, done, outcome.refused, took_s, not_saved)
+    def tell_systemd(self) -> None:
+        """How the daemon stands, if nothing is on its way into the kernel."""
+        if self._converging.idle:
+            self._readiness.tell(summary(self.state))
 
     async def _timing(self) -> None:
         """Feed TimePassed at the state's deadline, whichever it is by then."""
@@ -443,31 +327,6 @@ class Daemon:
                 self.feed(LinksUnheard(str(fault)))
                 await asyncio.sleep(LOOK_EVERY_S)
 
-    async def _watching_file(self) -> None:
-        """Read the file when it was seen to change; where inotify is blind, every few seconds."""
-        loop = asyncio.get_running_loop()
-        watch = files.Watch(self.file.path, partial(loop.call_soon_threadsafe, self._poked.set))
-        if watch.fault:
-            self._journal.report(events.WatchUnavailable(str(self.file.path), watch.fault))
-        try:
-            while True:
-                try:
-                    async with asyncio.timeout(LOOK_EVERY_S):
-                        await self._poked.wait()
-                except TimeoutError:
-                    watch.path = self.file.path
-                    if watch.stale(self.file.signature):
-                        await self._load_changed(anyway=True)
-                    continue
-                await asyncio.sleep(max(0.0, self.file.read_at + _BURST_S - time.monotonic()))
-                self._poked.clear()
-                watch.path = self.file.path
-                watch.follow()
-                asked, self._reload_asked = self._reload_asked, False
-                await self._load_changed(anyway=asked)
-        finally:
-            watch.stop()
-
     async def _answering(self) -> None:
         server = await control.serve(self._options.run_directory / SOCKET_NAME, self._desk.answer)
         try:
@@ -486,7 +345,7 @@ class Daemon:
         """Whether a drained real server has a session left."""
         while True:
             await asyncio.sleep(_COUNT_S)
-            if not ward.draining(self.state.health) or not settled(self.state):
+            if not maintenance.draining(self.state.health) or not settled(self.state):
                 continue
             try:
                 async with self.kernel:
@@ -500,12 +359,6 @@ class Daemon:
     async def _crashing(self) -> None:
         """Fail as a callback did."""
         raise await self._faults.get()
-
-    async def _petting(self) -> None:
-        period_s = systemd.watchdog_period_s()
-        while period_s is not None:
-            self._notify("WATCHDOG=1")
-            await asyncio.sleep(period_s)
 
 
 def _is_router() -> bool:

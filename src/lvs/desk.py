@@ -22,7 +22,7 @@ from lvs.courier import CourierError
 from lvs.errors import Exit, KernelError, LvsError
 from lvs.explain import Scene, explained
 from lvs.fitness import unhealthy
-from lvs.health import ward
+from lvs.health import maintenance, ward
 from lvs.health.orders import Order, Verb
 from lvs.inputs import (
     ConfigLoaded,
@@ -256,7 +256,7 @@ class Desk:
 
     def _found(self, server: str, virtual: str | None) -> tuple[Address, VirtualKey | None] | Reply:
         """The one real server that is meant, and in which virtual server; None: in all."""
-        found = ward.servers_called(self._director.state.health, server, virtual)
+        found = maintenance.servers_called(self._director.state.health, server, virtual)
         if not found:
             return self._unknown(server, virtual)
         if len(found) > 1:

@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from lvs import __version__, events, pair, telling
+from lvs import __version__, events, outcomes, pair, roles, telling
 from lvs.checks import Answer, Reason, Target
 from lvs.commands import (
     Announce,
@@ -22,7 +22,6 @@ from lvs.commands import (
     Command,
     Converge,
     KeepOrders,
-    Quit,
     Report,
     RunAs,
     RunHook,
@@ -30,8 +29,8 @@ from lvs.commands import (
     TellPulse,
 )
 from lvs.config.located import Problem, Severity
-from lvs.events import Event, counted
-from lvs.health import ward
+from lvs.events import counted
+from lvs.health import maintenance, ward
 from lvs.health.roster import Known
 from lvs.health.ward import Change, Health
 from lvs.inputs import (
@@ -59,16 +58,16 @@ from lvs.inputs import (
     TableCounted,
     TimePassed,
 )
-from lvs.kernel import text
-from lvs.kernel.desired import NOTHING, Desired, alone, desired, destination_of, service_key
-from lvs.kernel.state import Op, Service, ServiceKey, TakeVip
-from lvs.model import Config, OnStop, Role, VirtualServer
+from lvs.kernel.desired import Desired, desired
+from lvs.kernel.keys import destination_of, service_key
+from lvs.kernel.state import Service, ServiceKey
+from lvs.model import Config, VirtualServer
 from lvs.pair import PAIRED
 from lvs.pulse import words
-from lvs.pulse.line import FromPulse
-from lvs.pulse.words import LeaveAsked, Vitals, VitalsChanged
+from lvs.pulse.words import Vitals, VitalsChanged
 from lvs.state import (
     ANNOUNCE_AFTER_S,
+    LOOK_EVERY_S,
     Applying,
     Repeat,
     State,
@@ -76,14 +75,10 @@ from lvs.state import (
     changed,
     goes_on,
     held_vips,
-    left,
-    on_stop,
     settled,
 )
 
-LOOK_EVERY_S = 3.0  # table and addresses are compared this often; drift is repaired within 5 s
 SETTLE_S = 0.05  # changes of devices and addresses come in bursts
-LEAVE_S = 15.0  # for handing over before a stop: longer than the pulse itself waits
 FAULT_OVER_S = 60.0  # a fault of ours that was not heard of for so long is news when it comes again
 
 
@@ -113,9 +108,9 @@ def _stepped(state: State, what: Input, now: float) -> Step:
         case ConfigUnreadable(file, reason):
             return state, (Report(events.ConfigUnreadable(file, reason, goes_on(state))),)
         case Converged():
-            return _converged(state, what, now)
+            return outcomes.converged(state, what, now)
         case ConvergeFailed(cause, reason):
-            return _failed(state, cause, reason)
+            return outcomes.failed(state, cause, reason)
         case LinksChanged(back):
             return _links_changed(msgspec.structs.replace(state, unheard=""), back, now), ()
         case LinksUnheard(reason):
@@ -126,35 +121,35 @@ def _stepped(state: State, what: Input, now: float) -> Step:
         case ProbesAnswered(answers):
             return _answered(state, answers, now)
         case OrderGiven(order):
-            return _turned(state, ward.ordered(state.health, order, now))
+            return _turned(state, maintenance.ordered(state.health, order, now))
         case EnableAsked(address, virtual, by):
-            return _turned(state, ward.enabled(state.health, address, virtual, by, now))
+            return _turned(state, maintenance.enabled(state.health, address, virtual, by, now))
         case SessionsEnded(orders):
-            return _turned(state, ward.emptied(state.health, orders, now))
+            return _turned(state, maintenance.emptied(state.health, orders, now))
         case OrdersShared(orders):
-            return _turned(state, ward.shared(state.health, orders, now))
+            return _turned(state, maintenance.shared(state.health, orders, now))
         case FindingsShared(findings):
             return _turned(state, ward.heard(state.health, findings, now))
         case ChecksMeasured():
             return _measured(state, what)
         case MachineSeen():
-            return _machine_seen(state, what, now)
+            return roles.machine_seen(state, what, now)
         case PulseSaid(word):
-            return _pulse_said(state, word, now)
+            return roles.pulse_said(state, word, now)
         case PulseLost(reason):
-            return _pulse_lost(state, reason)
+            return roles.pulse_lost(state, reason)
         case SwitchoverAsked(by):
             ordered = Report(events.SwitchoverOrdered(by))
-            share = (ShareConnections(),) if _shares(state) else ()
+            share = (ShareConnections(),) if roles.shares(state) else ()
             asked = msgspec.structs.replace(state.pairing, refused="")
             new = msgspec.structs.replace(state, pairing=asked)
             return new, (ordered, *share, TellPulse(words.SwitchoverAsked(by)))
         case TableCounted(connections):
-            return _paired(state, pair.counted(state.pairing, connections, now), now)
+            return roles.paired(state, pair.counted(state.pairing, connections, now), now)
         case TimePassed():
             return _time_passed(state, now)
         case StopAsked(reason):
-            return _stop_asked(state, reason, now)
+            return roles.stop_asked(state, reason, now)
         case _:
             assert_never(what)
 
@@ -216,72 +211,6 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
     run_as = (RunAs(config.check_user),) if config.check_user != user else ()
     converge = Converge(goal, Cause.CONFIG, before, only)
     return new, (*warnings, *serial, converge, *run_as, *paired, *_follows(change))
-
-
-# The pair
-
-
-def _paired(state: State, turn: pair.Step, now: float) -> Step:
-    """Another state of the pair; another role is another goal."""
-    pairing, commands = turn
-    if pairing is state.pairing:
-        return state, commands
-    new = msgspec.structs.replace(state, pairing=pairing)
-    if pairing.role is state.pairing.role or state.config is None or state.stopping:
-        return new, commands
-    goal = desired(state.config, state.goal, state.health.serving, pairing.role, state.open_to_all)
-    before = state.applying.before if state.applying else state.goal
-    only = alone(goal) if settled(state) else None  # all other services stand already
-    new = msgspec.structs.replace(
-        new, goal=goal, moving=frozenset(), all_moving=True, announcing=(), look_at=now + LOOK_EVERY_S
-    )
-    return new, (Converge(goal, Cause.ROLE, before, only), *commands)
-
-
-def _machine_seen(state: State, what: MachineSeen, now: float) -> Step:
-    pairing = msgspec.structs.replace(state.pairing, own=what.own, linked=what.linked)
-    if pairing == state.pairing:
-        return state, ()
-    if state.config is None:
-        return msgspec.structs.replace(state, pairing=pairing), ()
-    pairing = pair.adopted(pairing, state.config)
-    return _paired(state, pair.situated(pairing, state.config), now)
-
-
-def _pulse_said(state: State, word: FromPulse, now: float) -> Step:
-    if state.config is None:
-        return state, ()
-    if isinstance(word, words.Reannounce):
-        held = held_vips(state)
-        if not held or state.stopping:
-            return state, ()
-        return msgspec.structs.replace(state, announcing=(Repeat(held, now, 1),)), (Announce(held),)
-    new, commands = _paired(state, pair.heard(state.pairing, word, state.config, now), now)
-    if isinstance(word, words.Tell) and word.notice is words.Notice.PEER_HEARD and _shares(new):
-        new = msgspec.structs.replace(new, share_at=now + pair.SHARE_AFTER_S)
-    if _shares(state) and new.pairing.role is not Role.ACTIVE:  # what came last is still on its way
-        commands = (*commands, ShareConnections())
-    if isinstance(word, words.Left) and state.leaving:
-        new, more = _stop(new, state.leaving)
-        commands = (*commands, *more)
-    return new, commands
-
-
-def _shares(state: State) -> bool:
-    """Whether this director's kernel tells the other's of connections."""
-    shared = state.config is not None and state.config.pair.syncdaemon
-    return shared and state.pairing.role is Role.ACTIVE and state.pairing.seat in PAIRED
-
-
-def _pulse_lost(state: State, reason: str) -> Step:
-    if state.config is None:
-        return state, ()
-    pairing, commands = pair.lost(state.pairing, reason, state.config)
-    new = msgspec.structs.replace(state, pairing=pairing)
-    if state.leaving:
-        new, more = _stop(new, state.leaving)
-        commands = (*commands, *more)
-    return new, commands
 
 
 # Health
@@ -398,106 +327,6 @@ def _rejected(state: State, file: str, problems: tuple[Problem, ...]) -> tuple[C
     )
 
 
-def _converged(state: State, result: Converged, now: float) -> Step:
-    command = result.command
-    applying = state.applying if command.goal is state.goal else None
-    cause = Cause.CONFIG if applying and command.cause is not Cause.STOP else command.cause
-    refused = result.refused
-    if command.only is not None:  # it says nothing about what was refused elsewhere
-        refused = tuple(dict.fromkeys((*state.refused, *refused)))
-    told = list(_told(result, cause, {line for line, _ in state.refused}))
-    if applying and state.config is not None:
-        told.append(_applied(state.config, state.goal, applying, result))
-    before = set(state.refused)
-    fresh = [refusal for refusal in refused if refusal not in before]
-    told += [events.OperationRefused(*refusal) for refusal in fresh[: telling.ONE_BY_ONE]]
-    if state.refused and not refused and cause is Cause.LOOK:
-        told.append(events.RefusalCleared(len(state.refused)))
-    if result.not_saved is not None and result.not_saved != state.not_saved:
-        told.append(events.StateNotSaved(*result.not_saved))
-    commands: list[Command] = [Report(event) for event in told]
-    announcing = state.announcing
-    taken = tuple(op.vip for op in result.done if isinstance(op, TakeVip))
-    if taken and not state.stopping:
-        commands.append(Announce(taken))
-        announcing = (*announcing, Repeat(taken, now, 1))
-    whole = on_stop(state) is OnStop.KEEP and command.goal is state.goal
-    if state.stopping and (cause is Cause.STOP or whole):
-        stopped = Report(events.Stopped(state.stopping, left(state, len(refused))))
-        commands += [stopped, Quit(failed=cause is Cause.STOP and bool(refused))]
-    new = msgspec.structs.replace(
-        state,
-        applying=None if applying else state.applying,
-        refused=refused,
-        unavailable="",
-        not_saved=result.not_saved,
-        announcing=announcing,
-        announce_at=_next_announcement(state, now),
-        look_at=None if state.stopping else _next_look(state, command, now),
-    )
-    if command.goal is state.goal:
-        if state.later and not state.stopping:
-            commands.append(Ask(state.later, (), ()))
-        new = msgspec.structs.replace(new, moving=frozenset(), all_moving=False, later=())
-        if command.only is None or command.cause is Cause.ROLE:
-            pairing, holds = pair.held(new.pairing, taken=True, announced=not taken)
-            new = msgspec.structs.replace(new, pairing=pairing)
-            commands += holds
-    return new, tuple(commands)
-
-
-def _next_announcement(state: State, now: float) -> float | None:
-    """What is due stays due, unless nothing is held or `announce_every` is another."""
-    every = 0 if state.config is None else state.config.announce_every_s
-    if state.stopping or not every or not state.goal.state.vips:
-        return None
-    return now + every if state.announce_at is None else min(state.announce_at, now + every)
-
-
-def _next_look(state: State, command: Converge, now: float) -> float:
-    """A converge of some services is no look at all of them: the next one is not put off by it."""
-    if command.only is None or state.look_at is None:
-        return now + LOOK_EVERY_S
-    return state.look_at
-
-
-def _told(result: Converged, cause: Cause, refused_before: set[str]) -> tuple[Event, ...]:
-    """What was done, one by one unless it is too much; a look tells drift as one event.
-
-    Refused operations are tried again at every look: that one is accepted at last is no drift.
-    """
-    command = result.command
-    singly, reason = result.done if len(result.done) <= telling.ONE_BY_ONE else (), str(cause)
-    drifted: tuple[Op, ...] = ()
-    if cause is Cause.LOOK:
-        accepted = tuple(op for op in result.done if text.line(op) in refused_before)
-        singly, reason = accepted[: telling.ONE_BY_ONE], "no longer refused"
-        drifted = tuple(op for op in result.done if text.line(op) not in refused_before)
-    told = tuple(telling.told(op, command.before, command.goal, reason) for op in singly)
-    return (*told, events.Drifted(len(drifted), telling.shortened(drifted))) if drifted else told
-
-
-def _applied(config: Config, goal: Desired, applying: Applying, result: Converged) -> Event:
-    return events.ConfigApplied(
-        file=applying.file,
-        serial=config.serial_no,
-        digest=applying.digest,
-        virtual_servers=len(goal.parts),
-        real_servers=sum([part.real_servers for part in goal.parts]),
-        changes=len(result.done),
-        refused=len(result.refused),
-        took_ms=round(result.took_s * 1000),
-    )
-
-
-def _failed(state: State, cause: Cause, reason: str) -> Step:
-    told = () if reason == state.unavailable else (Report(events.KernelUnavailable(reason)),)
-    if state.stopping and (cause is Cause.STOP or on_stop(state) is OnStop.KEEP):
-        stopped = Report(events.Stopped(state.stopping, "the kernel keeps what it has"))
-        return state, (*told, stopped, Quit(failed=cause is Cause.STOP))
-    return msgspec.structs.replace(state, unavailable=reason), told
-
-
 def _time_passed(state: State, now: float) -> Step:
     commands: list[Command] = []
     announcing = []
@@ -515,9 +344,9 @@ def _time_passed(state: State, now: float) -> Step:
         if held := held_vips(new):
             commands.append(Announce(held))
         new = msgspec.structs.replace(new, announce_at=None)
-        new = msgspec.structs.replace(new, announce_at=_next_announcement(new, now))
+        new = msgspec.structs.replace(new, announce_at=outcomes.next_announcement(new, now))
     if not state.stopping:
-        new, turned = _turned(new, ward.passed(new.health, now))
+        new, turned = _turned(new, maintenance.passed(new.health, now))
         commands += turned
     moved = any(isinstance(command, Converge) for command in commands)
     if new.look_at is not None and new.look_at <= now and not moved:
@@ -531,33 +360,9 @@ def _time_passed(state: State, now: float) -> Step:
         if new.pairing.lost and new.pairing.wire is not None:
             commands.append(new.pairing.wire)
     if new.share_at is not None and new.share_at <= now:
-        commands += [ShareConnections()] if _shares(new) else []
+        commands += [ShareConnections()] if roles.shares(new) else []
         new = msgspec.structs.replace(new, share_at=None)
     if new.leave_by is not None and new.leave_by <= now:
-        new, stopped = _stop(new, new.leaving)
+        new, stopped = roles.stop(new, new.leaving)
         commands += stopped
     return new, tuple(commands)
-
-
-def _stop_asked(state: State, reason: str, now: float) -> Step:
-    """One of a pair hands over first, or says goodbye; whoever asks twice does not want to wait."""
-    pairing = state.pairing
-    if state.stopping or state.leaving or pairing.wire is None or pairing.lost:
-        return _stop(state, state.leaving or reason)
-    leaving = msgspec.structs.replace(state, leaving=reason, leave_by=now + LEAVE_S)
-    share = (ShareConnections(),) if _shares(state) else ()
-    return leaving, (*share, TellPulse(LeaveAsked()))
-
-
-def _stop(state: State, reason: str) -> Step:
-    if state.stopping:
-        return state, ()
-    state, given_up = _paired(state, pair.stopped(state.pairing), 0.0)
-    new = msgspec.structs.replace(
-        state, stopping=reason, applying=None, announcing=(), announce_at=None, look_at=None, leave_by=None
-    )
-    if state.config is not None and on_stop(state) is OnStop.EMPTY:
-        return msgspec.structs.replace(new, goal=NOTHING), (Converge(NOTHING, Cause.STOP, state.goal),)
-    if not settled(state):  # a table is left whole: the stop waits until it stands
-        return new, given_up
-    return new, (Report(events.Stopped(reason, left(new))), Quit())

@@ -13,7 +13,7 @@ from lvs.health.orders import Order, applying
 from lvs.health.roster import Roster
 from lvs.health.verdict import Verdict
 from lvs.kernel import text
-from lvs.kernel.desired import destination_of, service_key
+from lvs.kernel.keys import destination_of, service_key
 from lvs.kernel.state import ServiceKey
 from lvs.model import Need
 from lvs.state import State

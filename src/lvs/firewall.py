@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from lvs.arguments import config_file
 from lvs.config.load import load
 from lvs.errors import Exit, SystemFault
 from lvs.io import files
@@ -28,9 +29,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def run(arguments: argparse.Namespace, file: Path) -> int:
+def run(asked: argparse.Namespace) -> int:
     """Print it; problems of the file go to standard error."""
-    opened = ports(arguments.open)
+    file = asked.file or config_file(None)
+    opened = ports(asked.open)
     try:
         content = files.read(file).content
     except SystemFault as fault:

@@ -10,33 +10,56 @@ import argparse
 import sys
 from pathlib import Path
 
-import msgspec
-
+from lvs.arguments import config_file, run_directory
 from lvs.errors import LvsError, SystemFault, UsageError
 from lvs.io import control, files, pairkey
 from lvs.model import PAIR_KEY
-from lvs.protocol import SOCKET_NAME, PairRequest, Reply, Request, ResolveRequest
+from lvs.protocol import SOCKET_NAME, PairRequest, ResolveRequest
+from lvs.requests import show
 from lvs.sync.messages import Use
 
 
-def run(arguments: argparse.Namespace, configured: Path) -> int:
-    """One of the subcommands; `configured` is the configuration that may name the key's file."""
-    match arguments.pair:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="pair", metavar="VERB", required=True)
+    init = verbs.add_parser("init", help="make the key of the pair, on one director")
+    join = verbs.add_parser("join", help="install the key that the other director made")
+    join.add_argument(
+        "file", metavar="FILE", nargs="?", default="-", help="the key (default: standard input)"
+    )
+    join.add_argument("--replace", action="store_true", help="put it in the place of another key")
+    for verb in (init, join):
+        verb.add_argument(
+            "--key", metavar="FILE", help="where it belongs (default: pair_key of the configuration)"
+        )
+    status = verbs.add_parser("status", help="show how the configurations of both directors stand")
+    status.add_argument("--json", action="store_true", help="as JSON, for programs")
+    resolve = verbs.add_parser("resolve", help="settle a conflict: choose one of the two configurations")
+    resolve.add_argument(
+        "--use", choices=("here", "there"), required=True, help="this director's, or the other one's"
+    )
+    for verb in (status, resolve):
+        run_directory(verb)
+
+
+def run(asked: argparse.Namespace) -> int:
+    """One of the subcommands; the exit code."""
+    match asked.pair:
         case "init":
-            return _init(_place(arguments, configured))
+            return _init(_place(asked))
         case "join":
-            return _join(_place(arguments, configured), arguments.file, replace=arguments.replace)
+            return _join(_place(asked), asked.file, replace=asked.replace)
         case "status":
-            return _shown(control.ask(arguments.run_dir / SOCKET_NAME, PairRequest()), json=arguments.json)
+            reply = control.ask(asked.run_dir / SOCKET_NAME, PairRequest())
+            return show(reply, reply.pair if asked.json else None)
         case _:
-            request: Request = ResolveRequest(Use(arguments.use))
-            return _shown(control.ask(arguments.run_dir / SOCKET_NAME, request))
+            return show(control.ask(asked.run_dir / SOCKET_NAME, ResolveRequest(Use(asked.use))))
 
 
-def _place(arguments: argparse.Namespace, configured: Path) -> Path:
+def _place(asked: argparse.Namespace) -> Path:
     """Where the key belongs: where the command line says, or the configuration, or as usual."""
-    if arguments.key is not None:
-        return Path(arguments.key).absolute()
+    configured = config_file(None)
+    if asked.key is not None:
+        return Path(asked.key).absolute()
     from lvs.config.load import load
 
     try:
@@ -89,14 +112,3 @@ def _join(path: Path, source: str, *, replace: bool) -> int:
     pairkey.install(path, key, replace=replace)
     print(f"{path}: installed, fingerprint {key.fingerprint}")
     return 0
-
-
-def _shown(reply: Reply, *, json: bool = False) -> int:
-    for line in reply.err:
-        print(line, file=sys.stderr)
-    if json and reply.pair is not None:
-        print(msgspec.json.format(msgspec.json.encode(reply.pair), indent=2).decode())
-    else:
-        for line in reply.out:
-            print(line)
-    return reply.exit_code

@@ -25,7 +25,8 @@ from lvs.events import Event
 from lvs.inputs import Input
 from lvs.io import sessions
 from lvs.io.bare import USER
-from lvs.io.git import PENDING, Git, GitFault, blob_id
+from lvs.io.git import PENDING, Git, blob_id
+from lvs.io.git_program import GitFault
 from lvs.repository.exchange import Probation
 from lvs.repository.history import Person, Way, message, person
 from lvs.repository.tree import NAMES, Chosen, Entry, judge

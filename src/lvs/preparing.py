@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
 from lvs import realserver
+from lvs.arguments import config_file
 from lvs.config.load import load
 from lvs.errors import Exit, SystemFault, UsageError
 from lvs.io import files
 
 
-def run(asked: argparse.Namespace, path: Path) -> int:
-    """The exit code; `path` is the configuration."""
+def run(asked: argparse.Namespace) -> int:
+    """Print it; the exit code."""
+    path = asked.file or config_file(None)
     try:
         content = files.read(path).content
     except SystemFault as fault:

@@ -11,11 +11,12 @@ from lvs.config.located import BadSyntaxError, Place, Problem
 from lvs.errors import ConfigError, Exit, SystemFault
 from lvs.io import control, files
 from lvs.io.git import CENTRAL, Git
-from lvs.protocol import SOCKET_NAME, ExamineRequest, PushRequest, Reply
+from lvs.protocol import SOCKET_NAME, ExamineRequest, PushRequest
 from lvs.repository.central import Central, environment, judge, words
 from lvs.repository.history import Way
 from lvs.repository.tree import Chosen
 from lvs.repository.tree import judge as judge_tree
+from lvs.requests import show
 
 LIMIT_S = 120.0
 
@@ -36,17 +37,9 @@ def pull(git: Git, file: Path, run_directory: Path) -> int:
     socket = run_directory / SOCKET_NAME
     # The empty name of the commit before: from wherever main is; whether it follows is judged by the daemon.
     examined = control.ask(socket, ExamineRequest(commit, "", found.name, git.blob(found.blob)), LIMIT_S)
-    if _shown(examined):
+    if show(examined):
         return examined.exit_code
-    return _shown(control.ask(socket, PushRequest(commit, "", central.url, way=Way.PULL), LIMIT_S))
-
-
-def _shown(reply: Reply) -> int:
-    for line in reply.err:
-        print(line, file=sys.stderr)
-    for line in reply.out:
-        print(line)
-    return reply.exit_code
+    return show(control.ask(socket, PushRequest(commit, "", central.url, way=Way.PULL), LIMIT_S))
 
 
 def read(file: Path) -> Central:

@@ -13,9 +13,11 @@ import sys
 from pathlib import Path
 from typing import BinaryIO
 
+from lvs.arguments import run_directory
 from lvs.errors import Exit, LvsError
 from lvs.io import control
-from lvs.io.git import OF_HOOKS, Git, GitFault
+from lvs.io.git import OF_HOOKS, Git
+from lvs.io.git_program import GitFault
 from lvs.io.pusher import elapsed_s, pusher
 from lvs.protocol import SOCKET_NAME, ExamineRequest, PushRequest, Reply
 from lvs.repository.packets import FLUSH, GREETING, greeted, packet, section, takes_options, update, verdict
@@ -28,14 +30,19 @@ _LONGEST = 1 << 20  # bytes of standard input
 _RECEIVER = "git"  # git-receive-pack, or git receive-pack
 
 
-def hook(arguments: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("hook", metavar="NAME", choices=HOOKS)
+    run_directory(parser)
+
+
+def hook(asked: argparse.Namespace) -> int:
     """Do what git asks for; exit code 0: go on."""
     git = Git(
         Path(os.environ.get("GIT_DIR", ".")).absolute(),
         {name: os.environ[name] for name in OF_HOOKS if name in os.environ},
     )
-    socket = arguments.run_dir / SOCKET_NAME
-    if arguments.hook == "pre-receive":
+    socket = asked.run_dir / SOCKET_NAME
+    if asked.hook == "pre-receive":
         return pre_receive(git, socket, sys.stdin.buffer.read(_LONGEST))
     return proc_receive(socket, sys.stdin.buffer, sys.stdout.buffer)
 

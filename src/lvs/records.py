@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
+from lvs.arguments import run_directory
 from lvs.errors import Exit, SystemFault, UsageError
 from lvs.io import bare, control
-from lvs.io.git import DIRECTORY, Git, GitFault
+from lvs.io.git import DIRECTORY, Git
+from lvs.io.git_program import GitFault
 from lvs.io.pusher import pusher
 from lvs.protocol import SOCKET_NAME, ConfirmRequest, Request, RollbackRequest
 from lvs.repository.history import Row, table
 from lvs.repository.tree import Chosen, judge, printable
 from lvs.repository.wishes import seconds
+from lvs.requests import show
 
-RUN_DIRECTORY = Path("/run/lvs")
 PULL_FILE = Path("/etc/lvs/pull.toml")
 SHOWN = 20  # commits
 
@@ -28,16 +28,6 @@ SHOWN = 20  # commits
 def _repository(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--repository", metavar="DIR", type=Path, default=DIRECTORY, help=f"default {DIRECTORY}"
-    )
-
-
-def _run_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--run-dir",
-        metavar="DIR",
-        type=Path,
-        default=RUN_DIRECTORY,
-        help=f"where the daemon's socket is (default {RUN_DIRECTORY})",
     )
 
 
@@ -123,7 +113,7 @@ def diff(arguments: argparse.Namespace) -> int:
 def rollback_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("commit", metavar="COMMIT", nargs="?", default="", help="default: the one before")
     parser.add_argument("--confirm", metavar="T", help="take it back unless `lvsd confirm` comes within T")
-    _run_dir(parser)
+    run_directory(parser)
 
 
 def rollback(arguments: argparse.Namespace) -> int:
@@ -152,12 +142,7 @@ def _author() -> str:
 
 
 def _ask(arguments: argparse.Namespace, request: Request) -> int:
-    reply = control.ask(arguments.run_dir / SOCKET_NAME, request, 120.0)
-    for line in reply.err:
-        print(line, file=sys.stderr)
-    for line in reply.out:
-        print(line)
-    return reply.exit_code
+    return show(control.ask(arguments.run_dir / SOCKET_NAME, request, 120.0))
 
 
 # The repository itself
@@ -182,32 +167,10 @@ def pull_arguments(parser: argparse.ArgumentParser) -> None:
         "--from", dest="file", metavar="FILE", type=Path, default=PULL_FILE, help=f"default {PULL_FILE}"
     )
     _repository(parser)
-    _run_dir(parser)
+    run_directory(parser)
 
 
 def pull(arguments: argparse.Namespace) -> int:
     from lvs import pulling
 
     return pulling.pull(_opened(arguments.repository), arguments.file, arguments.run_dir)
-
-
-def hook_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("hook", metavar="NAME", choices=("pre-receive", "proc-receive"))
-    _run_dir(parser)
-
-
-def hook(arguments: argparse.Namespace) -> int:
-    from lvs import pushes
-
-    return pushes.hook(arguments)
-
-
-COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], Callable[[argparse.ArgumentParser], None]]] = {
-    "history": (history, history_arguments),
-    "diff": (diff, diff_arguments),
-    "rollback": (rollback, rollback_arguments),
-    "confirm": (confirm, _run_dir),
-    "repository": (repository, repository_arguments),
-    "pull": (pull, pull_arguments),
-    "hook": (hook, hook_arguments),
-}

@@ -47,6 +47,11 @@ INSTALL_S = 1000.0  # the other director's disk, and what it takes to say so
 STALE_S = 3600.0  # a plan that nobody went on with for so long was given up
 
 
+def command(asked: argparse.Namespace) -> int:
+    """`lvsd update`, of one director or of both."""
+    return run(asked) if asked.pair or asked.resume else update.run(asked)
+
+
 def run(asked: argparse.Namespace, places: Places | None = None) -> int:
     """`lvsd update --pair`, and `--resume` after a start."""
     places = places or Places()

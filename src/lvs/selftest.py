@@ -1,17 +1,21 @@
 """What `lvsd selftest` checks: that a binary is whole; and what it tells of the machine it runs on.
 
-Every import stands here in full, for PyInstaller finds what it bundles by reading; a test
-holds the list of our own modules to what there is. What the machine lacks (a kernel with IPVS,
-a journal) is told and fails nothing: the binary is not at fault.
+Every import stands here, or in `lvs.inventory`, in full, for PyInstaller finds what it bundles by
+reading. What the machine lacks (a kernel with IPVS, a journal) is told and fails nothing: the binary
+is not at fault.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from lvs.errors import Exit
+from lvs.inventory import modules
 
 # Files that are part of the product, by their place in the repository.
 BUNDLED = (
@@ -21,6 +25,15 @@ BUNDLED = (
 )
 
 JOURNAL_SOCKET = Path("/run/systemd/journal/socket")
+
+
+def command(_asked: argparse.Namespace) -> int:
+    """Print what every check found; the exit code."""
+    failed = False
+    for name, passed, said in run():
+        failed = failed or not passed
+        print(f"{'ok  ' if passed else 'FAIL'} {name}{': ' if said else ''}{said}")
+    return Exit.FAILED if failed else Exit.OK
 
 
 def run() -> list[tuple[str, bool, str]]:
@@ -45,197 +58,6 @@ def _checked(name: str, check: Callable[[], str]) -> tuple[str, bool, str]:
 def _interpreter() -> str:
     kind = "one file" if getattr(sys, "frozen", False) else "from source"
     return f"Python {'.'.join(map(str, sys.version_info[:3]))}, {kind}"
-
-
-def _modules() -> str:
-    # ruff: noqa: F401
-    from lvs import (
-        asking,
-        begin,
-        booting,
-        changes,
-        checks,
-        commands,
-        commits,
-        completion,
-        consent,
-        coupling,
-        courier,
-        daemon,
-        desk,
-        director,
-        errors,
-        events,
-        explain,
-        firewall,
-        fitness,
-        inputs,
-        joining,
-        keeper,
-        letters,
-        model,
-        operators,
-        pair,
-        pairstatus,
-        partner,
-        planning,
-        preparing,
-        protocol,
-        pulling,
-        pulsing,
-        pushes,
-        realserver,
-        records,
-        rollout,
-        state,
-        status,
-        telling,
-        trials,
-        update,
-        upkeep,
-    )
-    from lvs.config import (
-        across,
-        build,
-        check_types,
-        check_values,
-        judge,
-        load,
-        located,
-        lvscf,
-        needs,
-        option,
-        options,
-        passages,
-        render,
-        serial,
-        services,
-        statements,
-        toml,
-        values,
-        whole,
-    )
-    from lvs.config import checking as config_checking
-    from lvs.config import checks as config_checks
-    from lvs.events import base, table
-    from lvs.events import firstboot as firstboot_events
-    from lvs.events import health as health_events
-    from lvs.events import pair as pair_events
-    from lvs.events import peer as peer_events
-    from lvs.events import pulse as pulse_events
-    from lvs.events import repository as repository_events
-    from lvs.events import update as update_events
-    from lvs.firstboot import decide, document, keys, netplan, network, nocloud, sources, wizard
-    from lvs.firstboot import options as firstboot_options
-    from lvs.firstboot import values as given_values
-    from lvs.firstboot import words as firstboot_words
-    from lvs.health import load as dynamic_weight
-    from lvs.health import orders, roster, serving, shared, verdict, ward
-    from lvs.io import (
-        addresses,
-        announce,
-        askers,
-        bare,
-        checking,
-        child,
-        control,
-        converge,
-        disks,
-        durable,
-        echo,
-        engine,
-        errands,
-        failure,
-        fetching,
-        files,
-        findings,
-        git,
-        heart,
-        heartbeat,
-        hooks,
-        hostkey,
-        install,
-        journal,
-        keyfile,
-        laying,
-        ledger,
-        line,
-        links,
-        modules,
-        neighbour,
-        netlink,
-        notes,
-        pairfile,
-        pairkey,
-        peer,
-        probation,
-        probe,
-        processes,
-        programs,
-        pulse,
-        pusher,
-        requirements,
-        resync,
-        rtnetlink,
-        runnable,
-        secrets,
-        sessions,
-        signature,
-        stalls,
-        strangers,
-        streams,
-        sysctls,
-        systemd,
-        trial,
-        updates,
-        ways,
-        wheel,
-        workshop,
-    )
-    from lvs.io import firewall as kept_firewall
-    from lvs.io import orders as kept_orders
-    from lvs.kernel import decode, desired, diff, encode, frames, proc, refusal, text, wire
-    from lvs.kernel import firewall as ruleset
-    from lvs.kernel import keys as kernel_keys
-    from lvs.kernel import resync as connections
-    from lvs.kernel import state as kernel_state
-    from lvs.probes import (
-        ber,
-        dialogue,
-        dns,
-        exchange,
-        expressions,
-        http,
-        http_answer,
-        ipp,
-        ldap,
-        ldap_filter,
-        lpd,
-        mysql,
-        postgresql,
-        program,
-        radius,
-        scram,
-        sip,
-        talk,
-        talks,
-        tls,
-    )
-    from lvs.probes import load as load_monitor
-    from lvs.pulse import hearing, speaking, tables, words
-    from lvs.pulse import line as pulse_line
-    from lvs.pulse import machine as pulse_machine
-    from lvs.pulse import state as pulse_state
-    from lvs.pulse import wire as pulse_wire
-    from lvs.repository import central, history, packets, tree, wishes
-    from lvs.repository import exchange as commits_exchange
-    from lvs.sync import machine, messages, version
-    from lvs.sync import state as sync_state
-    from lvs.updating import archive, manifest, note, rolling, slots
-    from lvs.updating import letters as update_letters
-    from lvs.updating import version as updating_version
-
-    return f"{sum(name.startswith('lvs.') for name in sys.modules)} imported"
 
 
 def _msgspec() -> str:
@@ -403,7 +225,7 @@ def _notify() -> str:
 
 CHECKS: tuple[tuple[str, Callable[[], str]], ...] = (
     ("interpreter", _interpreter),
-    ("own modules", _modules),
+    ("own modules", modules),
     ("msgspec", _msgspec),
     ("toml", _toml),
     ("yaml", _yaml),

@@ -9,7 +9,7 @@ import msgspec
 from lvs.checks import Target
 from lvs.commands import Command
 from lvs.events import counted
-from lvs.health import ward
+from lvs.health import maintenance
 from lvs.health.ward import Health
 from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, Desired
@@ -18,6 +18,7 @@ from lvs.kernel.state import Service, ServiceKey, TakeVip, Vip
 from lvs.model import Config, OnStop, Role
 from lvs.pair import Pairing
 
+LOOK_EVERY_S = 3.0  # table and addresses are compared this often; drift is repaired within 5 s
 # Seconds after a VIP was taken: neighbours believe the first one they hear, which may get lost while a
 # switch learns the port; Piranha's five, a second apart, and one more. Then `announce_every`.
 ANNOUNCE_AFTER_S = (0.0, 0.2, 1.0, 2.0, 3.0, 4.0)
@@ -82,7 +83,7 @@ def deadline(state: State) -> float | None:
     times = [repeat.at for repeat in state.announcing]
     due = (state.look_at, state.announce_at, state.share_at, state.leave_by)
     times += [at for at in due if at is not None]
-    if not state.stopping and (at := ward.deadline(state.health)) is not None:
+    if not state.stopping and (at := maintenance.deadline(state.health)) is not None:
         times.append(at)
     return min(times, default=None)
 

@@ -13,11 +13,13 @@ from datetime import UTC, datetime
 import msgspec
 
 from lvs.checks import DOWN, Reason
+from lvs.health.maintenance import draining
 from lvs.health.orders import Order
 from lvs.health.serving import Effect, Ground, effect
-from lvs.health.ward import Health, draining
+from lvs.health.ward import Health
 from lvs.kernel import text
-from lvs.kernel.desired import Desired, destination_of, service_key
+from lvs.kernel.desired import Desired
+from lvs.kernel.keys import destination_of, service_key
 from lvs.kernel.state import (
     ONE_PACKET,
     PERSISTENT,

@@ -7,7 +7,8 @@ from typing import assert_never
 
 from lvs import events
 from lvs.kernel import text
-from lvs.kernel.desired import Desired, destination_of
+from lvs.kernel.desired import Desired
+from lvs.kernel.keys import destination_of
 from lvs.kernel.state import (
     AddDestination,
     AddService,

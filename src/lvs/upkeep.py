@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from lvs.arguments import run_directory
 from lvs.errors import Exit, UsageError
 from lvs.events import counted
 from lvs.io import control
@@ -26,6 +27,7 @@ from lvs.protocol import (
     Request,
     SessionsRequest,
 )
+from lvs.requests import show
 
 LOOK_EVERY_S = 1.0
 TELL_EVERY_S = 10.0  # where no bar can be drawn
@@ -41,46 +43,69 @@ def seconds(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
-def drain(arguments: argparse.Namespace) -> int:
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Of `lvsd explain` and `enable`."""
+    parser.add_argument("server", metavar="SERVER", help="real server, by name or address")
+    parser.add_argument(
+        "--virtual", metavar="V", help="in this virtual server only (default: wherever it is)"
+    )
+    run_directory(parser)
+
+
+def disable_arguments(parser: argparse.ArgumentParser) -> None:
+    arguments(parser)
+    parser.add_argument(
+        "--for",
+        dest="for_",
+        metavar="T",
+        help="take the order back by itself after this time: 90s, 5m, 2h, 1d",
+    )
+
+
+def drain_arguments(parser: argparse.ArgumentParser) -> None:
+    disable_arguments(parser)
+    parser.add_argument("--deadline", metavar="T", help="end the connections that are left after this time")
+    parser.add_argument("--no-wait", action="store_true", help="do not wait for the sessions to end")
+
+
+def drain(asked: argparse.Namespace) -> int:
     """Take a real server out gently, and show how it empties."""
-    deadline = None if arguments.deadline is None else seconds(arguments.deadline)
-    lasting = None if arguments.for_ is None else seconds(arguments.for_)
-    request = DrainRequest(arguments.server, arguments.virtual, deadline, lasting)
-    reply = _asked(arguments.run_dir, request)
-    if reply.exit_code or arguments.no_wait:
+    deadline = None if asked.deadline is None else seconds(asked.deadline)
+    lasting = None if asked.for_ is None else seconds(asked.for_)
+    request = DrainRequest(asked.server, asked.virtual, deadline, lasting)
+    reply = _asked(asked.run_dir, request)
+    if reply.exit_code or asked.no_wait:
         return reply.exit_code
-    return _watch(arguments)
+    return _watch(asked)
 
 
-def disable(arguments: argparse.Namespace) -> int:
-    lasting = None if arguments.for_ is None else seconds(arguments.for_)
-    request = DisableRequest(arguments.server, arguments.virtual, lasting)
-    return _asked(arguments.run_dir, request).exit_code
+def disable(asked: argparse.Namespace) -> int:
+    lasting = None if asked.for_ is None else seconds(asked.for_)
+    request = DisableRequest(asked.server, asked.virtual, lasting)
+    return _asked(asked.run_dir, request).exit_code
 
 
-def enable(arguments: argparse.Namespace) -> int:
-    return _asked(arguments.run_dir, EnableRequest(arguments.server, arguments.virtual)).exit_code
+def enable(asked: argparse.Namespace) -> int:
+    return _asked(asked.run_dir, EnableRequest(asked.server, asked.virtual)).exit_code
 
 
-def explain(arguments: argparse.Namespace) -> int:
-    return _asked(arguments.run_dir, ExplainRequest(arguments.server, arguments.virtual)).exit_code
+def explain(asked: argparse.Namespace) -> int:
+    return _asked(asked.run_dir, ExplainRequest(asked.server, asked.virtual)).exit_code
 
 
 def _asked(run_directory: Path, request: Request) -> Reply:
     reply = control.ask(run_directory / SOCKET_NAME, request)
-    for line in reply.err:
-        print(line, file=sys.stderr)
-    for line in reply.out:
-        print(line, flush=True)
+    show(reply)
+    sys.stdout.flush()  # what is watched next may take an hour
     return reply
 
 
-def _watch(arguments: argparse.Namespace) -> int:
+def _watch(asked: argparse.Namespace) -> int:
     """Show the sessions that are left until there is none."""
     drawn = sys.stdout.isatty()
     most, told_at = 0, -TELL_EVERY_S
     try:
-        for reply in _sessions(arguments):
+        for reply in _sessions(asked):
             if reply.exit_code:
                 print(*reply.err, sep="\n", file=sys.stderr)
                 return reply.exit_code
@@ -90,20 +115,18 @@ def _watch(arguments: argparse.Namespace) -> int:
                 print(f"\r\033[K{bar(left, most)}", end="", flush=True)
             elif time.monotonic() - told_at >= TELL_EVERY_S and left:
                 told_at = time.monotonic()
-                print(f"{arguments.server}: {counted(left, 'session')} left", flush=True)
+                print(f"{asked.server}: {counted(left, 'session')} left", flush=True)
     except KeyboardInterrupt:
-        print(f"\n{arguments.server}: goes on draining; `lvsd enable {arguments.server}` takes it back")
+        print(f"\n{asked.server}: goes on draining; `lvsd enable {asked.server}` takes it back")
         return Exit.OK
-    print(f"{chr(10) if drawn else ''}{arguments.server}: drained, no session is left")
+    print(f"{chr(10) if drawn else ''}{asked.server}: drained, no session is left")
     return Exit.OK
 
 
-def _sessions(arguments: argparse.Namespace) -> Iterator[Reply]:
+def _sessions(asked: argparse.Namespace) -> Iterator[Reply]:
     """Replies, one a second, until no session is left."""
     while True:
-        reply = control.ask(
-            arguments.run_dir / SOCKET_NAME, SessionsRequest(arguments.server, arguments.virtual)
-        )
+        reply = control.ask(asked.run_dir / SOCKET_NAME, SessionsRequest(asked.server, asked.virtual))
         yield reply
         if reply.exit_code or not reply.sessions:
             return

@@ -11,7 +11,7 @@ from config import golden
 from lvs import checks
 from lvs.config.check_types import TYPES, Type, Wraps, unknown_option, unknown_type
 from lvs.config.check_values import READ
-from lvs.config.options import Kind, Option
+from lvs.config.option import Kind, Option
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "configuration.md"
 # Options that say how a field comes about, and are none.

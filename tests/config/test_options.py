@@ -10,7 +10,8 @@ import pytest
 
 from config import golden
 from lvs.config.load import load
-from lvs.config.options import BY_SCOPE, OPTIONS, Kind, Option, Scope, suggestion, unknown
+from lvs.config.option import Kind, Option, Scope
+from lvs.config.options import BY_SCOPE, OPTIONS
 from lvs.model import Format
 
 DOCS = Path(__file__).parent.parent.parent / "docs" / "configuration.md"
@@ -38,26 +39,6 @@ def test_defaults_are_values_of_their_option(file_format: Format) -> None:
             assert isinstance(value, option.choices)
         if option.kind in (Kind.INTEGER, Kind.SECONDS, Kind.PORT):
             assert option.low <= value <= option.high
-
-
-def test_suggestions() -> None:
-    assert suggestion("sheduler", ["scheduler", "port"]) == '; did you mean "scheduler"?'
-    assert suggestion("xyzzy", ["scheduler", "port"]) == ""
-    assert suggestion("s" * 100_000, ["s" * 100_000]) == ""
-
-
-def test_unknown_says_where_an_option_belongs() -> None:
-    assert "in a server block" in unknown("weight", Scope.VIRTUAL, Format.LVS_CF)
-    assert "[[virtual.server]]" in unknown("weight", Scope.VIRTUAL, Format.TOML)
-    assert "above the first [[virtual]]" in unknown("primary", Scope.SERVER, Format.TOML)
-    assert "lvs.toml only" in unknown("conntrack", Scope.GLOBAL, Format.LVS_CF)
-
-
-def test_every_option_can_be_misspelt() -> None:
-    for option in OPTIONS:
-        if Format.TOML in option.formats and len(option.name) > 4:
-            message = unknown(option.name[:-2] + option.name[-1], option.scope, Format.TOML)
-            assert "did you mean" in message or "belongs" in message, option.name
 
 
 # --- docs/configuration.md

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvs.config.options import Scope
+from lvs.config.option import Scope
+from lvs.config.refusal import Refused
 from lvs.config.statements import SET, WRONG, Lines, words
-from lvs.config.values import Refused
 
 
 @pytest.mark.parametrize(

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address, IPv6Address
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from config import golden
 from lvs.config.load import load
-from lvs.config.options import GLOBAL, OPTIONS, SERVER, VIRTUAL, Kind
-from lvs.config.values import FROM_TOML, FROM_WORD, Device, Mask, Refused, decoded, shown
+from lvs.config.option import Kind
+from lvs.config.options import OPTIONS, VIRTUAL
+from lvs.config.refusal import Refused
+from lvs.config.values import FROM_TOML, FROM_WORD, Device, decoded
 from lvs.model import Format
 
 # Where a statement of fixtures/messages.txt is put; the rest of the file has no problem.
@@ -51,47 +51,6 @@ def test_every_kind_is_read() -> None:
             assert option.kind in FROM_WORD or Format.LVS_CF not in option.formats
 
 
-@given(st.integers(0, 2**32 - 1))
-def test_dotted_quads(number: int) -> None:
-    word = str(IPv4Address(number))
-    try:
-        assert FROM_WORD[Kind.ADDRESS](SERVER["address"], word) == (
-            IPv4Address(number) if number else None,
-            "",
-        )
-        assert FROM_TOML[Kind.ADDRESS](SERVER["address"], word) == (IPv4Address(number) if number else None)
-    except Refused:
-        first = number >> 24
-        assert first == 0 or 224 <= first <= 239 or number == 2**32 - 1
-
-
-@given(st.from_regex(r"[0-9.]{1,20}", fullmatch=True))
-def test_nothing_else_is_an_address(word: str) -> None:
-    try:
-        value, _ = FROM_WORD[Kind.ADDRESS](GLOBAL["primary"], word)
-    except Refused:
-        return
-    assert str(value) == word
-
-
-@given(st.integers(0, 2**128 - 1))
-def test_ipv6_addresses(number: int) -> None:
-    address = IPv6Address(number)
-    try:
-        value = FROM_TOML[Kind.ADDRESS](VIRTUAL["address"], address.exploded.upper())
-    except Refused:
-        assert address.is_multicast or address.ipv4_mapped is not None
-    else:
-        assert value == (address if number else None)
-
-
-@pytest.mark.parametrize("prefix", range(33))
-def test_masks(prefix: int) -> None:
-    word = str(IPv4Address((2**32 - 1) << (32 - prefix) & (2**32 - 1)))
-    expected = Mask(prefix, dotted=True) if prefix else None
-    assert FROM_WORD[Kind.MASK](VIRTUAL["pmask"], word) == (expected, "")
-
-
 def test_devices() -> None:
     read = FROM_TOML[Kind.DEVICE]
     option = VIRTUAL["device"]
@@ -107,9 +66,3 @@ def test_devices() -> None:
 def test_decoded_text_without_backslashes(text: str) -> None:
     if "\\" not in text:
         assert decoded(text) == (text, [])
-
-
-@given(st.one_of(st.text(), st.integers(), st.floats(), st.booleans(), st.lists(st.integers()), st.none()))
-def test_shown_is_short_and_one_line(value: object) -> None:
-    assert len(shown(value)) < 700
-    assert "\n" not in shown(value)

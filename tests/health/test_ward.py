@@ -11,30 +11,14 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from health.warded import PLAIN, servers
 from lvs.checks import Answer, Icmp, Reason, Target
-from lvs.health import ward
+from lvs.health import maintenance, ward
 from lvs.health.orders import Order, Verb
 from lvs.health.serving import Ground, serving
 from lvs.health.ward import Health
-from lvs.model import Checking, CheckPath, VirtualServer, key_of
-from strategies import config, real_server, virtual_server
-
-PLAIN = Checking(None, None, False, None, 6, 12, None)
-SERVERS = tuple(real_server(f"r{n}", f"10.0.0.{n}", weight) for n, weight in ((1, 1), (2, 4), (3, 0)))
-
-
-def servers(port: int, *indices: int, checking: Checking = PLAIN) -> VirtualServer:
-    chosen = [SERVERS[index] for index in indices]
-    return virtual_server(
-        f"v{port}",
-        "192.0.2.1",
-        *chosen,
-        port=port,
-        checking=checking,
-        sorry_server=ip_address("10.0.0.99") if port % 2 else None,
-        slow_start_s=30.0 if port == 1 else 0.0,
-    )
-
+from lvs.model import VirtualServer, key_of
+from strategies import config
 
 ICMP = msgspec.structs.replace(PLAIN, checks=(Icmp(),))
 VIRTUAL = [
@@ -68,17 +52,17 @@ def played(health: Health, action: tuple[str, object], now: float) -> tuple[Heal
             return ward.answered(health, answers, now)
         case "order", (Verb() as verb, int(number), virtual):
             key = key_of(virtual) if isinstance(virtual, VirtualServer) else None
-            return ward.ordered(
+            return maintenance.ordered(
                 health,
                 Order(verb, ip_address(f"10.0.0.{number}"), key, "carla", 0.0, now + 20, now + 60),
                 now,
             )
         case "enable", int(number):
-            return ward.enabled(health, ip_address(f"10.0.0.{number}"), None, "carla", now)
+            return maintenance.enabled(health, ip_address(f"10.0.0.{number}"), None, "carla", now)
         case "emptied", _:
-            return ward.emptied(health, ward.draining(health), now)
+            return maintenance.emptied(health, maintenance.draining(health), now)
         case _:
-            return ward.passed(health, now)
+            return maintenance.passed(health, now)
 
 
 @given(st.lists(LOADS | ANSWERS | ORDERS | OTHERS, max_size=25))
@@ -87,8 +71,8 @@ def test_the_state_is_what_it_would_be_if_made_at_once(actions: list[tuple[str, 
     asked: set[Target] = set()
     for action in actions:
         now += float(action[1]) if action[0] == "pass" else 1.0  # type: ignore[arg-type]
-        if (due := ward.deadline(health)) is not None and due <= now:
-            health, _ = ward.passed(health, now)
+        if (due := maintenance.deadline(health)) is not None and due <= now:
+            health, _ = maintenance.passed(health, now)
         before = health
         health, change = played(health, action, now)
 
@@ -119,43 +103,6 @@ def test_a_batch_with_the_same_target_twice_counts_both() -> None:
     health, change = ward.answered(health, [(target, bad), (target, good), (target, good)], 1.0)
     [roster] = health.rosters.values()
     assert roster.members[0].verdicts[0].up
-
-
-def test_real_servers_by_name_and_address() -> None:
-    health, _ = ward.configured(Health(), config(servers(1, 0, 1), servers(2, 1)), 0.0)
-    both = ward.servers_called(health, "r2", None)
-    assert both == ward.servers_called(health, "10.0.0.2", None)
-    assert [len(keys) for keys in both.values()] == [2]
-    assert [len(keys) for keys in ward.servers_called(health, "r2", "v2").values()] == [1]
-    assert ward.servers_called(health, "r9", None) == {}
-
-
-def test_marks_are_kept_and_are_nobodys() -> None:
-    through = msgspec.structs.replace(PLAIN, path=CheckPath.VIP)
-    both = servers(2, 0, 1, checking=through)
-    health, _ = ward.configured(Health(), config(both), 0.0)
-    marks = health.serving[key_of(both)].marks
-    assert marks == (ward.FIRST_MARK, ward.FIRST_MARK + 1)
-    fewer = servers(2, 1, checking=through)
-    health, _ = ward.configured(health, config(fewer), 1.0)
-    assert health.serving[key_of(fewer)].marks == marks[1:]
-    rival = msgspec.structs.replace(servers(4, 0), fwmark=marks[1])
-    fresh, _ = ward.configured(Health(), config(both, rival), 2.0)
-    assert fresh.serving[key_of(both)].marks == (marks[0], marks[1] + 1)
-
-
-def test_a_mark_that_the_configuration_comes_to_use_is_given_up() -> None:
-    """The virtual server that is checked by it is not edited at all."""
-    through = servers(2, 0, 1, checking=msgspec.structs.replace(PLAIN, path=CheckPath.VIP))
-    health, change = ward.configured(Health(), config(through), 0.0)
-    health, _ = ward.answered(health, [(change.follow[1], Answer(True, Reason.ANSWERED, "connected"))], 1.0)
-    first, second = health.serving[key_of(through)].marks
-    rival = msgspec.structs.replace(servers(4, 0), fwmark=second)
-    health, edit = ward.configured(health, config(through, rival), 2.0)
-    assert health.serving[key_of(through)].marks == (first, second + 1)
-    assert change.follow[1] in edit.forget
-    assert second + 1 in [target.path.mark for target in edit.follow if target.path]
-    assert health.serving[key_of(through)].weights == (None, 4)  # it is still up
 
 
 def test_a_fault_of_ours_is_a_first_answer_to_the_quorum() -> None:

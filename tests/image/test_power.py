@@ -27,7 +27,8 @@ from lvs.commits import Commits
 from lvs.config.load import load
 from lvs.events import RepositoryUnusable
 from lvs.io import bare
-from lvs.io.git import Git, GitFault
+from lvs.io.git import Git
+from lvs.io.git_program import GitFault
 from lvs.keeper import Keeper
 from lvs.protocol import RollbackRequest
 from lvs.pushes import HOOKS

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from lvs.io import bare
-from lvs.io.git import PENDING, Git, GitFault, TooMuch, blob_id
+from lvs.io.git import PENDING, Git, blob_id
+from lvs.io.git_program import GitFault, TooMuch
 from lvs.repository.history import Person
 from lvs.repository.tree import Entry
 from lvs.repository.wishes import MAIN

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
-import struct
 import subprocess
 import sys
 from typing import Any
@@ -13,7 +11,6 @@ import pytest
 from pyroute2.netlink.exceptions import NetlinkError
 
 from lvs.errors import Exit
-from lvs.io import links as links_module
 from lvs.io.links import AddressCame, AddressGone, Device, DeviceChanged, DeviceGone, LinkChange, Resync
 from lvs.io.rtnetlink import Seen, device_of, no_device, refusal, vip_of
 from lvs.kernel.state import Vip
@@ -132,32 +129,6 @@ def test_refusals() -> None:
 def test_names_that_may_have_been_meant() -> None:
     assert str(no_device(VIP, ["lo", "eth1", "wg0"])).endswith("no device eth0; did you mean eth1?")
     assert str(no_device(VIP, ["ens3", "lo"])).endswith("did you mean ens3 or lo?")
-
-
-def test_a_torn_dump_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """pyroute2 0.9.7 has the mark's number but never looks for it."""
-    answers = [[0x2, 0x12, 0x2], [0x2, 0x2]]
-
-    class Question:
-        def __init__(self, answer: bytes = b"") -> None:
-            self.answer = answer
-
-        def decode(self) -> None:
-            assert len(self.answer) == 16
-
-    class Request:
-        def __init__(self, _route: Any, _message: Any, parser: Any, **_: Any) -> None:
-            self.parser = parser
-
-        async def send(self) -> None: ...
-
-        async def response(self) -> Any:
-            for flags in answers.pop(0):
-                yield self.parser(struct.pack("=IHHII", 16, 20, flags, 1, 0), 0, 16)
-
-    monkeypatch.setattr("pyroute2.netlink.nlsocket.NetlinkRequest", Request)
-    assert len(list(asyncio.run(links_module._dump(None, 0, Question)))) == 2
-    assert answers == []
 
 
 def test_pyroute2_is_imported_late() -> None:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 import strategies
 from lvs.kernel import state, text
-from lvs.kernel.desired import NOTHING, desired, destination_of, service_key
+from lvs.kernel.desired import NOTHING, desired
 from lvs.kernel.desired import alone as lone_services
+from lvs.kernel.keys import destination_of, service_key
 from lvs.kernel.state import (
     Destination,
     DestinationKey,

@@ -25,7 +25,7 @@ import pytest
 
 from lvs.errors import KernelError
 from lvs.io import links as links_module
-from lvs.io import sysctls
+from lvs.io import rtsocket, sysctls
 from lvs.io.announce import Announcer
 from lvs.io.links import (
     AddressCame,
@@ -266,13 +266,13 @@ def test_a_vip_moves(
     ops = diff(KernelState(vips=frozenset({before})), KernelState(vips=frozenset({after})))
     assert isinstance(ops[0], TakeVip) is both
     writes: list[int] = []
-    ask = links_module._ask
+    ask = rtsocket.ask
 
     async def counted(route: Any, requests: Sequence[Any]) -> list[Any]:
         writes.append(len(requests))
         return await ask(route, requests)
 
-    monkeypatch.setattr(links_module, "_ask", counted)
+    monkeypatch.setattr(links_module, "ask", counted)
 
     async def work(links: Links) -> None:
         await links.take(before)
@@ -507,7 +507,7 @@ def test_leaving_a_bridge_is_not_going(pair: tuple[Net, Net]) -> None:
 
 def test_overflow_is_told(pair: tuple[Net, Net], monkeypatch: pytest.MonkeyPatch) -> None:
     a, _ = pair
-    monkeypatch.setattr(links_module, "MONITOR_BYTES", 4096)
+    monkeypatch.setattr("lvs.io.rtsocket.MONITOR_BYTES", 4096)
     many = [vip(f"10.9.0.{n}", 16) for n in range(1, 100)]
 
     async def work(links: Links) -> None:

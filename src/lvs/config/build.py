@@ -19,7 +19,7 @@ from lvs.config import checking
 from lvs.config.across import Facts, number, twice
 from lvs.config.judge import DEFAULTS, Judge, family, held, prefix_of
 from lvs.config.located import Severity
-from lvs.config.options import Scope
+from lvs.config.option import Scope
 from lvs.model import (
     Address,
     Format,
@@ -36,8 +36,8 @@ from lvs.model import (
 )
 
 if TYPE_CHECKING:
+    from lvs.config.addresses import Mask
     from lvs.config.located import Note, Virtual
-    from lvs.config.values import Mask
 
 _NOWHERE = (IPv4Address(0), IPv6Address(0))
 _PROTOCOLS = {Protocol.TCP: 0, Protocol.UDP: 1, Protocol.SCTP: 2}

@@ -15,7 +15,7 @@ import msgspec
 
 from lvs import checks
 from lvs.config.option import Kind, Option, Scope, option_of
-from lvs.config.options import suggestion
+from lvs.config.unknown import suggestion
 from lvs.probes import dialogue
 
 

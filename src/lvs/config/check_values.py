@@ -7,8 +7,9 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from lvs.checks import Step
-from lvs.config.options import Kind, Option
-from lvs.config.values import FROM_TOML, Refused, shown
+from lvs.config.option import Kind, Option
+from lvs.config.refusal import Refused, shown
+from lvs.config.values import FROM_TOML
 
 if TYPE_CHECKING:
     from collections.abc import Callable

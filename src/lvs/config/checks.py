@@ -9,7 +9,7 @@ from lvs.config import checking
 from lvs.config.check_types import TLS_OPTIONS, TYPES, Type, Wraps
 from lvs.config.check_values import WRITTEN
 from lvs.config.needs import Need, Needed, NeedKind
-from lvs.config.options import Kind
+from lvs.config.option import Kind
 from lvs.model import Protocol
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from lvs.config.judge import Judge
     from lvs.config.located import CheckTable, Virtual
-    from lvs.config.options import Option
+    from lvs.config.option import Option
 
 _BEGINS_TLS = ("tls", "starttls", "starttls_after")
 _NEEDS = {

@@ -6,11 +6,13 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
 from lvs.config.located import Note, Place, Severity
-from lvs.config.options import BY_SCOPE, Scope
+from lvs.config.option import Scope
+from lvs.config.options import BY_SCOPE
 from lvs.model import Address, DeviceAddress, Format
 
 if TYPE_CHECKING:
-    from lvs.config.values import Device, Mask
+    from lvs.config.addresses import Mask
+    from lvs.config.values import Device
 
 DEFAULTS: dict[tuple[Format, Scope], dict[str, Any]] = {
     (file_format, scope): {name: option.default(file_format) for name, option in BY_SCOPE[scope].items()}

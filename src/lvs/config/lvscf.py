@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from lvs.config.located import GIVEN_BEFORE, Note, Part, Place, Server, Severity, Virtual
-from lvs.config.options import Scope
+from lvs.config.option import Scope
 from lvs.config.passages import Passages
 from lvs.config.statements import (
     ALIASES,

@@ -16,8 +16,10 @@ from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
 from lvs.config.located import Part, Server, Virtual
-from lvs.config.options import BY_SCOPE, Kind, Scope
-from lvs.config.values import FROM_WORD, Refused
+from lvs.config.option import Kind, Scope
+from lvs.config.options import BY_SCOPE
+from lvs.config.refusal import Refused
+from lvs.config.values import FROM_WORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable

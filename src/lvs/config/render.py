@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from lvs.config.checking import by_http, grows, said_nothing
 from lvs.config.checks import written
 from lvs.config.located import Place, Problem, Severity
-from lvs.config.options import BY_SCOPE, Kind, Option, Scope
+from lvs.config.option import Kind, Option, Scope
+from lvs.config.options import BY_SCOPE
+from lvs.config.refusal import Refused, shown
 from lvs.config.statements import PAIRS, words
-from lvs.config.values import Refused, shown
 from lvs.errors import ConfigError
 from lvs.model import Format, Forwarding
 

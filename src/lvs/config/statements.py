@@ -12,8 +12,11 @@ from typing import Any
 
 import msgspec
 
-from lvs.config.options import BY_SCOPE, Kind, Option, Scope, unknown
-from lvs.config.values import FROM_WORD, Refused, shown
+from lvs.config.option import Kind, Option, Scope
+from lvs.config.options import BY_SCOPE
+from lvs.config.refusal import Refused, shown
+from lvs.config.unknown import unknown
+from lvs.config.values import FROM_WORD
 from lvs.model import Format
 
 # What a line is: the first member of its entry; the other two belong to it.

@@ -12,8 +12,11 @@ from typing import Any
 import tomli
 
 from lvs.config.located import BadSyntaxError, CheckTable, Note, Part, Place, Server, Virtual
-from lvs.config.options import BY_SCOPE, Option, Scope, unknown
-from lvs.config.values import FROM_TOML, Refused, shown
+from lvs.config.option import Option, Scope
+from lvs.config.options import BY_SCOPE
+from lvs.config.refusal import Refused, shown
+from lvs.config.unknown import unknown
+from lvs.config.values import FROM_TOML
 from lvs.model import Format
 
 HEADER = "[[virtual]]"  # at the beginning of a line; where a text may be cut

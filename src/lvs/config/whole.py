@@ -6,7 +6,7 @@ from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Any
 
 from lvs.config.judge import DEFAULTS, Judge, family, held
-from lvs.config.options import Scope
+from lvs.config.option import Scope
 from lvs.model import Address, Config, Format, Kernel, Pair, Unused, VirtualServer
 
 if TYPE_CHECKING:

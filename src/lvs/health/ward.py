@@ -7,8 +7,7 @@ serves; the Serving of a virtual server for which nothing changed is the identic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from itertools import count
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import msgspec
@@ -17,20 +16,17 @@ from lvs import events
 from lvs.checks import Answer, Reason, Target
 from lvs.events import Event
 from lvs.health import load
-from lvs.health.orders import Order, Verb, due, given, taken_back
+from lvs.health.marks import Marks, Way
+from lvs.health.orders import Order
 from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up, nobody_asked
 from lvs.health.serving import Ground, serving
 from lvs.health.shared import Findings, believed
 from lvs.health.verdict import fold
 from lvs.model import (
-    Address,
-    CheckPath,
     Config,
-    Forwarding,
     Need,
     RealServer,
     Serving,
-    Tunnel,
     VirtualKey,
     VirtualServer,
     key_of,
@@ -38,11 +34,6 @@ from lvs.model import (
 
 # Who wants to know: virtual server, real server's index, check's index (-1: the load monitor).
 Asker = tuple[VirtualKey, int, int]
-
-
-# The way that a check through the VIP goes: VIP, RIP, forwarding method and tunnel.
-Way = tuple[Address, Address, Forwarding, Tunnel]
-FIRST_MARK = 0x4C560000  # "LV": of marks that no configuration is likely to use
 
 
 Held = TypeVar("Held")
@@ -90,7 +81,7 @@ def configured(
     """With another configuration; `known` tells what the kernel had when the daemon started."""
     rosters: dict[VirtualKey, Roster] = {}
     fresh: list[VirtualKey] = []
-    marks = _Marks(health.marks, config)
+    marks = Marks(health.marks, config)
     by_identity = {id(roster.virtual_server): roster for roster in health.rosters.values()}
     for virtual_server in config.virtual_servers:
         if not virtual_server.active:
@@ -121,7 +112,7 @@ def configured(
         loads={target: value for target, value in health.loads.items() if target in askers},
         marks=marks.known,
     )
-    new, change = _served(new, fresh, now)
+    new, change = served(new, fresh, now)
     return new, msgspec.structs.replace(
         change, follow=asking.follow, forget=asking.forget, again=asking.again
     )
@@ -132,31 +123,6 @@ def _without(held: dict[VirtualKey, Held], gone: list[VirtualKey]) -> dict[Virtu
         return held
     lost = set(gone)
     return {key: one for key, one in held.items() if key not in lost}
-
-
-class _Marks:
-    """Firewall marks, one for each way: kept as long as lvsd runs, none that the configuration uses."""
-
-    def __init__(self, known: dict[Way, int], config: Config) -> None:
-        self.known = known
-        self._used = {virtual_server.fwmark for virtual_server in config.virtual_servers}
-
-    def taken_from(self, roster: Roster) -> bool:
-        """Whether the configuration has come to use a mark by which some real server is checked."""
-        if roster.virtual_server.checking.path is not CheckPath.VIP:
-            return False
-        return any(member.mark in self._used for member in roster.members if member.mark)
-
-    def of(self, virtual_server: VirtualServer, real_server: RealServer) -> int:
-        if virtual_server.checking.path is not CheckPath.VIP or virtual_server.address is None:
-            return 0
-        way = (virtual_server.address, real_server.address, virtual_server.forwarding, virtual_server.tunnel)
-        mark = self.known.get(way, 0)
-        if not mark or mark in self._used:
-            taken = self._used.union(self.known.values())
-            mark = next(mark for mark in count(FIRST_MARK) if mark not in taken)
-            self.known = {**self.known, way: mark}
-        return mark
 
 
 def _wanted(roster: Roster) -> Iterable[tuple[Target, Asker]]:
@@ -245,7 +211,7 @@ def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: floa
     new = msgspec.structs.replace(
         health, rosters=rosters, loads={**health.loads, **loads} if loads else health.loads
     )
-    new, change = _served(new, touched, now)
+    new, change = served(new, touched, now)
     return new, msgspec.structs.replace(change, told=(*told, *change.told), hooks=(*hooks, *change.hooks))
 
 
@@ -316,9 +282,9 @@ def _notify(virtual_server: VirtualServer, real_server: RealServer, state: str, 
     return (Hook(virtual_server.notify_cmd, environment),)
 
 
-def _served(health: Health, keys: Iterable[VirtualKey], now: float) -> Turn:
+def served(health: Health, keys: Iterable[VirtualKey], now: float) -> Turn:
     """Who serves in these virtual servers now; a quorum lost or met is told, but not the first."""
-    rosters, served, next_at = dict(health.rosters), dict(health.serving), dict(health.next_at)
+    rosters, serves, next_at = dict(health.rosters), dict(health.serving), dict(health.next_at)
     told: list[Event] = []
     hooks: list[Hook] = []
     ground = Ground(health.orders, health.loads, now)
@@ -326,8 +292,8 @@ def _served(health: Health, keys: Iterable[VirtualKey], now: float) -> Turn:
         roster = rosters.get(key)
         if roster is None:
             continue
-        before = served.get(key)
-        after, served[key], at = serving(roster, ground, before)
+        before = serves.get(key)
+        after, serves[key], at = serving(roster, ground, before)
         if at is None:
             next_at.pop(key, None)
         else:
@@ -343,72 +309,8 @@ def _served(health: Health, keys: Iterable[VirtualKey], now: float) -> Turn:
             if command is not None:
                 word = "quorum_up" if after.quorum else "quorum_down"
                 hooks.append(Hook(command, {"LVS_EVENT": word, "LVS_VIRTUAL_SERVER": virtual_server.name}))
-    new = msgspec.structs.replace(health, rosters=rosters, serving=served, next_at=next_at)
+    new = msgspec.structs.replace(health, rosters=rosters, serving=serves, next_at=next_at)
     return new, Change(told=tuple(told), hooks=tuple(hooks))
-
-
-def deadline(health: Health) -> float | None:
-    """When `passed` is due, in monotonic seconds."""
-    times = [*health.next_at.values(), *(at for order in health.orders if (at := due(order)) is not None)]
-    return min(times, default=None)
-
-
-def passed(health: Health, now: float) -> Turn:
-    """Time has passed: weights that grow, orders that expire or reach their deadline."""
-    keys = [key for key, at in health.next_at.items() if at <= now]
-    kept: list[Order] = []
-    told: list[Event] = []
-    for order in health.orders:
-        if order.until is not None and order.until <= now:
-            told.append(events.MaintenanceEnded(_who(health, order), str(order.address), "expired", order.by))
-        elif order.deadline is not None and order.deadline <= now and not order.over:
-            kept.append(msgspec.structs.replace(order, drained=True, over=True))
-            told.append(events.DrainFinished(_who(health, order), str(order.address), "its deadline came"))
-        else:
-            kept.append(order)
-    if not told:
-        return _served(health, keys, now) if keys else (health, Change())
-    new, change = _served(msgspec.structs.replace(health, orders=tuple(kept)), health.rosters, now)
-    return new, msgspec.structs.replace(change, told=(*told, *change.told), orders_changed=True)
-
-
-def ordered(health: Health, order: Order, now: float) -> Turn:
-    """With an operator's order."""
-    new = msgspec.structs.replace(health, orders=given(health.orders, order))
-    new, change = _served(new, _where(health, order.address, order.virtual), now)
-    told = events.MaintenanceOrdered(_who(health, order), str(order.address), str(order.verb), order.by)
-    return new, msgspec.structs.replace(change, told=(told, *change.told), orders_changed=True)
-
-
-def enabled(health: Health, address: Address, virtual: VirtualKey | None, by: str, now: float) -> Turn:
-    """Without the orders for a real server."""
-    left = taken_back(health.orders, address, virtual)
-    if left == health.orders:
-        return health, Change()
-    gone = [order for order in health.orders if order not in left]
-    new, change = _served(msgspec.structs.replace(health, orders=left), _where(health, address, None), now)
-    told = [events.MaintenanceEnded(_who(health, order), str(address), "enabled", by) for order in gone]
-    return new, msgspec.structs.replace(change, told=(*told, *change.told), orders_changed=True)
-
-
-def shared(health: Health, orders: tuple[Order, ...], now: float) -> Turn:
-    """With the orders as both directors have them by now."""
-    if orders == health.orders:
-        return health, Change()
-    new, change = _served(msgspec.structs.replace(health, orders=orders), health.rosters, now)
-    told: list[Event] = []
-    for order in health.orders:
-        if not any((order.address, order.virtual) == (one.address, one.virtual) for one in orders):
-            name, by = _who(health, order), "the other director"
-            told.append(events.MaintenanceEnded(name, str(order.address), "enabled", by))
-    for order in orders:
-        if not any(
-            order.address == one.address and order.virtual == one.virtual and order.verb is one.verb
-            for one in health.orders
-        ):
-            name, by = _who(health, order), f"{order.by}, on the other director"
-            told.append(events.MaintenanceOrdered(name, str(order.address), str(order.verb), by))
-    return new, msgspec.structs.replace(change, told=(*told, *change.told), orders_changed=True)
 
 
 def heard(health: Health, findings: Findings, now: float) -> Turn:
@@ -424,59 +326,7 @@ def heard(health: Health, findings: Findings, now: float) -> Turn:
             touched.append(key)
     if not touched:
         return health, Change()
-    return _served(msgspec.structs.replace(health, rosters=rosters), touched, now)
-
-
-def emptied(health: Health, orders: Iterable[Order], now: float) -> Turn:
-    """These drains have no session left."""
-    done = [order for order in orders if order in health.orders and not order.drained]
-    if not done:
-        return health, Change()
-    marked = tuple(
-        [msgspec.structs.replace(order, drained=True) if order in done else order for order in health.orders]
-    )
-    new, change = _served(msgspec.structs.replace(health, orders=marked), health.rosters, now)
-    told = [
-        events.DrainFinished(_who(health, order), str(order.address), "no session is left") for order in done
-    ]
-    return new, msgspec.structs.replace(change, told=(*told, *change.told), orders_changed=True)
-
-
-def _where(health: Health, address: Address, virtual: VirtualKey | None) -> list[VirtualKey]:
-    return [
-        key
-        for key, roster in health.rosters.items()
-        if virtual in (None, key)
-        and any(one.address == address for one in roster.virtual_server.real_servers)
-    ]
-
-
-def _who(health: Health, order: Order) -> str:
-    """`real1`, or `real1 of web`; the address if the configuration no longer has it."""
-    for key in _where(health, order.address, order.virtual):
-        virtual_server = health.rosters[key].virtual_server
-        name = next(one.name for one in virtual_server.real_servers if one.address == order.address)
-        return f"{name} of {virtual_server.name}" if order.virtual else name
-    return str(order.address)
-
-
-def servers_called(
-    health: Health, word: str, virtual: str | None
-) -> Mapping[Address, tuple[VirtualKey, ...]]:
-    """Real servers by name or address, and where they are: in all virtual servers, or in those of a name."""
-    found: dict[Address, tuple[VirtualKey, ...]] = {}
-    for key, roster in health.rosters.items():
-        if virtual not in (None, roster.virtual_server.name):
-            continue
-        for one in roster.virtual_server.real_servers:
-            if word in (one.name, str(one.address)) and key not in found.get(one.address, ()):
-                found[one.address] = (*found.get(one.address, ()), key)
-    return found
-
-
-def draining(health: Health) -> tuple[Order, ...]:
-    """Orders to drain that are not done."""
-    return tuple(order for order in health.orders if order.verb is Verb.DRAIN and not order.drained)
+    return served(msgspec.structs.replace(health, rosters=rosters), touched, now)
 
 
 def unserved(health: Health) -> tuple[str, ...]:

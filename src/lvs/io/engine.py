@@ -20,35 +20,24 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 
 import msgspec
 
 from lvs.checks import Answer, Connect, Load, Reason, Target, Unchecked
-from lvs.errors import LvsError
-from lvs.io.failure import ExhaustedError
+from lvs.io.asked import Asked
+from lvs.io.backlog import Backlog
+from lvs.io.failure import ExhaustedError, unable
 from lvs.io.findings import Asker, Finished, Last, Vitals
-from lvs.io.probe import (
-    ASKED,
-    CONNECTING,
-    FRESH,
-    GONE,
-    IDLE,
-    READY,
-    TALKING,
-    Probe,
-    needs_no_talk,
-)
+from lvs.io.probe import ASKED, CONNECTING, FRESH, GONE, IDLE, READY, TALKING, Probe, needs_no_talk
 from lvs.io.streams import Sockets
 from lvs.io.wheel import Wheel
-from lvs.probes.talk import Talk, down
+from lvs.probes.talk import Talk
 
 TICK_S = 0.025  # a start or a deadline is late by this at most, if the loop is not
 SLICE_S = 0.005  # after which a tick leaves the rest to the next one
 STARTS_PER_S = 5000  # of targets that are new
-GRACE_S = 1.0  # beyond the deadline for an asker, which keeps it itself
 RETRY_S = 1.0  # after a fault of this director
 HOLD_S = 0.25  # without starts once no socket could be had
 STALLED_S = 0.5  # a tick this late means that real servers could not be heard
@@ -71,7 +60,6 @@ class Engine:
         self._report = report
         self._talk_for = talk_for
         self._askers = dict(askers or {})
-        self._grace_s = {kind: getattr(asker, "grace_s", GRACE_S) for kind, asker in self._askers.items()}
         self._at_once = at_once
         self._clock = clock
         self._random = random or Random()  # noqa: S311
@@ -81,10 +69,10 @@ class Engine:
         self._sockets: Sockets
         self._wheel: Wheel[Probe]
         self._probes: dict[Target, Probe] = {}
-        self._orders: deque[tuple[Callable[[Target], None], Iterator[Target]]] = deque()
+        self._backlog = Backlog(clock)
         self._fresh: deque[Probe] = deque()
         self._ready: deque[Probe] = deque()
-        self._asked: dict[Probe, Asker] = {}
+        self._asked = Asked(self._askers, self._heard, self._slow)
         self._results: list[Finished] = []
         self._in_flight = 0
         self._held_until = 0.0  # no starts before
@@ -111,14 +99,13 @@ class Engine:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for probe, asker in list(self._asked.items()):
-            asker.abandon(probe.target)
+        self._asked.close()
         self._loop.remove_reader(self._sockets.fileno())
         self._sockets.close()
         self._loop = None
         for probe in self._probes.values():
             probe.phase = GONE
-        for held in (self._probes, self._orders, self._fresh, self._ready, self._asked, self._results):
+        for held in (self._probes, self._backlog.orders, self._fresh, self._ready, self._results):
             held.clear()
         self._in_flight = 0
 
@@ -143,12 +130,7 @@ class Engine:
     def last(self, target: Target) -> Last:
         """What is known of a target."""
         probe = self._probes.get(target)
-        if probe is None:
-            return Last()
-        next_at = probe.due if probe.phase <= READY else None
-        if probe.answer is None:
-            return Last(next_at=next_at)
-        return Last(probe.answer, probe.at, probe.took_s, next_at, probe.streak)
+        return Last() if probe is None else probe.last()
 
     def health(self, now: float) -> Vitals:
         """How the engine is doing; the two maxima begin anew."""
@@ -160,7 +142,7 @@ class Engine:
         return Vitals(len(self._probes), self._in_flight, waiting, self._serial, late_s, stall_s, overdue)
 
     def _order(self, what: Callable[[Target], None], targets: Iterable[Target]) -> None:
-        self._orders.append((what, iter(tuple(targets))))
+        self._backlog.add(what, targets)
         if self._loop is not None:
             self._arm(self._clock())
 
@@ -185,7 +167,7 @@ class Engine:
             self._sockets.cut(probe)
             self._in_flight -= 1
         elif phase == ASKED:
-            self._asked.pop(probe).abandon(target)
+            self._asked.cut(probe)
             self._in_flight -= 1
 
     def _loudly(self, target: Target) -> None:
@@ -204,7 +186,7 @@ class Engine:
     def _arm(self, now: float) -> None:
         """Have the timer ring when there is something to do, and not before."""
         room = self._in_flight < self._at_once and self._held_until <= now
-        if self._orders or (self._ready and room) or self._sockets.behind:
+        if self._backlog.orders or (self._ready and room) or self._sockets.behind:
             at: float | None = now  # a slice of time was over; others have their turn, then it goes on
         elif self._fresh or self._ready or self._results or self._sockets.pending:
             at = now + TICK_S
@@ -238,7 +220,7 @@ class Engine:
             self._forgive(late_s)
         self._sockets.sweep(now)
         self._wake(now)
-        self._carry_out(now + SLICE_S)
+        self._backlog.carry_out(now + SLICE_S)
         self._release(now)
         self._start_ready()
         if self._results:
@@ -256,7 +238,7 @@ class Engine:
         for probe in self._sockets.asking():
             probe.deadline += more_s
             probe.latest += more_s
-        for probe in self._asked:
+        for probe in self._asked.asking():
             probe.deadline += more_s
 
     def _wake(self, now: float) -> None:
@@ -272,17 +254,8 @@ class Engine:
                     if probe.deadline > now:
                         probe.slot = self._wheel.put(probe, probe.deadline)
                     else:
-                        self._finish(probe, self._expire(probe))
-
-    def _carry_out(self, until: float) -> None:
-        """Carry out orders for a slice of time."""
-        while self._orders:
-            what, targets = self._orders[0]
-            for count, target in enumerate(targets, 1):
-                what(target)
-                if not count % 32 and self._clock() > until:
-                    return
-            self._orders.popleft()
+                        by = self._asked if probe.phase == ASKED else self._sockets
+                        self._finish(probe, by.expire(probe))
 
     def _release(self, now: float) -> None:
         """Let some of those that were never asked into the queue."""
@@ -325,23 +298,15 @@ class Engine:
             kind = type(target.check)
             asker = self._askers.get(kind)
             if asker is not None and (kind is not Load or target.check.words):  # type: ignore[union-attr]
-                probe.phase = ASKED
-                deadline = now + target.pace.limit_s
-                probe.deadline = deadline + self._grace_s[kind]
-                probe.slot = self._wheel.put(probe, probe.deadline)
-                self._asked[probe] = asker
-                asker.ask(target, deadline, partial(self._told, probe, probe.serial))
+                self._asked.start(probe, asker, now)
                 return
             try:
                 probe.talk = self._talk_for(target)
             except Exception as fault:  # noqa: BLE001  one target's fault is not all targets'
-                said = str(fault) if isinstance(fault, LvsError) else f"{type(fault).__name__}: {fault}"
-                text = f"this director cannot check {kind.__name__.lower()}: {said}"
-                self._finish(probe, down(Reason.LOCAL_FAULT, text))
+                self._finish(probe, unable(kind, fault))
                 return
             if probe.talk is None and not needs_no_talk(target):
-                text = f"this director has nothing to check {kind.__name__.lower()} with"
-                self._finish(probe, down(Reason.LOCAL_FAULT, text))
+                self._finish(probe, unable(kind))
                 return
         try:
             answer = self._sockets.start(probe, now)
@@ -359,18 +324,10 @@ class Engine:
         """Its deadline is one to keep an eye on."""
         probe.slot = self._wheel.put(probe, probe.deadline)
 
-    def _told(self, probe: Probe, serial: int, answer: Answer) -> None:
+    def _heard(self, probe: Probe, answer: Answer) -> None:
         """An asker has answered."""
-        if probe.phase == ASKED and probe.serial == serial:
-            del self._asked[probe]
-            self._finish(probe, answer)
-            self._arm(self._clock())
-
-    def _expire(self, probe: Probe) -> Answer:
-        if probe.phase != ASKED:
-            return self._sockets.expire(probe)
-        said = self._asked.pop(probe).abandon(probe.target)
-        return said or down(Reason.TIMED_OUT, f"no answer within {probe.target.pace.limit_s:g} s")
+        self._finish(probe, answer)
+        self._arm(self._clock())
 
     def _finish(self, probe: Probe, answer: Answer) -> None:
         """Remember a result, tell it if it can change anything, and plan the next probe."""

@@ -7,6 +7,7 @@ import os
 from functools import cache
 
 from lvs.checks import Answer, Reason
+from lvs.errors import LvsError
 from lvs.probes.talk import LONGEST, down, quoted
 
 # Whatever the real server does, these are said by this host of itself.
@@ -50,6 +51,15 @@ def failure(code: int, *, datagram: bool = False) -> Answer:
 
 def endless() -> Answer:
     return down(Reason.TOO_LONG, f"no end of the answer after {LONGEST // 1024} KiB")
+
+
+def unable(kind: type, fault: Exception | None = None) -> Answer:
+    """This director has nothing to make such a check with, or failed to make it."""
+    check = kind.__name__.lower()
+    if fault is None:
+        return down(Reason.LOCAL_FAULT, f"this director has nothing to check {check} with")
+    said = str(fault) if isinstance(fault, LvsError) else f"{type(fault).__name__}: {fault}"
+    return down(Reason.LOCAL_FAULT, f"this director cannot check {check}: {said}")
 
 
 def broken(fault: Exception) -> Answer:

@@ -2,26 +2,22 @@
 
 git runs as the repository's owner, who can do nothing else; with an environment that is ours alone, no
 configuration but the repository's own, no hooks, no shell, and limits: what it reads came over the network.
-Everything here waits, so it belongs into a thread of the daemon. Children stay in the daemon's session,
-for `io.processes` ends whatever is in another.
+Everything here waits, so it belongs into a thread of the daemon.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import resource
-import select
-import signal
-import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha1
 from pathlib import Path
 
-from lvs.errors import SystemFault
+from lvs.io import git_program
 from lvs.io.child import PROGRAM_DIRECTORIES, find_program
+from lvs.io.git_program import GitFault, TooMuch
 from lvs.repository.history import FORMAT, Commit, Person, commits
 from lvs.repository.tree import LONGEST, LONGEST_LISTING, Entry, entries
 from lvs.repository.wishes import MAIN, NOTHING
@@ -34,22 +30,9 @@ STALE_S = 30.0  # a lock that is older is nobody's: no git of ours takes so long
 LIMIT_S = 30.0
 MOST = LONGEST  # bytes that a command may say
 MOST_PACK = 24 << 20  # bytes of history that go to the other director at a time
-# Of git commands that read what nobody has judged yet; getrlimit(2).
-LIMITS = {
-    "core": (resource.RLIMIT_CORE, 0),
-    "cpu": (resource.RLIMIT_CPU, 60),  # seconds
-    "as": (resource.RLIMIT_AS, 2 << 30),
-    "nofile": (resource.RLIMIT_NOFILE, 256),
-    "fsize": (resource.RLIMIT_FSIZE, 256 << 20),
-}
 # Set by git for its hooks: objects of a push lie in quarantine until it is accepted; git-receive-pack(1).
 OF_HOOKS = ("GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES", "GIT_QUARANTINE_PATH")
-_CHUNK = 1 << 16
 _OID = re.compile(r"[0-9a-f]{40}")
-
-
-class GitFault(SystemFault):
-    """git refused; the text is what it said."""
 
 
 class Git:
@@ -86,7 +69,7 @@ class Git:
                         found.append(str(lock))
         if found:
             command = (*self._as_owner("rm"), "-f", "--", *found)
-            _run(command, self._environment(), b"", MOST, LIMIT_S)
+            git_program.run(command, self._environment(), b"", MOST, LIMIT_S)
 
     def run(
         self,
@@ -105,9 +88,11 @@ class Git:
         safe = ("-c", f"safe.directory={self.directory}", "-c", "core.hooksPath=/dev/null")
         limited = limited or bool(self._more)
         command = (*self._as_owner(limited=limited), *safe, *words)
-        code, out, err = _run(command, self._environment() | dict(more or {}), stdin, most, limit_s)
+        code, out, err = git_program.run(
+            command, self._environment() | dict(more or {}), stdin, most, limit_s
+        )
         if code not in allowed:
-            raise GitFault(_reason(_verb(words), code, err))
+            raise GitFault(git_program.reason(words, code, err))
         return code, out
 
     def _as_owner(self, program: str = "git", *, limited: bool = False) -> tuple[str, ...]:
@@ -119,7 +104,7 @@ class Git:
             owner = self.directory.stat()
         except OSError as fault:
             raise GitFault(f"{self.directory}: {os.strerror(fault.errno or 0).lower()}") from fault
-        limits = (prlimit, *_limits(), "--") if limited and prlimit is not None else ()
+        limits = (prlimit, *git_program.limits(), "--") if limited and prlimit is not None else ()
         if owner.st_uid == os.geteuid() or os.geteuid():
             return (*limits, git)
         if setpriv is None:
@@ -306,25 +291,9 @@ class Git:
         return tuple(self.run("rev-list", *straight, f"--max-count={most}", tip)[1].decode().split())
 
 
-class TooMuch(GitFault):
-    """It said more than was asked for."""
-
-
 def blob_id(content: bytes) -> str:
     """The name that git gives to a file's content."""
     return sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-
-
-def _verb(words: Sequence[str]) -> str:
-    """The command among its words: what is neither -c nor behind one."""
-    return next(word for before, word in zip(("", *words), words, strict=False) if "-c" not in (before, word))
-
-
-def _limits() -> Iterable[str]:
-    """LIMITS for prlimit(1), or what holds for us if that is less: raising it would take a capability."""
-    for name, (kind, most) in LIMITS.items():
-        hard = resource.getrlimit(kind)[1]
-        yield f"--{name}={most if hard == resource.RLIM_INFINITY else min(most, hard)}"
 
 
 def _order(entry: Entry) -> bytes:
@@ -335,69 +304,3 @@ def _order(entry: Entry) -> bytes:
 def _line(entry: Entry) -> tuple[bytes, bytes, bytes]:
     """As a tree holds it: gitformat-loose does not say, git-cat-file(1) shows it."""
     return entry.mode.lstrip("0").encode(), entry.path, bytes.fromhex(entry.id)
-
-
-def _reason(command: str, code: int, err: bytes) -> str:
-    """What git said, in one line."""
-    said = " ".join(err.decode(errors="replace").split())
-    said = re.sub(r"^(fatal|error): ", "", said)
-    if code < 0:
-        said = f"killed by {signal.Signals(-code).name}{': ' if said else ''}{said}"
-    return f"git {command}: {said or f'exit code {code}'}"
-
-
-def _run(
-    words: Sequence[str], environment: Mapping[str, str], stdin: bytes, most: int, limit_s: float
-) -> tuple[int, bytes, bytes]:
-    """Exit code, output and complaints of a program that may not say or take more than it is granted."""
-    given = os.memfd_create("stdin", os.MFD_CLOEXEC)
-    complaints = os.memfd_create("stderr", os.MFD_CLOEXEC)
-    try:
-        with open(given, "wb", closefd=False) as file:
-            file.write(stdin)
-        os.lseek(given, 0, os.SEEK_SET)
-        process = subprocess.Popen(
-            words,
-            stdin=given,
-            stdout=subprocess.PIPE,
-            stderr=complaints,
-            env=dict(environment),
-            cwd="/",
-            umask=0o022,
-            process_group=0,
-        )
-        try:
-            out = _output(process, most, time.monotonic() + limit_s, words)
-            code = process.wait(timeout=limit_s)
-        except BaseException:
-            with suppress(OSError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise
-        return code, out, os.pread(complaints, 2000, 0)
-    except OSError as fault:
-        raise GitFault(f"git cannot be run: {os.strerror(fault.errno or 0).lower()}") from fault
-    except subprocess.TimeoutExpired as fault:
-        raise GitFault(f"git did not end within {limit_s:.0f} s") from fault
-    finally:
-        os.close(given)
-        os.close(complaints)
-
-
-def _output(process: subprocess.Popen[bytes], most: int, until: float, words: Sequence[str]) -> bytes:
-    """All that it says. Errors: TooMuch, TimeoutExpired."""
-    assert process.stdout is not None
-    with process.stdout as pipe:
-        out = bytearray()
-        waiting = select.poll()  # a daemon has more descriptors than select(2) takes
-        waiting.register(pipe, select.POLLIN)
-        while True:
-            left = until - time.monotonic()
-            if left <= 0 or not waiting.poll(left * 1000):
-                raise subprocess.TimeoutExpired(words, left)
-            data = os.read(pipe.fileno(), _CHUNK)
-            if not data:
-                return bytes(out)
-            out += data
-            if len(out) > most:
-                raise TooMuch(f"git said more than {most} bytes")

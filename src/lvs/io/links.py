@@ -1,15 +1,12 @@
-"""Links, addresses, neighbours and routes of this namespace; the only door to pyroute2.
+"""Links, addresses, neighbours and routes of this namespace; with `rtsocket` the only door to pyroute2.
 
 pyroute2 is imported on `open` and not before: it costs about 100 ms, and a director has
-better things to do first. What is known of it, and why calls are built here by hand:
+better things to do first.
 
 - One dump at a time per socket, or the kernel says EBUSY: every exchange holds the lock.
 - An exchange that was cancelled, or that failed in any way but a plain refusal, leaves answers
   under way; the socket is closed, and the next exchange opens another. It costs 0.3 ms, and no answer
   can meet the wrong question.
-- pyroute2 0.9.7 ignores NLM_F_DUMP_INTR, the kernel's mark on a dump that changed underway and
-  may lack addresses that were there all the time. Here the dump is repeated.
-- Its batch method stops at the first refusal and forgets the rest; ours tells each outcome.
 
 Several VIPs of one subnet on one device: IPv4 calls the first the primary and the others its
 secondaries, and removing a primary removes its secondaries too, unless the sysctl
@@ -29,7 +26,6 @@ import os
 import socket
 import struct
 from contextlib import asynccontextmanager
-from functools import partial
 from ipaddress import IPv4Network
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -56,11 +52,12 @@ from lvs.io.rtnetlink import (
     reason,
     refusal,
 )
+from lvs.io.rtsocket import Request, ask, dump, hear, monitor, open_socket
 from lvs.kernel import text
 from lvs.kernel.state import DropVip, TakeVip, Vip
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 
     from lvs.model import Address
 
@@ -78,23 +75,15 @@ __all__ = [
     "Route",
 ]
 
-# include/uapi/linux/if_addr.h, linux/rtnetlink.h, linux/netlink.h
+# include/uapi/linux/if_addr.h, linux/rtnetlink.h
 IFA_F_NODAD = 0x02
 RTEXT_FILTER_SKIP_STATS = 1 << 3
-NLM_F_DUMP_INTR = 0x10
-RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
-SO_RCVBUFFORCE = 33  # asm-generic/socket.h; Python has no name for it
-
 # Requests in one write. Each is answered by an acknowledgement of its own, and 128 of them stay
 # well inside the smallest receive buffer that distributions set.
 BATCH = 128
 # The kernel answers in microseconds, but others may hold the rtnetlink lock for long. A lost
 # answer must not hang a takeover for ever.
 ANSWER_S = 10.0
-# A dump that is interrupted this often is on a machine that changes all the time.
-DUMP_TRIES = 5
-# Links of a big host come and go in bursts: 200 containers are about 1 MB of messages.
-MONITOR_BYTES = 4 << 20
 # After an overflow: let the burst pass, then read afresh once, not many times.
 OVERFLOW_PAUSE_S = 0.1
 
@@ -103,7 +92,6 @@ NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno
 
 
 VipOp = TakeVip | DropVip
-_Request = tuple[int, int, Any]  # netlink type, flags, message
 
 
 class Links:
@@ -143,7 +131,7 @@ class Links:
             return message
 
         async with self._exchange("network devices cannot be read") as route:
-            devices = [device_of(message) for message in await _dump(route, RTM_GETLINK, request)]
+            devices = [device_of(message) for message in await dump(route, RTM_GETLINK, request)]
             return {device.name: device for device in devices}
 
     async def take(self, vip: Vip) -> None:
@@ -206,7 +194,7 @@ class Links:
             return message
 
         async with self._exchange(f"neighbours of {address} cannot be read") as route:
-            messages = await _dump(route, RTM_GETNEIGH, request)
+            messages = await dump(route, RTM_GETNEIGH, request)
             names = _names()
             return tuple(
                 Neighbour(
@@ -248,22 +236,22 @@ class Links:
         Errors: KernelError if links cannot be watched or read at all.
         """
         while True:
-            monitor = await _monitor()
+            watching = await monitor()
             try:
                 seen = Seen(await self.devices(), await self.addresses())
                 yield Resync()
-                while (messages := await _hear(monitor)) is not None:
+                while (messages := await hear(watching)) is not None:
                     for message in messages:
                         for change in seen.fold(message):
                             yield change
             finally:
-                monitor.close()
+                watching.close()
             await asyncio.sleep(OVERFLOW_PAUSE_S)
 
     async def _ready(self) -> Any:
         """The socket, opened if need be; with the lock held."""
         if self._route is None:
-            self._route = await _open_socket("the kernel's routing socket cannot be opened")
+            self._route = await open_socket("the kernel's routing socket cannot be opened")
         return self._route
 
     @asynccontextmanager
@@ -300,7 +288,7 @@ class Links:
         take = (RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL)
         drop = (RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK)
         refused: dict[VipOp, KernelError] = {}
-        known: list[tuple[VipOp, _Request]] = []
+        known: list[tuple[VipOp, Request]] = []
         indexes = {name: index for index, name in _names().items()}
         for op in ops:
             if op.vip.device in indexes:
@@ -312,7 +300,7 @@ class Links:
         for start in range(0, len(known), BATCH):
             batch = known[start : start + BATCH]
             async with self._exchange("addresses cannot be changed") as route:
-                outcomes = await _ask(route, [request for _, request in batch])
+                outcomes = await ask(route, [request for _, request in batch])
             for (op, _), error in zip(batch, outcomes, strict=True):
                 if error is not None:
                     refused[op] = refusal(op.vip, error, adding=isinstance(op, TakeVip))
@@ -336,115 +324,6 @@ def _names() -> dict[int, str]:
         return dict(socket.if_nameindex())
     except OSError as error:
         raise KernelError(f"network devices cannot be read: {error.strerror}", error.errno or 0) from error
-
-
-async def _open_socket(doing: str, groups: int = 0) -> Any:
-    from pyroute2 import AsyncIPRoute
-
-    route: Any = AsyncIPRoute(ext_ack=True, groups=groups)
-    try:
-        if groups:
-            await route.bind()
-        else:
-            await route.setup_endpoint()
-    except (OSError, KeyError) as error:
-        route.close()
-        # pyroute2's bind tries 180 addresses, whatever the error, and ends with a KeyError.
-        code = (error.errno if isinstance(error, OSError) else None) or errno.EADDRINUSE
-        raise KernelError(f"{doing}: {os.strerror(code)}", code, exit_code(code)) from error
-    except BaseException:
-        route.close()
-        raise
-    return route
-
-
-async def _monitor() -> Any:
-    monitor = await _open_socket(
-        "changes of links cannot be watched", RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR
-    )
-    try:
-        monitor.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, MONITOR_BYTES)
-    except PermissionError:
-        monitor.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, MONITOR_BYTES)
-    return monitor
-
-
-async def _hear(monitor: Any) -> list[Any] | None:
-    """The next messages, or None if some were lost: pyroute2 cannot use the socket any further."""
-    from pyroute2.netlink.exceptions import NetlinkDecodeError, NetlinkError
-
-    try:
-        return [message async for message in monitor.get()]
-    except (NetlinkDecodeError, struct.error):
-        return None
-    except (OSError, NetlinkError) as error:
-        code = (error.code if isinstance(error, NetlinkError) else error.errno) or 0
-        if code == errno.ENOBUFS:
-            return None
-        raise KernelError(f"changes of links cannot be watched: {os.strerror(code)}", code) from error
-
-
-async def _dump(route: Any, kind: int, request: Any) -> Iterator[Any]:
-    """All answers to one question, asked again while the answer changes underway.
-
-    Shape: `request` makes the question, and its class decodes the answers. They are decoded when
-    all are here: the kernel goes on only as fast as it is listened to, and while 2,000 addresses
-    were decoded on the way, every dump met a change. And one by one: decoded, 1,000 are 5 MB.
-    """
-    from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR
-    from pyroute2.netlink.nlsocket import NetlinkRequest
-
-    answers: list[bytes] = []
-    for _ in range(DUMP_TRIES):
-        answers, torn, question = [], False, request()
-
-        def keep(data: bytes, offset: int, length: int) -> Any:
-            nonlocal torn
-            _, answer, flags, sequence = struct.unpack_from("=IHHI", data, offset)
-            torn = torn or bool(flags & NLM_F_DUMP_INTR)
-            if answer in (NLMSG_ERROR, NLMSG_DONE):
-                return route.marshal.parse_one_message(answer, flags, sequence, data, offset, length)
-            answers.append(data[offset : offset + length])  # noqa: B023
-            # pyroute2 takes a packet of which nothing is left for the end.
-            return {"header": {"type": answer, "flags": flags, "error": None}}
-
-        asked = NetlinkRequest(
-            route, question, msg_type=kind, msg_flags=NLM_F_REQUEST | NLM_F_DUMP, parser=keep
-        )
-        await asked.send()
-        async for _message in asked.response():
-            pass
-        if not torn:
-            break
-    return map(partial(_decoded, type(question)), answers)
-
-
-def _decoded(kind: Any, answer: bytes) -> Any:
-    message = kind(answer)
-    message.decode()
-    return message
-
-
-async def _ask(route: Any, requests: Sequence[_Request]) -> list[Any]:
-    """Send requests in one write; return None or the NetlinkError for each, in their order."""
-    from pyroute2.netlink.exceptions import NetlinkError
-    from pyroute2.netlink.nlsocket import NetlinkRequest
-
-    asked = [
-        NetlinkRequest(route, message, msg_type=kind, msg_flags=flags) for kind, flags, message in requests
-    ]
-    outcomes: list[Any] = []
-    for request in asked:
-        await request.prepare()
-    route.send(b"".join(request.msg.data for request in asked))
-    for request in asked:
-        try:
-            async for _ in request.response():
-                pass
-            outcomes.append(None)
-        except NetlinkError as error:
-            outcomes.append(error)
-    return outcomes
 
 
 def _address_message(vip: Vip, index: int, *, adding: bool) -> Any:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from contextlib import suppress
 from socket import SocketType
 
-from lvs.checks import Address, Answer, Connect, Dns, Exchange, Radius, Sip, Target
-from lvs.probes.talk import Talk
+from lvs.checks import Address, Answer, Connect, Dns, Exchange, Radius, Reason, Sip, Target
+from lvs.io.failure import broken, failure
+from lvs.io.findings import Last
+from lvs.probes.talk import Talk, down, up
 
 # Phases of a probe
 FRESH = 0  # followed, and never asked
@@ -19,6 +22,8 @@ ASKED = 5  # something else than a socket asks
 GONE = 6  # nobody follows it
 
 OVERDUE = 3  # intervals, and the limit, without any result
+QUIET_S = 1.0  # longest wait for the refusal of a datagram that asks for no answer
+NOT_REFUSED = up("datagram sent and not refused")
 
 SO_MARK = 36  # include/uapi/asm-generic/socket.h; not in Python's socket before 3.13
 IP_BIND_ADDRESS_NO_PORT = 24  # include/uapi/linux/in.h
@@ -103,6 +108,13 @@ class Probe:
         self.patience_s = min(target.pace.step_s, target.pace.limit_s)  # with connecting
         self.loud = 0  # results that are told even if nothing changed
 
+    def last(self) -> Last:
+        """What is to be told of it."""
+        next_at = self.due if self.phase <= READY else None
+        if self.answer is None:
+            return Last(next_at=next_at)
+        return Last(self.answer, self.at, self.took_s, next_at, self.streak)
+
 
 def asks_by_datagram(target: Target) -> bool:
     match target.check:
@@ -122,6 +134,36 @@ def needs_no_talk(target: Target) -> bool:
 def silence_is_consent(probe: Probe) -> bool:
     """Whether a datagram that stays without answer, and is not refused, is enough."""
     return probe.datagrams and (probe.talk is None or getattr(probe.talk, "write_only", False))
+
+
+def ask_by_datagram(probe: Probe, sock: SocketType, now: float) -> Answer | None:
+    """Send the question; an answer only if that failed."""
+    probe.phase = TALKING
+    try:
+        # Nothing to send still asks whether the port is open: an empty datagram may be refused.
+        sock.send(b"" if probe.talk is None else probe.talk.begin())
+    except OSError as error:
+        return failure(error.errno or errno.EIO, datagram=True)
+    except Exception as fault:  # noqa: BLE001
+        return broken(fault)
+    if silence_is_consent(probe):
+        probe.deadline = min(probe.deadline, now + QUIET_S)
+    return None
+
+
+def timed_out(probe: Probe, phase: int) -> Answer:
+    """What to say of one whose deadline passed in a phase."""
+    if phase == CONNECTING:
+        return down(Reason.TIMED_OUT, f"not connected within {probe.patience_s:g} s")
+    if silence_is_consent(probe):
+        return NOT_REFUSED
+    assert probe.talk is not None
+    seconds = round(probe.deadline - probe.started, 1)
+    try:
+        waited_for = probe.talk.silent()
+    except Exception as fault:  # noqa: BLE001
+        waited_for = f"what its check did not say ({type(fault).__name__})"
+    return down(Reason.TIMED_OUT, f"timed out after {seconds:g} s, waiting for {waited_for}")
 
 
 def prepare(probe: Probe) -> tuple[str, int]:

@@ -22,16 +22,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from socket import SocketType
 
-from lvs.checks import Answer, Reason
+from lvs.checks import Answer
 from lvs.io.failure import EXHAUSTED, ExhaustedError, broken, endless, failure
-from lvs.io.probe import CONNECTING, TALKING, Probe, go_through_vip, prepare, silence_is_consent
-from lvs.probes.talk import LONGEST, Talk, down, up
+from lvs.io.probe import CONNECTING, TALKING, Probe, ask_by_datagram, go_through_vip, prepare, timed_out
+from lvs.probes.talk import LONGEST, Talk, up
 
 CHUNK = 8192  # bytes of one read
 EVENTS = 8  # taken from the epoll at once; a TLS handshake in each is not yet too long
 SLICE_S = 0.008  # after which `read` and `sweep` let the loop do something else
 LULL_S = 0.015  # a young socket is left alone at least so long, usually
-QUIET_S = 1.0  # longest wait for the refusal of a datagram that asks for no answer
 
 # poll(2) and epoll(7) share the bits.
 FAILED = select.EPOLLERR | select.EPOLLHUP
@@ -43,7 +42,6 @@ CONNECTED_OR_ANSWERED = CONNECTED | ANSWERED
 
 ACCEPTED = up("connection accepted")
 SENT = up("connection accepted, text sent")
-NOT_REFUSED = up("datagram sent and not refused")
 
 
 class Sockets:
@@ -125,8 +123,9 @@ class Sockets:
         probe.unsent = b""
         probe.taken = 0
         if probe.datagrams:
-            answer = self._ask_by_datagram(probe, sock, now)
+            answer = ask_by_datagram(probe, sock, now)
             if answer is not None:
+                self.cut(probe)
                 return answer
         self._again(number, probe)
         return None
@@ -188,19 +187,9 @@ class Sockets:
 
     def expire(self, probe: Probe) -> Answer:
         """End a probe whose deadline has passed; what to say of it."""
-        talk, phase = probe.talk, probe.phase
+        phase = probe.phase
         self.cut(probe)
-        if phase == CONNECTING:
-            return down(Reason.TIMED_OUT, f"not connected within {probe.patience_s:g} s")
-        if silence_is_consent(probe):
-            return NOT_REFUSED
-        assert talk is not None
-        seconds = round(probe.deadline - probe.started, 1)
-        try:
-            waited_for = talk.silent()
-        except Exception as fault:  # noqa: BLE001
-            waited_for = f"what its check did not say ({type(fault).__name__})"
-        return down(Reason.TIMED_OUT, f"timed out after {seconds:g} s, waiting for {waited_for}")
+        return timed_out(probe, phase)
 
     def cut(self, probe: Probe) -> None:
         """Drop a probe's socket without more words."""
@@ -331,21 +320,6 @@ class Sockets:
                 return
             if emptied and not ended:
                 return
-
-    def _ask_by_datagram(self, probe: Probe, sock: SocketType, now: float) -> Answer | None:
-        probe.phase = TALKING
-        try:
-            # Nothing to send still asks whether the port is open: an empty datagram may be refused.
-            sock.send(b"" if probe.talk is None else probe.talk.begin())
-        except OSError as error:
-            self.cut(probe)
-            return failure(error.errno or errno.EIO, datagram=True)
-        except Exception as fault:  # noqa: BLE001
-            self.cut(probe)
-            return broken(fault)
-        if silence_is_consent(probe):
-            probe.deadline = min(probe.deadline, now + QUIET_S)
-        return None
 
     def _datagrams(self, probe: Probe, sock: SocketType) -> None:
         while True:

@@ -72,7 +72,7 @@ LINES = (
     {"inputs"},
     {"pair"},
     {"state"},
-    {"outcomes", "roles"},
+    {"outcomes", "roles", "connections"},
     {"director"},
     {"operators", "explain", "fitness"},
     {"io"},

@@ -11,12 +11,11 @@ import pytest
 import strategies
 from lvs import events, pair
 from lvs.checks import Answer, Reason
-from lvs.commands import Ask, Command, Report, ShareConnections, TellPulse, Wire
+from lvs.commands import Ask, Command, Report, TellPulse, Wire
 from lvs.model import Config, Role
-from lvs.pair import CAUGHT_UP_AFTER_S, CHURNING_AFTER_S, Pairing, Seat
-from lvs.pulse.line import Privileges, Seen, Strangers, Unusable, Way
-from lvs.pulse.tables import DRIFTED_AFTER_S
-from lvs.pulse.words import Beat, FaultsChanged, Grade, Left, Notice, SwitchoverEnded, TakeRole, Tell
+from lvs.pair import Pairing, Seat
+from lvs.pulse.line import Privileges, Strangers, Unusable, Way
+from lvs.pulse.words import FaultsChanged, Grade, Left, Notice, SwitchoverEnded, TakeRole, Tell
 
 PRIMARY, BACKUP, WITNESS = map(ip_address, ("10.0.0.1", "10.0.0.2", "10.0.0.254"))
 
@@ -152,48 +151,3 @@ def test_a_pulse_that_was_ended_is_not_listened_to() -> None:
     alone, _ = on(PRIMARY, config(backup=None))
     for word in (TakeRole(Role.STANDBY, 1, "late"), Left(), Tell(Notice.SETTLED, "late")):
         assert pair.heard(alone, word, config(backup=None), 1.0) == (alone, ())
-
-
-def standby_beside(connections: int) -> Pairing:
-    """One whose active partner has so many connections."""
-    pairing, _ = on(PRIMARY, config())
-    pairing, _ = pair.heard(pairing, TakeRole(Role.STANDBY, 1, ""), config(), 0.0)
-    beat = Beat(1, 1, role=Role.ACTIVE, connections=connections)
-    return pair.heard(pairing, Seen(beat, alive=True), config(), 0.0)[0]
-
-
-def test_a_standby_has_caught_up_when_it_was_told_all() -> None:
-    pairing = standby_beside(100)
-    early, _ = pair.counted(pairing, 100, CAUGHT_UP_AFTER_S - 1)
-    assert not early.caught_up, "it may know others than the other one knows"
-    few, _ = pair.counted(pairing, 50, CAUGHT_UP_AFTER_S)
-    assert not few.caught_up
-    assert pair.counted(pairing, 96, CAUGHT_UP_AFTER_S)[0].caught_up
-    one = standby_beside(1)
-    assert not pair.counted(one, 0, CAUGHT_UP_AFTER_S)[0].caught_up, "the one that there is"
-    assert pair.counted(one, 0, CHURNING_AFTER_S)[0].caught_up, "it comes and goes"
-    assert not pair.counted(few, 50, CHURNING_AFTER_S)[0].caught_up
-
-
-def test_tables_that_drift_apart_are_told_once() -> None:
-    pairing, told = standby_beside(1000), list[events.Event]()
-    for second in range(int(DRIFTED_AFTER_S) + 20):
-        pairing, commands = pair.counted(pairing, 10, float(second))
-        told += reports(commands)
-    assert told == [events.SyncDrifted(1000, 10, int(DRIFTED_AFTER_S))]
-    for second in range(100, 120):
-        pairing, commands = pair.counted(pairing, 1000, float(second))
-        told += reports(commands)
-    assert told[1:] == [events.SyncCaughtUp(1000, 1000)]
-
-
-def test_a_standby_that_drifted_is_told_all_again() -> None:
-    pairing, _ = on(PRIMARY, config())
-    pairing, _ = pair.heard(pairing, TakeRole(Role.ACTIVE, 1, ""), config(), 0.0)
-    beat = Beat(1, 1, role=Role.STANDBY, connections=10)
-    pairing, _ = pair.heard(pairing, Seen(beat, alive=True), config(), 0.0)
-    shared = 0
-    for second in range(int(DRIFTED_AFTER_S) + 20):
-        pairing, commands = pair.counted(pairing, 1000, float(second))
-        shared += ShareConnections() in commands
-    assert shared == 1

@@ -13,7 +13,7 @@ from typing import assert_never
 
 import msgspec
 
-from lvs import __version__, events, outcomes, pair, roles, telling
+from lvs import __version__, connections, events, outcomes, pair, roles, telling
 from lvs.checks import Answer, Reason, Target
 from lvs.commands import (
     Announce,
@@ -144,8 +144,8 @@ def _stepped(state: State, what: Input, now: float) -> Step:
             asked = msgspec.structs.replace(state.pairing, refused="")
             new = msgspec.structs.replace(state, pairing=asked)
             return new, (ordered, *share, TellPulse(words.SwitchoverAsked(by)))
-        case TableCounted(connections):
-            return roles.paired(state, pair.counted(state.pairing, connections, now), now)
+        case TableCounted(number):
+            return roles.paired(state, connections.counted(state.pairing, number, now), now)
         case TimePassed():
             return _time_passed(state, now)
         case StopAsked(reason):

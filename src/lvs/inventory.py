@@ -23,6 +23,7 @@ def modules() -> str:
         commands,
         commits,
         completion,
+        connections,
         consent,
         converging,
         coupling,
@@ -183,7 +184,7 @@ def modules() -> str:
     from lvs.kernel import decode, desired, diff, encode, frames, outline, proc, refusal, service, text, wire
     from lvs.kernel import firewall as ruleset
     from lvs.kernel import keys as kernel_keys
-    from lvs.kernel import resync as connections
+    from lvs.kernel import resync as retold
     from lvs.kernel import state as kernel_state
     from lvs.probes import (
         ber,

@@ -78,6 +78,7 @@ def _pair(state: State, now: float) -> DirectorStatus | None:
             serial_no=0 if beat is None else beat.serial_no,
             digest="" if beat is None else beat.digest,
             connections=0 if beat is None else beat.connections,
+            connections_per_s=pairing.growth[1].per_s,
             silent_paths=seen.silent,
         )
     return DirectorStatus(
@@ -92,6 +93,7 @@ def _pair(state: State, now: float) -> DirectorStatus | None:
         late_s=pairing.late[0][1] if pairing.late else 0.0,
         shares=state.config is not None and state.config.pair.syncdaemon,
         connections=pairing.connections,
+        connections_per_s=pairing.growth[0].per_s,
         other=other,
     )
 

@@ -14,7 +14,7 @@ import msgspec
 
 from lvs import events
 from lvs.checks import Answer, Icmp, Pace, Reason, Target
-from lvs.commands import Ask, Command, Report, RunHook, ShareConnections, TellPulse, Unwire, Wire
+from lvs.commands import Ask, Command, Report, RunHook, TellPulse, Unwire, Wire
 from lvs.events import Event
 from lvs.health.verdict import Verdict, fold
 from lvs.health.ward import Hook
@@ -27,7 +27,7 @@ from lvs.pulse.line import (
     Unusable,
     Way,
 )
-from lvs.pulse.tables import DRIFTED_AFTER_S, Tables, Told, agree, compared
+from lvs.pulse.tables import Tables, Trend
 from lvs.pulse.words import (
     Fault,
     FaultsChanged,
@@ -44,10 +44,7 @@ from lvs.pulse.words import (
 )
 
 LATE_S = 60.0  # for which it is remembered how late the pulse was
-CAUGHT_UP_AFTER_S = 8.0  # of hearing the other: it tells all that it knows after SHARE_AFTER_S
-SHARE_AFTER_S = 5.0  # the other's sync daemon is there by then
-CAUGHT_UP_SHARE = 0.95  # connections come and go meanwhile ...
-CHURNING_AFTER_S = 30.0  # ... and where most are younger than a message of the sync daemon, this is enough
+SHARE_AFTER_S = 5.0  # of hearing the other: its sync daemon is there by then
 # A witness is asked once a second; three answers that did not come are a fault.
 _WITNESS_PACE = Pace(1.0, 1.0, 1.0, rise=1, fall=3)
 
@@ -83,6 +80,7 @@ class Pairing(msgspec.Struct, frozen=True):
     holding: bool = False  # ... and the neighbours were told
     vitals: Vitals = Vitals()
     connections: int = 0  # established ones, of services that both directors have
+    growth: tuple[Trend, Trend] = (Trend(), Trend())  # of them here, and there
     tables: Tables = Tables()  # how they compare with the other's
     alive_since: float | None = None  # when the other was heard again
     caught_up: bool = False  # its connections are known here
@@ -262,40 +260,6 @@ def witnessed(pairing: Pairing, answers: tuple[tuple[Target, Answer], ...], now:
     if not changed:
         return pairing
     return msgspec.structs.replace(pairing, witnesses={**pairing.witnesses, **changed})
-
-
-# The table of connections
-
-
-def counted(pairing: Pairing, connections: int, now: float) -> Step:
-    """With the number of connections here, beside that of the other director.
-
-    A standby has caught up when it knows what the other knows, and had the time to be told all of it.
-    """
-    new = msgspec.structs.replace(pairing, connections=connections)
-    seen = pairing.seen
-    if seen is None or seen.beat is None or not seen.alive or pairing.alive_since is None:
-        return msgspec.structs.replace(new, tables=Tables(), caught_up=False), ()
-    theirs = seen.beat.connections
-    if pairing.role is Role.ACTIVE:
-        active, standby, caught_up = connections, theirs, False
-    else:
-        active, standby = theirs, connections
-        heard_s = now - pairing.alive_since
-        most = heard_s >= CAUGHT_UP_AFTER_S and connections >= theirs * CAUGHT_UP_SHARE
-        caught_up = pairing.caught_up or most or (heard_s >= CHURNING_AFTER_S and agree(theirs, connections))
-    if {pairing.role, seen.beat.role} != {Role.ACTIVE, Role.STANDBY}:
-        return msgspec.structs.replace(new, tables=Tables(), caught_up=False), ()
-    tables, news = compared(pairing.tables, active, standby, now)
-    new = msgspec.structs.replace(new, tables=tables, caught_up=caught_up)
-    match news:
-        case Told.DRIFTED:
-            told = Report(events.SyncDrifted(active, standby, int(DRIFTED_AFTER_S)))
-            return new, (told, ShareConnections()) if pairing.role is Role.ACTIVE else (told,)
-        case Told.CAUGHT_UP:
-            return new, (Report(events.SyncCaughtUp(active, standby)),)
-        case None:
-            return new, ()
 
 
 # What the pulse says

@@ -104,6 +104,7 @@ class OtherStatus(msgspec.Struct, frozen=True):
     serial_no: int
     digest: str
     connections: int
+    connections_per_s: float
     silent_paths: tuple[str, ...]
 
 
@@ -121,6 +122,7 @@ class DirectorStatus(msgspec.Struct, frozen=True):
     late_s: float  # how late this director's heartbeat was at most, in the last minute
     shares: bool  # connections are told to the other director (syncdaemon)
     connections: int  # established ones, of services that both directors have; counted if they are
+    connections_per_s: float  # how their number grows, over ten seconds
     other: OtherStatus | None
 
 
@@ -382,7 +384,8 @@ def _pair(pair: DirectorStatus, digest: str) -> Iterator[str]:
         f"lvsd {other.version or 'unknown'}: {other.reason}"
     )
     if pair.shares:
-        yield f"Connections: {pair.connections} established here, {other.connections} there"
+        here = f"{pair.connections} established here ({pair.connections_per_s:+.1f}/s)"
+        yield f"Connections: {here}, {other.connections} there ({other.connections_per_s:+.1f}/s)"
 
 
 def _vitals(checks: CheckVitals) -> Iterator[str]:

@@ -16,6 +16,7 @@ from lvs.io.git_program import GitFault, TooMuch
 from lvs.repository.history import Person
 from lvs.repository.tree import Entry
 from lvs.repository.wishes import MAIN
+from reach import open_to_all
 
 ALICE = Person("Alice", "alice@example.com")
 SCRIPT = """
@@ -35,13 +36,6 @@ def repository(place: Path) -> Git:
     directory = place / "config.git"
     bare.make(directory, place / "hooks", getpass.getuser())
     return Git(directory)
-
-
-def open_to_all(path: Path) -> None:
-    """Let other users into what pytest makes for one."""
-    for directory in (path, *path.parents):
-        if "/pytest-of-" in str(directory):
-            directory.chmod(0o755)
 
 
 def commit(git: Git, content: bytes, *parents: str, name: bytes = b"lvs.toml") -> str:

@@ -41,12 +41,14 @@ class Site:
     real_servers: dict[str, Services]
 
     def power_on(self) -> None:
-        """Start both, and wait until one serves and the other could."""
+        """Start both, and wait until one serves, the other could, and both can be pushed to."""
         for director in self.directors:
             director.power_on()
         for director in self.directors:
             director.await_up()
         self.await_settled()
+        for director in self.directors:
+            director.await_true("systemctl is-active lvs-repository")
 
     def await_settled(self, limit_s: float = SETTLED_S) -> None:
         """Wait until one is active, the other on standby, and both run the same."""

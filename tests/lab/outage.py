@@ -157,7 +157,7 @@ class Outage:
         """Boot, push, edit; the files that must stay, as they are, by path."""
         self.director.power_on()
         self.director.await_up(LONG_BOOT_S)
-        self.director.await_true("lvsd history -n 1 | grep -v 'no commit'")
+        self.director.await_true("lvsd history -n 1 | grep -v 'no commit'", 180)
         read = {path: self.director.run(f"base64 -w0 /var/{path}").out for path in KEPT}
         introduce(self.operator)
         self.git("clone", "-q", f"lvs@{ADDRESS}:config.git", CLONE, cwd="/")

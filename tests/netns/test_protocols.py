@@ -20,6 +20,7 @@ from lvs.probes import dialogue
 from lvs.probes.talks import talk_for
 from probes.authority import Authority
 from probes.drive import drive
+from reach import open_to_all
 
 pytestmark = pytest.mark.native
 
@@ -58,10 +59,7 @@ def both_ways(address: str, port: int, check: Check) -> Answer:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory that servers can reach under whichever user they run."""
-    directory = tmp_path_factory.mktemp("servers")
-    for one in (directory, directory.parent, directory.parent.parent):
-        one.chmod(0o755)
-    return directory
+    return open_to_all(tmp_path_factory.mktemp("servers"))
 
 
 @pytest.fixture(scope="module")

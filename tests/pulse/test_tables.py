@@ -8,7 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvs.pulse.tables import AGREED_AFTER_S, DRIFTED_AFTER_S, FEW, Tables, Told, agree, compared
+from lvs.pulse.tables import (
+    AGREED_AFTER_S,
+    DRIFTED_AFTER_S,
+    FEW,
+    TREND_S,
+    Tables,
+    Told,
+    Trend,
+    agree,
+    compared,
+    followed,
+)
 
 Samples = Iterable[tuple[float, int, int]]
 
@@ -83,3 +94,10 @@ def test_drift_and_its_end_take_turns_and_their_time(steps: list[tuple[float, in
 @given(st.integers(0, 10**6), st.integers(0, 10**6), st.floats(0, 1e6))
 def test_the_same_input_gives_the_same_answer(active: int, standby: int, now: float) -> None:
     assert compared(Tables(), active, standby, now) == compared(Tables(), active, standby, now)
+
+
+def test_growth_is_told_every_ten_seconds() -> None:
+    trend = followed(Trend(), 100, 5.0)
+    assert trend == Trend(100, 5.0)
+    assert followed(trend, 900, 5.0 + TREND_S / 2) == trend
+    assert followed(trend, 80, 5.0 + 2 * TREND_S).per_s == -1.0

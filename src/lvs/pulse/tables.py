@@ -18,6 +18,7 @@ FEW = 20
 SHARE = 0.1  # of the larger table
 DRIFTED_AFTER_S = 30.0  # three times what is told again anyway (sync_refresh_period)
 AGREED_AFTER_S = 5.0  # longer than a message waits
+TREND_S = 10.0  # over which growth is told
 
 
 class Told(StrEnum):
@@ -32,6 +33,23 @@ class Tables(msgspec.Struct, frozen=True):
 
     drifted: bool = False
     since: float | None = None  # of what would end it, if that goes on; monotonic seconds
+
+
+class Trend(msgspec.Struct, frozen=True):
+    """How a number grows."""
+
+    number: int = 0  # as it was ...
+    at: float | None = None  # ... then; monotonic seconds, None: it was not known
+    per_s: float = 0.0  # the growth before that; negative: it shrinks
+
+
+def followed(before: Trend, number: int, now: float) -> Trend:
+    """With the number now: its growth is told anew every `TREND_S`."""
+    if before.at is None:
+        return Trend(number, now)
+    if now - before.at < TREND_S:
+        return before
+    return Trend(number, now, (number - before.number) / (now - before.at))
 
 
 def agree(active: int, standby: int, *, part: float = 1.0) -> bool:

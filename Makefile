@@ -19,7 +19,7 @@ endif
 unexport PYTHONPATH PYTHONHOME PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PYTHONOPTIMIZE
 
 .NOTPARALLEL:
-.PHONY: help run test check simulate native-test netns-test binary binary-test deb site-test image-test image bench chaos fuzz lock clean
+.PHONY: help run test check simulate native-test netns-test binary binary-test deb site-test long-test image bench chaos fuzz lock clean
 
 help:  ## list these targets
 	@sed -n 's/^\([a-z-]*\):[^#]*  ## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 13
@@ -27,7 +27,7 @@ help:  ## list these targets
 run: $(VENV) $(DISK)  ## the appliance at work: two images boot as a pair in a lab; SHELL=1 opens a shell in it
 	PYTHONPATH=tests $(PY) -m lab.demo
 
-test: check simulate binary-test native-test netns-test site-test  ## all but the image's long tests; what CI runs
+test: check simulate binary-test native-test netns-test site-test  ## all but the long tests; what CI runs
 
 check: $(VENV)  ## format, lint, types, house rules and unit tests, in seconds
 	@$(PY) .ci/check.py
@@ -40,7 +40,7 @@ native-test: $(VENV)  ## tests with real programs of this host: git and its hook
 	$(PY) -m pytest -m native -n 4 --dist loadfile
 
 netns-test: $(VENV)  ## tests on real IPVS, in namespaces of this host or of guests
-	$(PY) -m pytest -m netns -n 2 --dist loadfile
+	$(PY) -m pytest -m "netns and not long" -n auto --maxprocesses 4 --dist loadfile
 
 binary: $(BINARY)  ## dist/lvsd: one file that needs no Python
 
@@ -53,8 +53,8 @@ deb: $(BINARY)  ## dist/lvs-director_VERSION_ARCHITECTURE.deb: binary, units and
 site-test: $(VENV) $(DISK)  ## tests of two booted images with the deployment's services
 	$(PY) -m pytest -m "image and not long" tests/image
 
-image-test: $(VENV) $(DISK)  ## all tests of the image: first boot, updates, power cuts too; an hour under emulation
-	$(PY) -m pytest -m image tests/image
+long-test: $(VENV) $(DISK)  ## what is left: first boots, updates and power cuts of the image; an hour under emulation
+	$(PY) -m pytest -m long
 
 image: $(BINARY)  ## images to flash or boot into dist/: lvs-VERSION-vm and -metal
 	@.ci/image vm

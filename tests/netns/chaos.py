@@ -28,7 +28,7 @@ from .pair import DEADTIME_S, DIRECTORS, SLACK_S, TIMES, Client, Pair
 
 PROMISE_S = DEADTIME_S + SLACK_S
 CLOCK_S = 0.2  # between what was ordered and what the clock said
-HICCUP_S = 0.5  # an emulated guest answers nobody now and then for that long, and nothing was done to it
+HICCUP_S = 1.0  # an emulated guest answers nobody now and then for that long, and nothing was done to it
 AGREE_S = 60.0  # for both to run the newest configuration; an emulated guest takes seconds for each
 
 

@@ -13,7 +13,7 @@ from .director import LVSD, Director, until
 from .test_pair_config import Pair
 from .test_pair_config import text as fast
 
-pytestmark = pytest.mark.netns
+pytestmark = [pytest.mark.netns, pytest.mark.long]  # tests/image/test_site.py pushes to images
 
 HOME = "/var/lib/lvs-git"
 SLOWLY_S = 280.0  # a push in an emulated guest whose host is busy

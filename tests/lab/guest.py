@@ -28,8 +28,8 @@ COMMAND_LINE = (
 PROBE_LIMIT_S = 10.0  # KVM needs half a second; where it is broken it hangs
 
 # cx16 and la57 off: kernel 6.12 corrupts its slab lists under QEMU 7.2 with them.
-# tb-size: without a limit the translation cache takes a gigabyte. One processor each: two guests of one
-# get twice as far as one of two, which is hardly faster, and nothing is patched while another runs it.
+# tb-size: without a limit the translation cache takes a gigabyte. One processor each: a test runs a
+# tenth faster on two, and with one each there is room for a second guest beside it.
 TCG: tuple[str, ...] = ("-accel", "tcg,thread=single,tb-size=512", "-cpu", "max,-cx16,-la57", "-smp", "1")
 # One instruction is one nanosecond, and an idle guest does not wait for the host's clock.
 ICOUNT: tuple[str, ...] = ("-accel", "tcg,tb-size=256", "-cpu", "max,-cx16,-la57", "-smp", "1")

@@ -29,8 +29,8 @@ from .segment import Segment
 Mode = Literal["local", "guest"]
 
 BOOT_LIMIT_S = 60.0
-# QEMU's emulation of two processors now and then runs an instruction that the kernel has just
-# patched as it was before ("Oops: int3" within the first seconds, about one boot of a hundred).
+# QEMU's emulation may run an instruction that the kernel has just patched as it was before ("Oops: int3"
+# within the first seconds, about one boot of a hundred, seen with two processors).
 BOOT_TRIES = 3
 
 _running: dict[str, Lab] = {}

@@ -21,6 +21,13 @@ def file(parser: argparse.ArgumentParser) -> None:
     language(parser)
 
 
+def file_here(parser: argparse.ArgumentParser, default: str = "the one in /etc/lvs") -> None:
+    """FILE, which may be left out: `default` says what is taken then."""
+    parser.add_argument(
+        "file", metavar="FILE", type=Path, nargs="?", help=f"lvs.toml or lvs.cf (default: {default})"
+    )
+
+
 def language(parser: argparse.ArgumentParser) -> None:
     """--format."""
     parser.add_argument(
@@ -63,11 +70,16 @@ def text(asked: argparse.Namespace, read: Callable[[Path], object]) -> tuple[byt
             raise UsageError("standard input is closed")
         return sys.stdin.buffer.read(), f"stdin.{language}"
     refuse_language(asked)
+    return content_of(path, read), str(path)
+
+
+def content_of(path: Path, read: Callable[[Path], object]) -> bytes:
+    """The bytes of a file. Errors: SystemFault that names it."""
     try:
         content: bytes = read(path).content  # type: ignore[attr-defined]
     except SystemFault as fault:
         raise SystemFault(f"cannot read {path}: {fault}") from fault
-    return content, str(path)
+    return content
 
 
 def refuse_language(asked: argparse.Namespace) -> None:

@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from lvs.arguments import config_file
+from lvs.arguments import config_file, content_of, file_here
 from lvs.config.load import load
-from lvs.errors import Exit, SystemFault
+from lvs.errors import Exit
 from lvs.io import files
 from lvs.kernel.firewall import ports, ruleset
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "file",
-        metavar="FILE",
-        type=Path,
-        nargs="?",
-        help="lvs.toml or lvs.cf (default: the one in /etc/lvs)",
-    )
+    file_here(parser)
     parser.add_argument(
         "--open",
         metavar="PORTS",
@@ -33,11 +26,7 @@ def run(asked: argparse.Namespace) -> int:
     """Print it; problems of the file go to standard error."""
     file = asked.file or config_file(None)
     opened = ports(asked.open)
-    try:
-        content = files.read(file).content
-    except SystemFault as fault:
-        raise SystemFault(f"cannot read {file}: {fault}") from fault
-    loaded = load(content, str(file))
+    loaded = load(content_of(file, files.read), str(file))
     for problem in loaded.problems:
         print(problem, file=sys.stderr)
     if loaded.config is None:

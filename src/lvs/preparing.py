@@ -6,20 +6,16 @@ import argparse
 import sys
 
 from lvs import realserver
-from lvs.arguments import config_file
+from lvs.arguments import config_file, content_of
 from lvs.config.load import load
-from lvs.errors import Exit, SystemFault, UsageError
+from lvs.errors import Exit, UsageError
 from lvs.io import files
 
 
 def run(asked: argparse.Namespace) -> int:
     """Print it; the exit code."""
     path = asked.file or config_file(None)
-    try:
-        content = files.read(path).content
-    except SystemFault as fault:
-        raise SystemFault(f"cannot read {path}: {fault}") from fault
-    loaded = load(content, str(path))
+    loaded = load(content_of(path, files.read), str(path))
     if loaded.config is None:
         for problem in loaded.problems:
             print(problem, file=sys.stderr)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lvs.arguments import file_here
+
 
 def wizard(parser: argparse.ArgumentParser) -> None:
     _root(parser)
@@ -40,14 +42,9 @@ def firstboot(parser: argparse.ArgumentParser) -> None:
 
 def cloud_init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("server", metavar="SERVER", help="real server, by name or address")
-    parser.add_argument(
-        "file", metavar="FILE", type=Path, nargs="?", help="lvs.toml or lvs.cf (default: the one in /etc/lvs)"
-    )
+    file_here(parser)
     parser.add_argument(
         "--redirect",
         action="store_true",
         help="direct routing without VIPs on the real server: what comes for one is redirected",
     )
-
-
-OF = {"firstboot": firstboot, "wizard": wizard, "cloud-init": cloud_init}

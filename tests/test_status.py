@@ -30,8 +30,10 @@ from lvs.model import Protocol, VirtualKey, key_of
 from lvs.status import (
     CheckVitals,
     Connections,
+    DirectorStatus,
     Held,
     OrderStatus,
+    OtherStatus,
     RealServerStatus,
     Status,
     VirtualServerStatus,
@@ -213,6 +215,15 @@ def test_how_the_checks_are_doing() -> None:
     assert "Checks: 12, none overdue, at most 12 ms late in the last 30 s" in list(table(calm))
     late = Status("1.0", "f", 1, "", "", (), (), (), CheckVitals(followed=12, overdue=3))
     assert "Checks: 12, 3 OVERDUE, at most 0 ms late in the last 30 s" in list(table(late))
+
+
+def test_connections_of_both_directors_and_how_they_grow() -> None:
+    other = OtherStatus("10.0.0.2", True, 0.1, "standby", "", "1.0", 1, "d", 90, -2.0, ())
+    this = DirectorStatus("primary", "active", 5.0, 1, "", (), "", (), 0.0, True, 100, 3.25, other)
+    status = Status("1.0", "f", 1, "d", "", (), (), (), pair=this)
+    assert "Connections: 100 established here (+3.2/s), 90 there (-2.0/s)" in list(table(status))
+    alone = msgspec.structs.replace(status, pair=msgspec.structs.replace(this, shares=False))
+    assert not any(line.startswith("Connections:") for line in table(alone))
 
 
 def test_orders_outlive_the_configuration() -> None:

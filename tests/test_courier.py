@@ -190,6 +190,18 @@ def test_a_connection_that_is_lost(made: Path, tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+def test_it_may_hang_up_on_its_way_down(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run() -> None:
+        async with two(made, tmp_path) as (here, there, _):
+            loop = asyncio.get_running_loop()
+            monkeypatch.setattr(there.courier, "heard", lambda _: loop.call_soon(here.courier.lost))
+            await here.courier.start("0.2.0")
+            with pytest.raises(CourierError, match="connection with the other director was lost"):
+                await here.courier.offer("0.2.0")
+
+    asyncio.run(run())
+
+
 def test_a_director_without_a_receiver(made: Path, tmp_path: Path) -> None:
     async def run() -> None:
         async with two(made, tmp_path, receives=False) as (here, _, _machine):

@@ -49,6 +49,13 @@ class CourierError(Exception):
     """The other director did not do what was asked; the text says why."""
 
 
+class _LostError(CourierError):
+    """The connection ended before it answered."""
+
+    def __init__(self) -> None:
+        super().__init__("the connection with the other director was lost")
+
+
 class Director(Protocol):
     """What it needs of the daemon."""
 
@@ -73,7 +80,7 @@ class Courier:
         self._places = places or updates.Places()
         self._receiver = receiver
         self._number = 0
-        self._answers: dict[int, asyncio.Queue[Missive]] = {}
+        self._answers: dict[int, asyncio.Queue[Missive | None]] = {}  # None: it will not come
         self._sending = 0  # number of the update that is being sent
         self._incoming: asyncio.Queue[Missive] = asyncio.Queue()
         self._taking = 0  # number of the update that comes
@@ -137,8 +144,12 @@ class Courier:
         return answer.said if isinstance(answer, UpdateEnded) else ()
 
     async def start(self, version: str) -> None:
-        """Have the other director start what it has installed. Errors: CourierError."""
-        await self._asked(UpdateStart(self._new(), version), START_S)
+        """Have the other director start what it has installed. Errors: CourierError.
+
+        Shape: on its way down it may hang up before it answers; whether it went is seen when it is back.
+        """
+        with suppress(_LostError):
+            await self._asked(UpdateStart(self._new(), version), START_S)
 
     def _new(self) -> int:
         self._number += 1
@@ -156,6 +167,8 @@ class Courier:
             raise CourierError("the other director does not answer; it may be of an older lvsd") from None
         finally:
             del self._answers[letter.number]
+        if answer is None:
+            raise _LostError
         if isinstance(answer, UpdateEnded) and answer.refused:
             raise CourierError(answer.refused)
         return answer
@@ -177,8 +190,8 @@ class Courier:
     def lost(self) -> None:
         """The connection ended: nothing that was begun goes on."""
         self._sending = 0
-        for number, waiting in self._answers.items():
-            waiting.put_nowait(UpdateEnded(number, "the connection with the other director was lost"))
+        for waiting in self._answers.values():
+            waiting.put_nowait(None)
         self._incoming.put_nowait(UpdateEnded(self._taking, "lost"))
 
     # This director is asked

@@ -132,7 +132,7 @@ class Recording:
 class Outage:
     """The director, and its operator."""
 
-    def __init__(self, lab: Lab) -> None:
+    def __init__(self, lab: Lab, *, memory_mb: int = 512) -> None:
         place = workplace() / f"{NAME}-flashed"
         files = {
             "lvs.toml": configuration(1).encode(),
@@ -145,7 +145,7 @@ class Outage:
         self.log.unlink(missing_ok=True)
         lan = lab.segment("lan", {"operator": f"{OPERATOR}/24"})
         self.operator = lab.machine("operator")
-        self.director = appliance(lan, NAME, self.base)
+        self.director = appliance(lan, NAME, self.base, memory_mb=memory_mb)
         self.director.write_log = self.log
         self.changes = [Change(configuration(1), 0, 0, "")]
 
@@ -153,14 +153,18 @@ class Outage:
         """What moments are told by: the size of the log."""
         return self.log.stat().st_size
 
-    def work(self) -> dict[str, bytes]:
-        """Boot, push, edit; the files that must stay, as they are, by path."""
+    def begin(self) -> None:
+        """Boot, and give the operator a clone."""
         self.director.power_on()
         self.director.await_up(LONG_BOOT_S)
         self.director.await_true("lvsd history -n 1 | grep -v 'no commit'", 180)
-        read = {path: self.director.run(f"base64 -w0 /var/{path}").out for path in KEPT}
         introduce(self.operator)
         self.git("clone", "-q", f"lvs@{ADDRESS}:config.git", CLONE, cwd="/")
+
+    def work(self) -> dict[str, bytes]:
+        """Boot, push, edit; the files that must stay, as they are, by path."""
+        self.begin()
+        read = {path: self.director.run(f"base64 -w0 /var/{path}").out for path in KEPT}
         for number in range(PUSHES):
             if number == BY_HAND:
                 self.edit()
@@ -230,9 +234,9 @@ class Outage:
         self.director.close()
 
 
-def appliance(lan: Segment, name: str, disk: Path) -> Appliance:
+def appliance(lan: Segment, name: str, disk: Path, *, memory_mb: int = 512) -> Appliance:
     """The director on a disk."""
-    return Appliance(lan, name, ADDRESS, disk=disk, disk_size=str(DISK_BYTES))
+    return Appliance(lan, name, ADDRESS, disk=disk, disk_size=str(DISK_BYTES), memory_mb=memory_mb)
 
 
 def introduce(machine: Machine) -> None:

@@ -91,20 +91,7 @@ def environment(central: Central) -> dict[str, str]:
 
 def words(central: Central, ref: str) -> tuple[str, ...]:
     """The git command that fetches its branch into a ref of ours."""
-    settings = (
-        "http.followRedirects=false",
-        "http.lowSpeedLimit=1000",
-        "http.lowSpeedTime=30",
-        "credential.helper=",
-    )
-    given = [word for one in settings for word in ("-c", one)]
+    given = [word for one in _SETTINGS for word in ("-c", one)]
     if central.ca_file:
         given += ["-c", f"http.sslCAInfo={central.ca_file}"]
-    flags = (
-        "--quiet",
-        "--no-tags",
-        "--no-recurse-submodules",
-        "--no-write-fetch-head",
-        "--no-auto-maintenance",
-    )
-    return (*given, "fetch", *flags, "--", central.url, f"+refs/heads/{central.branch}:{ref}")
+    return (*given, "fetch", *_FLAGS, "--", central.url, f"+refs/heads/{central.branch}:{ref}")

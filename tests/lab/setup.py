@@ -34,6 +34,7 @@ HOST_PROGRAMS = {
     # for appliances
     "qemu-img": "qemu-utils",
     "mcopy": "mtools",
+    "genisoimage": "genisoimage",
     "ssh": "openssh-client",
 }
 ARCHIVE_KEY = Path("/usr/share/keyrings/debian-archive-keyring.gpg")

@@ -55,7 +55,7 @@ from lvs.inputs import (
     StopAsked,
     TimePassed,
 )
-from lvs.io import control, orders, sysctls
+from lvs.io import control, devices, orders, sysctls
 from lvs.io.announce import Announcer
 from lvs.io.checking import Checking
 from lvs.io.journal import Journal
@@ -119,7 +119,6 @@ class Daemon:
         self._quit = asyncio.Event()
         self._faults: asyncio.Queue[Exception] = asyncio.Queue()  # of callbacks
         self._held_back: list[Input] | None = None  # inputs that wait for one that takes long
-        self._announcements: asyncio.Queue[tuple[Vip, ...]] = asyncio.Queue()
 
         self.coupling = Coupling(self, options.state_directory)
         keeper = Keeper(self, options.repository)
@@ -164,7 +163,7 @@ class Daemon:
             case Converge():
                 self._converging.want(command)
             case Announce(vips):
-                self._announcements.put_nowait(vips)
+                self._announce(vips)
             case Ask():
                 self.checking.ask(command)
             case RunAs(user):
@@ -252,7 +251,6 @@ class Daemon:
         return (
             self._converging.working(),
             self._timing(),
-            self._announcing(),
             self._listening_to_links(),
             *self.partner.tasks(),
             self._rereading.watching(),
@@ -303,15 +301,14 @@ class Daemon:
             except TimeoutError:
                 self.feed(TimePassed())
 
-    async def _announcing(self) -> None:
-        while True:
-            vips = await self._announcements.get()
-            try:
-                devices = await self._links.devices()
-                reasons = self._announcer.announce(vips, devices, _is_router())
-            except KernelError as fault:
-                reasons = [str(fault)]
-            self.feed(Announced(tuple(reasons)))
+    def _announce(self, vips: tuple[Vip, ...]) -> None:
+        """Now, and not when the event loop gets to it: what follows can wait, the neighbours cannot."""
+        try:
+            found = devices.devices(vip.device for vip in vips)
+            reasons = self._announcer.announce(vips, found, _is_router())
+        except KernelError as fault:
+            reasons = [str(fault)]
+        asyncio.get_running_loop().call_soon(self.feed, Announced(tuple(reasons)))
 
     async def _listening_to_links(self) -> None:
         while True:

@@ -125,6 +125,7 @@ def modules() -> str:
         child,
         control,
         converge,
+        devices,
         disks,
         durable,
         echo,

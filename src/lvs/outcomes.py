@@ -36,12 +36,13 @@ def converged(state: State, result: Converged, now: float) -> Step:
         told.append(events.RefusalCleared(len(state.refused)))
     if result.not_saved is not None and result.not_saved != state.not_saved:
         told.append(events.StateNotSaved(*result.not_saved))
-    commands: list[Command] = [Report(event) for event in told]
+    commands: list[Command] = []
     announcing = state.announcing
     taken = tuple(op.vip for op in result.done if isinstance(op, TakeVip))
-    if taken and not state.stopping:
+    if taken and not state.stopping:  # before anything is told: the neighbours wait
         commands.append(Announce(taken))
         announcing = (*announcing, Repeat(taken, now, 1))
+    commands += [Report(event) for event in told]
     whole = on_stop(state) is OnStop.KEEP and command.goal is state.goal
     if state.stopping and (cause is Cause.STOP or whole):
         stopped = Report(events.Stopped(state.stopping, left(state, len(refused))))

@@ -79,20 +79,25 @@ def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
         at += (length + 3) & ~3
 
 
+def attributes(body: bytes, at: int) -> dict[int, bytes]:
+    """Attributes of a message by their type, from a position on."""
+    found: dict[int, bytes] = {}
+    while at + ATTRIBUTE.size <= len(body):
+        size, name = ATTRIBUTE.unpack_from(body, at)
+        if size < ATTRIBUTE.size:
+            break
+        found[name] = body[at + ATTRIBUTE.size : at + size]
+        at += (size + 3) & ~3
+    return found
+
+
 def vips(data: bytes, names: Mapping[int, str]) -> Iterator[Vip]:
     """The addresses in a dump; not those of a device that went away meanwhile. Errors: OSError."""
     for kind, _, body in messages(data):
         if kind != RTM_NEWADDR:
             continue
         _, prefix, _, _, index = ADDRESS.unpack_from(body)
-        found: dict[int, bytes] = {}
-        at = ADDRESS.size
-        while at + ATTRIBUTE.size <= len(body):
-            size, name = ATTRIBUTE.unpack_from(body, at)
-            if size < ATTRIBUTE.size:
-                break
-            found[name] = body[at + ATTRIBUTE.size : at + size]
-            at += (size + 3) & ~3
+        found = attributes(body, ADDRESS.size)
         # IFA_ADDRESS is the other end of a point-to-point link, IFA_LOCAL ours; IPv6 has the
         # latter only there.
         address, device = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS), names.get(index)

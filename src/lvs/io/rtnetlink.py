@@ -141,11 +141,15 @@ def vip_of(message: Any, names: Mapping[int, str]) -> Vip | None:
 
 
 def device_of(message: Any) -> Device:
-    flags = message["flags"]
     mac = mac_of(message.get_attr("IFLA_ADDRESS"))
+    return device(message.get_attr("IFLA_IFNAME"), message["index"], mac, message["flags"])
+
+
+def device(name: str, index: int, mac: bytes, flags: int) -> Device:
+    """What the kernel says of a device; `flags` as in linux/if.h."""
     return Device(
-        name=message.get_attr("IFLA_IFNAME"),
-        index=message["index"],
+        name=name,
+        index=index,
         mac=mac,
         up=bool(flags & IFF_UP),
         carrier=bool(flags & IFF_UP) and bool(flags & IFF_LOWER_UP),

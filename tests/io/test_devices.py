@@ -29,7 +29,7 @@ def test_devices_of_this_host() -> None:
 
 
 def test_a_device_that_goes_away_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module.socket, "if_nametoindex", lambda _: 1 << 30)
+    monkeypatch.setattr(socket, "if_nametoindex", lambda _: 1 << 30)
     assert devices(["lo"]) == {}
 
 
@@ -37,7 +37,7 @@ def test_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(*_: object) -> None:
         raise PermissionError(errno.EPERM, "no")
 
-    monkeypatch.setattr(module.socket, "socket", refused)
+    monkeypatch.setattr(socket, "socket", refused)
     with pytest.raises(
         KernelError, match="network devices cannot be read: Operation not permitted"
     ) as caught:

@@ -67,7 +67,7 @@ def test_a_check_program_runs_in_a_unit_of_no_rights(appliances: Site) -> None:
     active.run("lvsd reload")
     try:
         for director in appliances.directors:
-            director.await_true("ipvsadm -Sn | grep -q -e '-a -t 10.0.0.5:8631 -r 10.0.0.3:8631'", 90)
+            director.await_true("ipvsadm -Sn | grep -q -e '-a -t 10.0.0.5:8631 -r 10.0.0.3:8631'", 180)
             unit = director.run("systemctl status --no-pager lvs-checks@lvs-check.service", check=False).out
             assert "check-programs" in unit
     finally:
@@ -108,7 +108,14 @@ def test_settings_of_the_system(appliances: Site) -> None:
 
 
 def test_a_daemon_that_is_killed_is_back_before_anybody_notices(appliances: Site) -> None:
+    """With a deadtime that an emulated director can keep: it takes as long to start as the deployment's 18 s."""
     active, standby = appliances.active(), appliances.standby()
+    patient = active.run("cat /etc/lvs/lvs.toml").out.replace("deadtime = 18\n", "deadtime = 90\n")
+    assert "deadtime = 90\n" in patient
+    active.run("cat >/etc/lvs/lvs.toml", stdin=risen(patient))
+    active.run("lvsd reload")
+    appliances.await_settled()
+    assert (role(active), role(standby)) == ("active", "standby")
     restarts = "systemctl show -P NRestarts lvs"
     before = int(active.run(restarts).out)
     killed_s = float(active.run("systemctl kill -s KILL lvs && cut -d' ' -f1 /proc/uptime").out)

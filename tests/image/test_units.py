@@ -108,7 +108,7 @@ def test_settings_of_the_system(appliances: Site) -> None:
 
 
 def test_a_daemon_that_is_killed_is_back_before_anybody_notices(appliances: Site) -> None:
-    """With a deadtime that an emulated director can keep: it takes as long to start as the deployment's 18 s."""
+    """With a deadtime that emulation can keep: there a director takes the deployment's 18 s to start."""
     active, standby = appliances.active(), appliances.standby()
     patient = active.run("cat /etc/lvs/lvs.toml").out.replace("deadtime = 18\n", "deadtime = 90\n")
     assert "deadtime = 90\n" in patient

@@ -18,7 +18,7 @@ from lvs.io.rtnetlink import Device, device, exit_code
 RTM_NEWLINK, RTM_GETLINK = 16, 18
 LINK = struct.Struct("=BxHiII")  # ifinfomsg: family, type, index, flags, change
 IFLA_ADDRESS = 1
-# linux/rtnetlink.h: counters are of no use here
+# linux/rtnetlink.h, RTEXT_FILTER_SKIP_STATS: counters are of no use here
 IFLA_EXT_MASK = struct.pack("=HHI", 8, 29, 1 << 3)
 
 

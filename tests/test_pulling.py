@@ -37,7 +37,7 @@ ListenAddress 127.0.0.1
 HostKey {host_key}
 AuthorizedKeysFile {authorized}
 PidFile none
-UsePAM no
+UsePAM yes
 StrictModes no
 PasswordAuthentication no
 PermitRootLogin prohibit-password

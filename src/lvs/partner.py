@@ -61,7 +61,7 @@ class Partner:
 
     def tasks(self) -> tuple[Coroutine[None, None, None], ...]:
         """What the daemon's task group is to run."""
-        return self._rehearsing(), self._seeing_machine(), self._counting(), self._sharing()
+        return self._seeing_machine(), self._counting(), self._sharing()
 
     def carry_out(self, order: Order) -> None:
         match order:
@@ -147,11 +147,6 @@ class Partner:
         devices = await self._links.devices()
         own = {str(ip_address(one.address)): one.device for one in addresses}
         self._director.feed(MachineSeen(own, {name: one.carrier for name, one in devices.items()}))
-
-    async def _rehearsing(self) -> None:
-        """Be quick when it counts."""
-        if self._director.state.pairing.seat in PAIRED:
-            await self._links.rehearse()
 
     async def _seeing_machine(self) -> None:
         """Read them again whenever they change, if anybody goes by them."""

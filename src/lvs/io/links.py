@@ -25,7 +25,7 @@ import errno
 import os
 import socket
 import struct
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from ipaddress import IPv4Network
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -109,16 +109,6 @@ class Links:
         """Import pyroute2 and open the socket; later calls find both there."""
         async with self._lock:
             await self._ready()
-
-    async def rehearse(self) -> None:
-        """Go the way of a takeover once, to no effect: on it, code that never ran costs ten times its time.
-
-        Shape: an address that is nobody's (RFC 5737) is removed from lo, and made ready to be added.
-        """
-        nobody = Vip("lo", bytes((192, 0, 2, 0)), 32, "")
-        with suppress(KernelError):
-            await self.drop(nobody)
-        _address_message(nobody, 1, adding=True).encode()
 
     def close(self) -> None:
         """Close the socket. `changes` ends with its own task, not here."""

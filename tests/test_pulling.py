@@ -56,6 +56,18 @@ class Pulled(NamedTuple):
         """Errors: as `pulling.pull`."""
         return await asyncio.to_thread(pulling.pull, self.one.keeper.git, self.file, self.one.place)
 
+    async def push(self, content: str) -> str:
+        """To the central repository; the commit."""
+        commit = await self.away.commit(content)
+        await self.away.push()
+        return commit
+
+    async def comes_here(self) -> None:
+        """What is pushed there runs here."""
+        commit = await self.push(text(2, weight=5))
+        assert await self.pull() == 0
+        await until(lambda: (self.one.keeper.tip, self.one.weight) == (commit, 5))
+
 
 @asynccontextmanager
 async def following(place: Path) -> AsyncIterator[Pulled]:
@@ -161,10 +173,7 @@ def test_it_follows_by_ssh(tmp_path: Path) -> None:
                 hosts.write_text(f"[127.0.0.1]:{port} {(tmp_path / 'host.pub').read_text()}")
                 url = f"ssh://{getpass.getuser()}@127.0.0.1:{port}{tmp_path}/central.git"
                 it.file.write_text(f'url = "{url}"\nknown_hosts = "{hosts}"\nssh_key = "{key}"\n')
-                commit = await it.away.commit(text(2, weight=5))
-                await it.away.push()
-                assert await it.pull() == 0
-                await until(lambda: (it.one.keeper.tip, it.one.weight) == (commit, 5))
+                await it.comes_here()
                 hosts.write_text(f"[127.0.0.1]:{port} {ssh_key(tmp_path / 'another')}")
                 with pytest.raises(GitFault, match=r"REMOTE HOST IDENTIFICATION HAS CHANGED|Host key verif"):
                     await it.pull()
@@ -184,10 +193,7 @@ def test_it_follows_by_https(tmp_path: Path) -> None:
             with https(tmp_path, ours.issue("git", "IP:127.0.0.1")) as port:
                 url = f"https://127.0.0.1:{port}/central.git"
                 it.file.write_text(f'url = "{url}"\nca_file = "{ours.pem}"\n')
-                commit = await it.away.commit(text(2, weight=5))
-                await it.away.push()
-                assert await it.pull() == 0
-                await until(lambda: (it.one.keeper.tip, it.one.weight) == (commit, 5))
+                await it.comes_here()
                 it.file.write_text(f'url = "{url}"\nca_file = "{theirs.pem}"\n')
                 with pytest.raises(GitFault, match="certificate"):
                     await it.pull()
@@ -196,38 +202,29 @@ def test_it_follows_by_https(tmp_path: Path) -> None:
 
 
 def test_what_was_pushed_there_runs_here(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    central, file = tmp_path / "central.git", tmp_path / "pull.toml"
-    file.write_text(f'url = "file://{central}"\n')
-
     async def run() -> None:
-        async with director(tmp_path) as (one, copy):
+        async with following(tmp_path) as it:
 
             async def pulled() -> tuple[int, str]:
-                code = await asyncio.to_thread(pulling.pull, one.keeper.git, file, one.place)
+                code = await it.pull()
                 told = capsys.readouterr()
                 return code, told.out + told.err
 
+            url = f"file://{tmp_path}/central.git"
+            it.file.write_text(f'url = "{url}s"\n')
             with pytest.raises(GitFault, match="git fetch: "):
                 await pulled()
-            await copy.git("clone", "--quiet", "--bare", str(one.repository), str(central))
-            away = Copy(copy.place, central)
-            await away.git("remote", "set-url", "origin", str(central))
-            assert (await pulled()) == (0, f"file://{central}: nothing new\n")
-            commit = await away.commit(text(2, weight=5))
-            await away.push()
-            code, said = await pulled()
-            assert code == 0
-            assert "-w 5" in said
-            assert (one.keeper.tip, one.weight) == (commit, 5)
-            await one.changes.rollback(RollbackRequest(), "root")
-            await away.commit(text(4, weight=6))
-            await away.push()
+            it.file.write_text(f'url = "{url}"\n')
+            assert (await pulled()) == (0, f"{url}: nothing new\n")
+            await it.comes_here()
+            assert "-w 5" in capsys.readouterr().out
+            await it.one.changes.rollback(RollbackRequest(), "root")
+            await it.push(text(4, weight=6))
             code, said = await pulled()
             assert code == 2
             assert "it does not contain commit" in said
-            assert one.weight == 1
-            await away.commit(text(5, weight=-1))
-            await away.push()
+            assert it.one.weight == 1
+            await it.push(text(5, weight=-1))
             code, said = await pulled()
             assert code == 2
             assert "0 to 65535, got -1" in said

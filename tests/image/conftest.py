@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from lab.appliances import Site, site
+from lab.lab import Lab
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +16,10 @@ def appliances() -> Iterator[Site]:
     with site() as built:
         built.power_on()
         yield built
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """A lab in namespaces of this host: the kernels under test are the appliances' own."""
+    with Lab.start("local") as made:
+        yield made

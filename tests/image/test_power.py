@@ -12,7 +12,8 @@ import os
 import random
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,6 @@ pytestmark = pytest.mark.image
 CUTS = int(os.environ.get("POWER_CUTS", "200"))
 SEED = int(os.environ.get("POWER_SEED", "1"))
 BOOTED = 3
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with Lab.start("local") as made:
-        yield made
 
 
 @pytest.fixture(scope="module")
@@ -275,7 +270,8 @@ def test_every_cut_of_the_first_boot(recording: Recording, tmp_path: Path) -> No
     chance = random.Random(SEED)
     end = recording.count(recording.changes[1].begun)
     drawn = [Cut(chance.randint(0, end), Arrived.SOME, chance.getrandbits(32)) for _ in range(CUTS // 5)]
-    found = parallel(recording, sorted(drawn, key=lambda it: it.requests), tmp_path, whole)
+    ordered = sorted(drawn, key=lambda it: it.requests)
+    found = outage.judged(partial(judged, whole), recording, ordered, tmp_path)
     assert not found, "\n".join(found)
 
 
@@ -311,26 +307,17 @@ def test_a_push_after_the_one_that_was_cut(
 
 def survive(recording: Recording, tmp_path: Path) -> None:
     """Cut the power at all moments, and have the director start on what is left."""
-    found = parallel(recording, cuts(recording), tmp_path, judge)
+    found = outage.judged(partial(judged, judge), recording, cuts(recording), tmp_path)
     assert not found, "\n".join(found)
 
 
-Judge = Callable[[Recording, Cut, Path], list[str]]
-
-
-def parallel(recording: Recording, all_cuts: list[Cut], place: Path, judge_: Judge) -> list[str]:
-    """What is wrong after these cuts, which are in order."""
-    with outage.private() as pool:
-        shares = [
-            pool.submit(judged, recording, all_cuts[n :: outage.AT_ONCE], place / str(n), judge_)
-            for n in range(outage.AT_ONCE)
-        ]
-        return [line for share in shares for line in share.result()]
-
-
-def judged(recording: Recording, share: list[Cut], place: Path, judge_: Judge) -> list[str]:
-    """The same, one after the other."""
-    place.mkdir()
+def judged(
+    judge_: Callable[[Recording, Cut, Path], list[str]],
+    recording: Recording,
+    share: Sequence[Cut],
+    place: Path,
+) -> list[str]:
+    """What is wrong after these cuts, one after the other."""
     region, found, image = recording.state(place / "state"), [], place / "cut"
     for cut in share:
         region.cut(recording.log, recording.entries, cut, image)
@@ -340,6 +327,5 @@ def judged(recording: Recording, share: list[Cut], place: Path, judge_: Judge) -
         if checked.returncode:
             wrong.append(f"e2fsck: {checked.stdout}")
         if wrong:
-            kind = f"{cut.requests} of {len(recording.entries)} requests, {cut.arrived.value} of the last"
-            found.append(f"{kind}: {'; '.join(wrong)}")
+            found.append(recording.told(cut, wrong))
     return found

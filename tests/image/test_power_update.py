@@ -15,6 +15,7 @@ import random
 import subprocess
 import tarfile
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ from lab import outage, updates
 from lab.appliance import Appliance
 from lab.lab import Lab
 from lab.outage import Outage, Recording
+from lab.partitions import Partition, named, partitions
 from lab.writelog import Arrived, Cut
 from lvs.updating.slots import slots
 
@@ -35,14 +37,6 @@ BOOTED = 2
 NEW = "0.2.0"
 LABELS = 1 << 20  # the partitions' names are in the first of the disk, and in the last
 LOADERS = ("EFI/BOOT/BOOTX64.EFI", "EFI/systemd/systemd-bootx64.efi", "loader/loader.conf")
-
-
-class Partition(NamedTuple):
-    """Units: bytes."""
-
-    at: int
-    length: int
-    name: str
 
 
 class Known(NamedTuple):
@@ -59,18 +53,6 @@ class Recorded(NamedTuple):
     versions: dict[str, Known]
     loaders: dict[str, str]
     begun: int  # request
-
-
-def partitions(disk: Path) -> dict[str, Partition]:
-    """By unique identity; if the first table is torn, its copy counts, as for the kernel (`gpt`)."""
-    command = ["partx", "--noheadings", "--raw", "--output", "UUID,START,SECTORS,NAME", str(disk)]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    rows = [line.split(maxsplit=3) for line in listed.splitlines()]
-    return {row[0]: Partition(int(row[1]) * 512, int(row[2]) * 512, row[3]) for row in rows}
-
-
-def named(disk: Path, name: str) -> Partition:
-    return next(it for it in partitions(disk).values() if it.name == name)
 
 
 def sha256(disk: Path, part: Partition) -> str:
@@ -114,20 +96,8 @@ def as_built(update: Path) -> Known:
 
 def as_flashed(disk: Path, version: str) -> Known:
     """The same of what was flashed."""
-    own = {
-        uuid: it
-        for uuid, it in partitions(disk).items()
-        if it.name in (f"lvs_{version}", f"lvs_{version}_verity")
-    }
-    assert len(own) == 2
-    kernel = on_esp(disk, f"EFI/Linux/lvs_{version}.efi")
-    return Known(kernel, {uuid: sha256(disk, it) for uuid, it in own.items()})
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with Lab.start("local") as made:
-        yield made
+    own = [named(disk, f"lvs_{version}"), named(disk, f"lvs_{version}_verity")]
+    return Known(on_esp(disk, f"EFI/Linux/lvs_{version}.efi"), {it.uuid: sha256(disk, it) for it in own})
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +154,7 @@ def cuts(made: Recorded) -> list[Cut]:
 def unstartable(disk: Path, made: Recorded) -> list[str]:
     """What is wrong with what firmware and loader do with a disk."""
     wrong = [f"{path} is not what it was" for path, it in made.loaders.items() if on_esp(disk, path) != it]
-    there = partitions(disk)
+    there = {it.uuid: it for it in partitions(disk)}
     said = []
     for slot in slots("lvs", kernels(disk)):
         known = made.versions[slot.version]
@@ -212,21 +182,13 @@ def unsettled(disk: Path, made: Recorded, cut: Cut, place: Path) -> list[str]:
 
 
 def test_every_cut_of_an_update(recorded: Recorded, tmp_path: Path) -> None:
-    drawn = cuts(recorded)
-    with outage.private() as pool:
-        shares = [
-            pool.submit(judged, recorded, drawn[n :: outage.AT_ONCE], tmp_path / str(n))
-            for n in range(outage.AT_ONCE)
-        ]
-        found = [line for share in shares for line in share.result()]
+    found = outage.judged(partial(judged, recorded), recorded.recording, cuts(recorded), tmp_path)
     assert not found, "\n".join(found)
 
 
-def judged(made: Recorded, share: Sequence[Cut], place: Path) -> list[str]:
-    """What is wrong after these cuts, which are in order."""
-    place.mkdir()
-    recording, found, disk = made.recording, [], place / "cut"
-    region = recording.disk(place / "disk")
+def judged(made: Recorded, recording: Recording, share: Sequence[Cut], place: Path) -> list[str]:
+    """What is wrong after these cuts, one after the other."""
+    region, found, disk = recording.disk(place / "disk"), [], place / "cut"
     for cut in share:
         region.cut(recording.log, recording.entries, cut, disk)
         try:
@@ -234,8 +196,7 @@ def judged(made: Recorded, share: Sequence[Cut], place: Path) -> list[str]:
         except subprocess.CalledProcessError as fault:
             wrong = [f"{fault}: {fault.stderr}"]
         if wrong:
-            kind = f"{cut.requests} of {len(recording.entries)} requests, {cut.arrived.value} of the last"
-            found.append(f"{kind}: {'; '.join(wrong)}")
+            found.append(recording.told(cut, wrong))
     return found
 
 

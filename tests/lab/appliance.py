@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from .channel import LabError
 from .guest import acceleration
 from .machine import Process, ProgramFailed, Result
+from .partitions import named
 from .paths import BUILD, CHECKOUT
 from .setup import FIRMWARE
 
@@ -224,14 +225,7 @@ def flashed(place: Path, files: Mapping[str, bytes]) -> Path:
     place.mkdir(parents=True, exist_ok=True)
     disk = place / "flashed.raw"
     subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(DISK), str(disk)], check=True)
-    listed = subprocess.run(
-        ["partx", "--noheadings", "--raw", "--output", "START,NAME", str(disk)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    sectors = {name: int(start) for start, name in (line.split() for line in listed.stdout.splitlines())}
-    partition = f"{disk}@@{sectors['LVS-CONFIG'] * 512}"
+    partition = f"{disk}@@{named(disk, 'LVS-CONFIG').at}"
     for folder in sorted({str(Path(name).parent) for name in files} - {"."}):
         subprocess.run(["mmd", "-i", partition, f"::{folder}"], check=True)
     for name, content in files.items():

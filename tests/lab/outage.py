@@ -8,7 +8,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,8 +21,9 @@ from . import setup, writelog
 from .appliance import BOOT_S, SSH_OPTIONS, Appliance, flashed, key, network_file, public_key, workplace
 from .lab import Lab
 from .machine import Machine
+from .partitions import named
 from .segment import Segment
-from .writelog import SECTOR
+from .writelog import Cut
 
 ADDRESS, VIP, OPERATOR, GATEWAY = "10.0.0.1", "10.0.0.5", "10.0.0.100", "10.0.0.254"
 NAME = "power"
@@ -122,7 +123,12 @@ class Recording:
         """The whole disk."""
         return writelog.Region(file, self.base, 0, sum(self._state))
 
-    def allowed(self, cut: writelog.Cut) -> Sequence[Change]:
+    def told(self, cut: Cut, wrong: Sequence[str]) -> str:
+        """What is wrong after a cut, and which one it was."""
+        kind = f"{cut.requests} of {len(self.entries)} requests, {cut.arrived.value} of the last"
+        return f"{kind}: {'; '.join(wrong)}"
+
+    def allowed(self, cut: Cut) -> Sequence[Change]:
         """What the director may come up with: the last one that was acknowledged, or what was begun since."""
         moment = self.entries[cut.requests - 1].end if cut.requests else 0
         last = max(n for n, it in enumerate(self.changes) if (it.acknowledged or 1 << 62) <= moment or not n)
@@ -225,7 +231,7 @@ class Outage:
 
     def recording(self, kept: dict[str, bytes]) -> Recording:
         """All of it; the power is off."""
-        start = partition(self.base, "lvs-state")
+        start = named(self.base, "lvs-state").at
         made = Recording(self.base, self.log, [*self.changes], (start, DISK_BYTES - start))
         made.kept = kept
         return made
@@ -247,16 +253,24 @@ def introduce(machine: Machine) -> None:
     machine.write("/etc/gitconfig", "[user]\nname = Operator\nemail = operator@lab.example\n")
 
 
-def partition(disk: Path, name: str) -> int:
-    """Where a partition begins. Units: bytes."""
-    command = ["partx", "--noheadings", "--raw", "--output", "START,NAME", str(disk)]
-    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    return next(int(line.split()[0]) for line in listed.splitlines() if line.split()[1:] == [name]) * SECTOR
-
-
 def private() -> ProcessPoolExecutor:
     """Processes with mounts of their own, which nobody else keeps from being unmounted."""
     return ProcessPoolExecutor(AT_ONCE, get_context("fork"), _own_mounts)
+
+
+def judged(
+    judge: Callable[[Recording, Sequence[Cut], Path], list[str]],
+    recording: Recording,
+    cuts: Sequence[Cut],
+    place: Path,
+) -> list[str]:
+    """What is wrong after these cuts, which are in order; each share of them has a folder of its own."""
+    with private() as pool:
+        shares = []
+        for number in range(AT_ONCE):
+            (folder := place / str(number)).mkdir()
+            shares.append(pool.submit(judge, recording, cuts[number::AT_ONCE], folder))
+        return [line for share in shares for line in share.result()]
 
 
 def _own_mounts() -> None:

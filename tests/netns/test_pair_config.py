@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -176,10 +177,13 @@ def test_a_stranger_at_the_port_changes_nothing(pair: Pair) -> None:
         "    s = socket.create_connection(('10.0.0.1', 539), source_address=('10.0.0.2', 0))\n"
         "    s.sendall(said); s.close()\n"
     )
+    since = len(pair.one.said)
     pair.two.machine.run("python3", "-c", script)
     pair.one.wait_for("not the other director: 10.0.0.2")
-    # An emulated director may be silent for two seconds by itself.
     until(lambda: pair.status(pair.one)["connected"], bool)
+    # An emulated director may be silent for two seconds by itself; nothing else may end the connection.
+    lost = re.findall(r"10\.0\.0\.2 is not connected any more: (.*)", pair.one.said[since:])
+    assert set(lost) <= {"silent for 2 s"}
     assert pair.one.said.count("not the other director: 10.0.0.2") <= 2
     saved(pair.one, text(2, 5))
     until(pair.weights, lambda found: found == ["5", "5"])

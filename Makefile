@@ -27,6 +27,7 @@ help:  ## list these targets
 run: $(VENV) $(DISK)  ## the appliance at work: two images boot as a pair in a lab; SHELL=1 opens a shell in it
 	PYTHONPATH=tests $(PY) -m lab.demo
 
+test: export LVS_EXAMPLES = 40
 test: check simulate binary-test native-test netns-test site-test  ## all but the long tests; what CI runs
 
 check: $(VENV)  ## format, lint, types, house rules and unit tests, in seconds
@@ -34,13 +35,14 @@ check: $(VENV)  ## format, lint, types, house rules and unit tests, in seconds
 
 simulate: SECONDS := $(if $(filter command line,$(origin SECONDS)),$(SECONDS),1000000)
 simulate: $(VENV)  ## search for what breaks a promise of the pair; SECONDS=1000000 simulated, from SEED=0
+	$(PY) -m pytest -m search -n auto tests/pulse
 	$(PY) tests/pulse/search.py $(SECONDS) $(SEED)
 
 native-test: $(VENV)  ## tests with real programs of this host: git and its hooks, servers to check
 	$(PY) -m pytest -m native -n 4 --dist loadfile
 
 netns-test: $(VENV)  ## tests on real IPVS, in namespaces of this host or of guests
-	$(PY) -m pytest -m "netns and not long" -n auto --maxprocesses 4 --dist loadfile
+	$(PY) -m pytest -m "netns and not long" -n auto --maxprocesses 4 --dist loadfile --durations=20
 
 binary: $(BINARY)  ## dist/lvsd: one file that needs no Python
 

@@ -6,7 +6,7 @@ import strategies
 from lvs import events
 from lvs.commands import Command, Converge, Report
 from lvs.director import step
-from lvs.inputs import ConfigLoaded, Converged
+from lvs.inputs import ConfigLoaded, Converged, VipsTaken
 from lvs.kernel.state import TakeVip
 from lvs.state import State
 
@@ -19,7 +19,10 @@ def applied(vips: int = 1) -> State:
     config = strategies.config(strategies.virtual_server("web", "192.0.2.1", vip=vip if vips else None))
     state, commands = step(State(), ConfigLoaded(FILE, "", config), 0.0)
     (begun,) = (command for command in commands if isinstance(command, Converge))
-    return step(state, Converged(begun, tuple(map(TakeVip, begun.goal.state.vips))), 0.0)[0]
+    held = tuple(begun.goal.state.vips)
+    if held:
+        state, _ = step(state, VipsTaken(held), 0.0)
+    return step(state, Converged(begun, tuple(map(TakeVip, held))), 0.0)[0]
 
 
 def told(commands: tuple[Command, ...]) -> list[events.Event]:

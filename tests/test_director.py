@@ -29,10 +29,12 @@ a diff. Blocks are parted by empty lines; `#` begins a comment, `----` parts inp
     seen DEVICE=ADDRESS,... ...     this machine's devices with a link and their addresses; DEVICE! has none
     pulse ROLE TERM REASON          the pulse says so
     word NAME [TEXT]                it says Left, Reannounce, or SwitchoverEnded or a notice with a text
-    silent | heard ROLE             what it knows of the other director
+    silent | heard ROLE [receives] [told]
+                                    what it knows of the other director
     lost REASON                     there is no pulse
     switchover USER                 an operator's order
     counted NUMBER                  connections
+    shared                          all connections were told
 
 The kernel is `kernel.state.apply`, with modules and settings as they are to be.
 """
@@ -70,7 +72,7 @@ from lvs.commands import (
     Wire,
 )
 from lvs.config.located import Problem, Severity
-from lvs.director import step
+from lvs.director import SETTLE_S, step
 from lvs.health.orders import Order, Verb
 from lvs.health.ward import Health
 from lvs.inputs import (
@@ -78,6 +80,7 @@ from lvs.inputs import (
     ConfigLoaded,
     ConfigRejected,
     ConfigUnreadable,
+    ConnectionsShared,
     Converged,
     ConvergeFailed,
     EnableAsked,
@@ -94,11 +97,12 @@ from lvs.inputs import (
     SwitchoverAsked,
     TableCounted,
     TimePassed,
+    VipsTaken,
 )
 from lvs.kernel import text
 from lvs.kernel.desired import desired
 from lvs.kernel.diff import diff
-from lvs.kernel.state import KernelState, Op, Service, apply
+from lvs.kernel.state import KernelState, Op, Service, TakeVip, apply
 from lvs.model import Config, Drain, OnStop, Protocol, Quorum, Role, VirtualServer
 from lvs.pair import Seat
 from lvs.pulse import words as pulse_words
@@ -184,6 +188,8 @@ class Stage:
         done, refused = self.converge(command)
         shown = [f"did {text.line(op)}" for op in done]
         self.said += shown if len(shown) <= MOST_LINES else [f"did {len(shown)} operations"]
+        if taken := tuple(op.vip for op in done if isinstance(op, TakeVip)):
+            self.feed(VipsTaken(taken))
         self.feed(Converged(command, done, refused, 0.004))
 
     def converge(self, command: Converge) -> tuple[tuple[Op, ...], tuple[tuple[str, str], ...]]:
@@ -326,8 +332,9 @@ class Stage:
         self.feed(PulseSaid(Seen(None)))
 
     def do_heard(self, rest: str, _: list[str]) -> None:
-        beat = pulse_words.Beat(1, 1, role=Role(rest), connections=10, able=True)
-        self.feed(PulseSaid(Seen(beat, alive=True)))
+        role, *more = rest.split()
+        beat = pulse_words.Beat(1, 1, role=Role(role), connections=10, able=True, receives="receives" in more)
+        self.feed(PulseSaid(Seen(beat, alive=True, told="told" in more)))
 
     def do_lost(self, rest: str, _: list[str]) -> None:
         self.feed(PulseLost(rest))
@@ -337,6 +344,9 @@ class Stage:
 
     def do_counted(self, rest: str, _: list[str]) -> None:
         self.feed(TableCounted(int(rest)))
+
+    def do_shared(self, *_: object) -> None:
+        self.feed(ConnectionsShared(1))
 
     def do_stop(self, rest: str, _: list[str]) -> None:
         self.feed(StopAsked(rest))
@@ -450,8 +460,8 @@ def shown(command: Command) -> str:
             return f"Wire {ends} port {port}, {'primary' if terms.primary else 'backup'}"
         case Unwire():
             return "Unwire"
-        case ShareConnections():
-            return "ShareConnections"
+        case ShareConnections(whom):
+            return "ShareConnections, to be confirmed" if whom else "ShareConnections"
         case TellPulse(what):
             return f"TellPulse {type(what).__name__}{in_short(what)}"
         case Quit():
@@ -464,8 +474,13 @@ def in_short(what: ToPulse) -> str:
         case pulse_words.FaultsChanged(faults):
             return f" {', '.join(f'{one.grade}: {one.text}' for one in faults) or 'none'}"
         case pulse_words.VitalsChanged(vitals):
-            caught_up = ", caught up" if vitals.caught_up else ""
-            return f" serial {vitals.serial_no}, {vitals.connections} connections{caught_up}"
+            flags = {"receives": vitals.receives, "told": vitals.told, "caught up": vitals.caught_up}
+            shown = (
+                f"serial {vitals.serial_no}",
+                f"{vitals.connections} connections",
+                *filter(flags.get, flags),
+            )
+            return f" {', '.join(shown)}"
         case pulse_words.HoldingChanged(holding):
             return f" {holding}"
         case _:
@@ -572,7 +587,8 @@ def test_laws(happened: list[tuple[Input | str, float]]) -> None:
         if isinstance(what, ConfigRejected | ConfigUnreadable):
             assert after == before
         if isinstance(what, Converged) and what.command.cause is not Cause.STOP and not before.stopping:
-            assert after.look_at == stage.now + LOOK_EVERY_S
+            changed_since = before.look_at is not None and before.look_at < before.looked_at + LOOK_EVERY_S
+            assert after.look_at == (before.look_at if changed_since else stage.now + LOOK_EVERY_S)
         if Quit() in commands:
             assert after.stopping
             assert commands[-1] == Quit()
@@ -630,6 +646,29 @@ def test_what_a_dead_device_held_is_announced_again() -> None:
     state, _ = step(state, LinksChanged(back="eth0"), 1.0)
     _, commands = step(state, TimePassed(), 2.0)
     assert Announce(tuple(state.goal.state.vips)) in commands
+
+
+def test_the_table_is_looked_at_soon_and_not_for_each_of_a_thousand_addresses() -> None:
+    """As they come when they are taken: for four seconds, and a look takes 0.2."""
+    state, now, ends_at, looks = applied(), 1.5, 0.0, list[float]()
+    under_way: Converge | None = None
+    newest: Converge | None = None
+    for _ in range(1000):
+        now += 0.004
+        state, _ = step(state, LinksChanged(), now)
+        if under_way is not None and ends_at <= now:
+            state, _ = step(state, Converged(under_way, (), (), 0.2), now)
+            under_way = None
+        if (due := deadline(state)) is not None and due <= now:
+            state, commands = step(state, TimePassed(), now)
+            newest = next((one for one in commands if isinstance(one, Converge)), newest)
+        if under_way is None and newest is not None:
+            under_way, newest, ends_at = newest, None, now + 0.2
+            looks.append(now)
+    assert looks[0] == pytest.approx(1.5 + SETTLE_S, abs=0.01)
+    assert len(looks) == 6
+    assert state.look_at is not None
+    assert now < state.look_at < now + 1.0, "what came after the last look is seen"
 
 
 # What is told once

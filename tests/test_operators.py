@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from lvs import operators
@@ -66,6 +67,8 @@ def test_status() -> None:
     assert shown.checks.followed == 4
     assert [server.name for server in shown.virtual_servers] == ["web", "mail"]
     assert operators.status(State(), "lvs.toml", {}, 0.0, CheckVitals()).serial_no is None
+    pieces = operators.status(state, "lvs.toml", held(), 0.0, CheckVitals(followed=4), each=operators.encoded)
+    assert msgspec.json.encode(pieces) == msgspec.json.encode(shown)
 
 
 def test_plan_of_nothing() -> None:

@@ -9,7 +9,16 @@ import strategies
 from lvs import events
 from lvs.commands import Announce, Cause, Converge, Quit
 from lvs.director import step
-from lvs.inputs import Announced, ConfigLoaded, Converged, ConvergeFailed, LinksChanged, StopAsked, TimePassed
+from lvs.inputs import (
+    Announced,
+    ConfigLoaded,
+    Converged,
+    ConvergeFailed,
+    LinksChanged,
+    StopAsked,
+    TimePassed,
+    VipsTaken,
+)
 from lvs.kernel import text
 from lvs.kernel.state import TakeVip
 from lvs.model import OnStop
@@ -101,3 +110,12 @@ def test_a_stop_that_could_not_empty_all_has_failed(refused: tuple[tuple[str, st
     (emptied,) = (command for command in commands if isinstance(command, Converge))
     assert step(state, Converged(emptied, (), refused), 2.0)[1][-1] == Quit(failed=bool(refused))
     assert step(state, ConvergeFailed(Cause.STOP, "no answer"), 2.0)[1][-1] == Quit(failed=True)
+
+
+def test_vips_that_were_given_up_meanwhile_are_not_announced() -> None:
+    state = applied()
+    (held,) = state.goal.state.vips
+    gone = msgspec.structs.replace(held, address=bytes([192, 0, 2, 99]))
+    _, commands = step(state, VipsTaken((gone, held)), 1.0)
+    assert commands == (Announce((held,)),)
+    assert step(state, VipsTaken((gone,)), 1.0) == (state, ())

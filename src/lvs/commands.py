@@ -68,6 +68,8 @@ class KeepOrders(msgspec.Struct, frozen=True):
 class ShareConnections(msgspec.Struct, frozen=True):
     """Tell the other director's kernel of every connection that there is."""
 
+    whom: int = 0  # the start of the other director whose kernel listens; 0: it may not
+
 
 class Wire(msgspec.Struct, frozen=True):
     """Have a pulse that is connected like this."""

@@ -54,6 +54,7 @@ from lvs.inputs import (
     SessionsEnded,
     StopAsked,
     TimePassed,
+    VipsTaken,
 )
 from lvs.io import control, devices, orders, sysctls
 from lvs.io.announce import Announcer
@@ -161,7 +162,9 @@ class Daemon:
     def _carry_out(self, command: Command) -> None:
         match command:
             case Converge():
-                self._converging.want(command)
+                # Neighbours wait for this, and nobody for the commands left; the state is new already.
+                if vips := self._converging.want(command):
+                    self.feed(VipsTaken(vips))
             case Announce(vips):
                 self._announce(vips)
             case Ask():

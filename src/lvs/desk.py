@@ -64,7 +64,7 @@ from lvs.protocol import (
     SwitchoverRequest,
 )
 from lvs.state import State
-from lvs.status import CheckVitals, Held, sessions, table
+from lvs.status import CheckVitals, Held, sessions
 from lvs.sync.messages import Use
 from lvs.updating import note as noted
 
@@ -336,8 +336,7 @@ class Desk:
 
 
 def _shown(state: State, file: str, held: dict[ServiceKey, Held], vitals: CheckVitals) -> Reply:
-    shown = operators.status(state, file, held, time.monotonic(), vitals)
+    shown = operators.status(state, file, held, time.monotonic(), vitals, each=operators.encoded)
     places = updates.Places()
     told = noted.told(notes.load(places.directory), updates.machine(places).version)
-    shown = msgspec.structs.replace(shown, update=told)
-    return Reply(out=tuple(table(shown)), status=shown)
+    return Reply(status=msgspec.structs.replace(shown, update=told))

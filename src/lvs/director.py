@@ -25,7 +25,6 @@ from lvs.commands import (
     Report,
     RunAs,
     RunHook,
-    ShareConnections,
     TellPulse,
 )
 from lvs.config.located import Problem, Severity
@@ -39,6 +38,7 @@ from lvs.inputs import (
     ConfigLoaded,
     ConfigRejected,
     ConfigUnreadable,
+    ConnectionsShared,
     Converged,
     ConvergeFailed,
     EnableAsked,
@@ -57,6 +57,7 @@ from lvs.inputs import (
     SwitchoverAsked,
     TableCounted,
     TimePassed,
+    VipsTaken,
 )
 from lvs.kernel.desired import Desired, desired
 from lvs.kernel.keys import destination_of, service_key
@@ -78,7 +79,8 @@ from lvs.state import (
     settled,
 )
 
-SETTLE_S = 0.05  # changes of devices and addresses come in bursts
+SETTLE_S = 0.05  # changes of devices and addresses come in bursts ...
+SHARE = 5  # ... and with a thousand VIPs for seconds: then the table is looked at a fifth of the time
 FAULT_OVER_S = 60.0  # a fault of ours that was not heard of for so long is news when it comes again
 
 
@@ -90,7 +92,13 @@ def step(state: State, what: Input, now: float) -> Step:
     # What the pulse should know is told by what is so, whatever made it so.
     pairing, faults = pair.judged(new.pairing, new.config, unavailable=new.unavailable)
     vitals = Vitals(
-        new.config.serial_no, new.digest, pairing.connections, __version__, caught_up=pairing.caught_up
+        new.config.serial_no,
+        new.digest,
+        pairing.connections,
+        __version__,
+        receives=roles.receives(new),
+        told=pairing.told,
+        caught_up=pairing.caught_up,
     )
     told = () if vitals == pairing.vitals else (TellPulse(VitalsChanged(vitals)),)
     if not (faults or told):
@@ -116,6 +124,8 @@ def _stepped(state: State, what: Input, now: float) -> Step:
         case LinksUnheard(reason):
             told = () if reason == state.unheard else (Report(events.KernelUnavailable(reason)),)
             return msgspec.structs.replace(state, unheard=reason), told
+        case VipsTaken(vips):
+            return outcomes.taken(state, vips, now)
         case Announced(failed):
             return _announced(state, failed)
         case ProbesAnswered(answers):
@@ -140,12 +150,14 @@ def _stepped(state: State, what: Input, now: float) -> Step:
             return roles.pulse_lost(state, reason)
         case SwitchoverAsked(by):
             ordered = Report(events.SwitchoverOrdered(by))
-            share = (ShareConnections(),) if roles.shares(state) else ()
+            share = roles.share(state)
             asked = msgspec.structs.replace(state.pairing, refused="")
             new = msgspec.structs.replace(state, pairing=asked)
             return new, (ordered, *share, TellPulse(words.SwitchoverAsked(by)))
         case TableCounted(number):
             return roles.paired(state, connections.counted(state.pairing, number, now), now)
+        case ConnectionsShared(whom):
+            return roles.paired(state, connections.shared(state.pairing, whom), now)
         case TimePassed():
             return _time_passed(state, now)
         case StopAsked(reason):
@@ -160,8 +172,7 @@ def _announced(state: State, failed: tuple[str, ...]) -> Step:
         Report(events.AnnouncementFailed(reason)) for reason in failed if reason not in state.unannounced
     )
     known = state.unannounced.union(failed) if failed or state.announcing else frozenset[str]()
-    pairing, holds = pair.held(state.pairing, taken=False, announced=True)
-    return msgspec.structs.replace(state, unannounced=known, pairing=pairing), (*fresh, *holds)
+    return msgspec.structs.replace(state, unannounced=known), fresh
 
 
 def _warnings(loaded: ConfigLoaded) -> tuple[Command, ...]:
@@ -196,6 +207,7 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
         goal=goal,
         applying=Applying(loaded.file, loaded.digest, before),
         look_at=now + LOOK_EVERY_S,
+        looked_at=now,
         health=health,
         pairing=pairing,
         found={},
@@ -309,10 +321,11 @@ def _links_changed(state: State, back: str, now: float) -> State:
     if state.look_at is None or state.stopping:
         return state
     announcing = state.announcing
-    vips = tuple(sorted(vip for vip in state.goal.state.vips if back and vip.device == back))
+    vips = tuple(sorted(vip for vip in state.goal.state.vips if vip.device == back)) if back else ()
     if vips:
         announcing = (*announcing, Repeat(vips, now + SETTLE_S, 0))
-    look_at = min(state.look_at, now + SETTLE_S)
+    apart_s = min(LOOK_EVERY_S, SHARE * state.look_took_s)
+    look_at = min(state.look_at, max(now + SETTLE_S, state.looked_at + apart_s))
     return msgspec.structs.replace(state, look_at=look_at, announcing=announcing)
 
 
@@ -356,12 +369,9 @@ def _time_passed(state: State, now: float) -> Step:
         commands.append(
             Converge(new.goal, Cause.LOOK if settled(new) or new.applying else Cause.HEALTH, before)
         )
-        new = msgspec.structs.replace(new, look_at=now + LOOK_EVERY_S)
+        new = msgspec.structs.replace(new, look_at=now + LOOK_EVERY_S, looked_at=now)
         if new.pairing.lost and new.pairing.wire is not None:
             commands.append(new.pairing.wire)
-    if new.share_at is not None and new.share_at <= now:
-        commands += [ShareConnections()] if roles.shares(new) else []
-        new = msgspec.structs.replace(new, share_at=None)
     if new.leave_by is not None and new.leave_by <= now:
         new, stopped = roles.stop(new, new.leaving)
         commands += stopped

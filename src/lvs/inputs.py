@@ -11,7 +11,7 @@ from lvs.commands import Cause, Converge
 from lvs.config.located import Problem
 from lvs.health.orders import Order
 from lvs.health.shared import Findings
-from lvs.kernel.state import Op
+from lvs.kernel.state import Op, Vip
 from lvs.model import Address, Config, VirtualKey
 from lvs.pulse.line import FromPulse
 
@@ -62,6 +62,12 @@ class LinksUnheard(msgspec.Struct, frozen=True):
     """Changes of addresses and devices cannot be heard of; the next `LinksChanged` ends it."""
 
     reason: str
+
+
+class VipsTaken(msgspec.Struct, frozen=True):
+    """These are on their devices; the Converge they belong to may still be under way."""
+
+    vips: tuple[Vip, ...]
 
 
 class Announced(msgspec.Struct, frozen=True):
@@ -138,6 +144,12 @@ class TableCounted(msgspec.Struct, frozen=True):
     connections: int
 
 
+class ConnectionsShared(msgspec.Struct, frozen=True):
+    """A ShareConnections was carried out."""
+
+    whom: int
+
+
 class SwitchoverAsked(msgspec.Struct, frozen=True):
     """An operator wants the other director to be active."""
 
@@ -160,6 +172,7 @@ Input = (
     | ConvergeFailed
     | LinksChanged
     | LinksUnheard
+    | VipsTaken
     | Announced
     | ProbesAnswered
     | OrderGiven
@@ -172,6 +185,7 @@ Input = (
     | PulseSaid
     | PulseLost
     | TableCounted
+    | ConnectionsShared
     | SwitchoverAsked
     | TimePassed
     | StopAsked

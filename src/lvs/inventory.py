@@ -165,6 +165,7 @@ def modules() -> str:
         resync,
         rtnetlink,
         rtsocket,
+        rtwire,
         runnable,
         secrets,
         sessions,
@@ -176,13 +177,27 @@ def modules() -> str:
         systemd,
         trial,
         updates,
+        vips,
         ways,
         wheel,
         workshop,
     )
     from lvs.io import firewall as kept_firewall
     from lvs.io import orders as kept_orders
-    from lvs.kernel import decode, desired, diff, encode, frames, outline, proc, refusal, service, text, wire
+    from lvs.kernel import (
+        decode,
+        desired,
+        diff,
+        encode,
+        frames,
+        outline,
+        proc,
+        refusal,
+        service,
+        stages,
+        text,
+        wire,
+    )
     from lvs.kernel import firewall as ruleset
     from lvs.kernel import keys as kernel_keys
     from lvs.kernel import resync as retold

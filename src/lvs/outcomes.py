@@ -13,9 +13,21 @@ from lvs.events import Event
 from lvs.inputs import Converged
 from lvs.kernel import text
 from lvs.kernel.desired import Desired
-from lvs.kernel.state import Op, TakeVip
+from lvs.kernel.state import Op, Vip
 from lvs.model import Config, OnStop
 from lvs.state import LOOK_EVERY_S, Applying, Repeat, State, Step, left, on_stop
+
+
+def taken(state: State, vips: tuple[Vip, ...], now: float) -> Step:
+    """VIPs are here: their neighbours wait for nothing else that is under way.
+
+    Not those that were given up again meanwhile: they go with the next Converge.
+    """
+    held = tuple([vip for vip in vips if vip in state.goal.state.vips])
+    if state.stopping or not held:
+        return state, ()
+    announcing = (*state.announcing, Repeat(held, now, 1))
+    return msgspec.structs.replace(state, announcing=announcing), (Announce(held),)
 
 
 def converged(state: State, result: Converged, now: float) -> Step:
@@ -36,13 +48,7 @@ def converged(state: State, result: Converged, now: float) -> Step:
         told.append(events.RefusalCleared(len(state.refused)))
     if result.not_saved is not None and result.not_saved != state.not_saved:
         told.append(events.StateNotSaved(*result.not_saved))
-    commands: list[Command] = []
-    announcing = state.announcing
-    taken = tuple(op.vip for op in result.done if isinstance(op, TakeVip))
-    if taken and not state.stopping:  # before anything is told: the neighbours wait
-        commands.append(Announce(taken))
-        announcing = (*announcing, Repeat(taken, now, 1))
-    commands += [Report(event) for event in told]
+    commands: list[Command] = [Report(event) for event in told]
     whole = on_stop(state) is OnStop.KEEP and command.goal is state.goal
     if state.stopping and (cause is Cause.STOP or whole):
         stopped = Report(events.Stopped(state.stopping, left(state, len(refused))))
@@ -53,16 +59,16 @@ def converged(state: State, result: Converged, now: float) -> Step:
         refused=refused,
         unavailable="",
         not_saved=result.not_saved,
-        announcing=announcing,
         announce_at=next_announcement(state, now),
         look_at=None if state.stopping else _next_look(state, command, now),
+        look_took_s=result.took_s if command.only is None else state.look_took_s,
     )
     if command.goal is state.goal:
         if state.later and not state.stopping:
             commands.append(Ask(state.later, (), ()))
         new = msgspec.structs.replace(new, moving=frozenset(), all_moving=False, later=())
         if command.only is None or command.cause is Cause.ROLE:
-            pairing, holds = pair.held(new.pairing, taken=True, announced=not taken)
+            pairing, holds = pair.held(new.pairing)
             new = msgspec.structs.replace(new, pairing=pairing)
             commands += holds
     return new, tuple(commands)
@@ -77,10 +83,14 @@ def next_announcement(state: State, now: float) -> float | None:
 
 
 def _next_look(state: State, command: Converge, now: float) -> float:
-    """A converge of some services is no look at all of them: the next one is not put off by it."""
-    if command.only is None or state.look_at is None:
+    """A converge of some services is no look at all of them: the next one is not put off by it.
+
+    Nor is one that is due because something has changed since this one was ordered.
+    """
+    due = state.look_at
+    if due is None or (command.only is None and due >= state.looked_at + LOOK_EVERY_S):
         return now + LOOK_EVERY_S
-    return state.look_at
+    return due
 
 
 def _told(result: Converged, cause: Cause, refused_before: set[str]) -> tuple[Event, ...]:

@@ -44,7 +44,6 @@ from lvs.pulse.words import (
 )
 
 LATE_S = 60.0  # for which it is remembered how late the pulse was
-SHARE_AFTER_S = 5.0  # of hearing the other: its sync daemon is there by then
 # A witness is asked once a second; three answers that did not come are a fault.
 _WITNESS_PACE = Pace(1.0, 1.0, 1.0, rise=1, fall=3)
 
@@ -76,13 +75,15 @@ class Pairing(msgspec.Struct, frozen=True):
     wire: Wire | None = None  # as the pulse was wired
     faults: tuple[Fault, ...] = ()
     witnesses: Mapping[Target, Verdict] = {}
-    taken: bool = False  # the kernel holds what an active director holds
-    holding: bool = False  # ... and the neighbours were told
+    holding: bool = False  # the kernel holds what an active director holds, and the neighbours were told
     vitals: Vitals = Vitals()
     connections: int = 0  # established ones, of services that both directors have
     growth: tuple[Trend, Trend] = (Trend(), Trend())  # of them here, and there
     tables: Tables = Tables()  # how they compare with the other's
     alive_since: float | None = None  # when the other was heard again
+    telling: int = 0  # the start of the other whose kernel is being told of all connections ...
+    told: int = 0  # ... and was
+    told_since: float | None = None  # when the other had told us of all
     caught_up: bool = False  # its connections are known here
     seen: Seen | None = None  # of the other director
     seen_at: float = 0.0  # when the pulse said so
@@ -192,17 +193,14 @@ def _wire(seat: Seat, config: Config) -> Wire:
     return Wire(ways, pair.heartbeat_port, terms, pair.pair_key)
 
 
-def held(pairing: Pairing, *, taken: bool, announced: bool) -> Step:
+def held(pairing: Pairing) -> Step:
     """With what an active director holds in the kernel, and told to the neighbours.
 
     The other director, which hands over, keeps its VIPs until both are so: clients have gone here then.
     """
-    if pairing.role is not Role.ACTIVE:
+    if pairing.role is not Role.ACTIVE or pairing.holding:
         return pairing, ()
-    new = msgspec.structs.replace(pairing, taken=pairing.taken or taken)
-    if not announced or not new.taken or new.holding:
-        return new, ()
-    new = msgspec.structs.replace(new, holding=True)
+    new = msgspec.structs.replace(pairing, holding=True)
     return new, (TellPulse(HoldingChanged(holding=True)),) if new.seat in PAIRED else ()
 
 
@@ -285,10 +283,13 @@ def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step
             return _role(pairing, what, config, now)
         case Seen():
             since = (pairing.alive_since or now) if what.alive else None
+            told_since = (pairing.told_since or now) if what.alive and what.told else None
             later = [one for one in pairing.late if now - one[0] < LATE_S and one[1] > what.late_s]
             new = msgspec.structs.replace(pairing, seen=what, seen_at=now, alive_since=since, lost="")
-            return msgspec.structs.replace(new, late=(*later, (now, what.late_s))), ()
+            return msgspec.structs.replace(new, late=(*later, (now, what.late_s)), told_since=told_since), ()
         case Tell(notice, text):
+            if notice is Notice.PEER_HEARD:  # what was told while it was away is lost
+                pairing = msgspec.structs.replace(pairing, telling=0, told=0)
             return pairing, (Report(_NOTICES[notice](text)),)
         case Unusable(way, reason):
             unusable = {name: why for name, why in pairing.unusable.items() if name != way}
@@ -318,8 +319,9 @@ def _role(pairing: Pairing, what: TakeRole, config: Config, now: float) -> Step:
         term=what.term,
         reason=what.reason,
         since=pairing.since if same else now,
-        taken=pairing.taken and what.role is Role.ACTIVE,
         holding=pairing.holding and what.role is Role.ACTIVE,
+        telling=pairing.telling if same else 0,
+        told=pairing.told if same else 0,
         refused="",
     )
     return new, _told_role(pairing, new, config)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Protocol
 
@@ -16,10 +15,11 @@ from lvs import events
 from lvs.commands import ShareConnections, TellPulse, Unwire, Wire
 from lvs.errors import KernelError, SystemFault
 from lvs.events import Event
-from lvs.inputs import Input, MachineSeen, PulseLost, PulseSaid, TableCounted
+from lvs.inputs import ConnectionsShared, Input, MachineSeen, PulseLost, PulseSaid, TableCounted
 from lvs.io import netlink, resync
 from lvs.io.links import Links
 from lvs.io.pulse import PulseProcess
+from lvs.kernel import text
 from lvs.kernel.desired import alone
 from lvs.model import Role
 from lvs.pair import PAIRED, Seat
@@ -50,7 +50,8 @@ class Partner:
         self._pulse = PulseProcess(self._pulse_said, self._pulse_died)
         self._key = b""  # of the pair, for the heartbeat
         self._switchovers: list[asyncio.Future[str]] = []
-        self._share = asyncio.Event()  # the other director is to be told of all connections
+        self._share = asyncio.Event()  # the other director is to be told of all connections ...
+        self._whom = 0  # ... in this start of it
         self._moved = asyncio.Event()  # addresses or devices changed
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -71,7 +72,8 @@ class Partner:
                 self._pulse.close()
             case TellPulse(what):
                 self._pulse.tell(what)
-            case ShareConnections():
+            case ShareConnections(whom):
+                self._whom = whom
                 self._share.set()
 
     def machine_moved(self) -> None:
@@ -145,7 +147,7 @@ class Partner:
         """Read addresses and devices. Errors: KernelError."""
         addresses = await self._links.addresses()
         devices = await self._links.devices()
-        own = {str(ip_address(one.address)): one.device for one in addresses}
+        own = {text.address(one.address): one.device for one in addresses}
         self._director.feed(MachineSeen(own, {name: one.carrier for name, one in devices.items()}))
 
     async def _seeing_machine(self) -> None:
@@ -179,9 +181,11 @@ class Partner:
         while True:
             await self._share.wait()
             self._share.clear()
-            goal = self._director.state.goal.state
-            for daemon in goal.daemons:
-                try:
+            whom, goal = self._whom, self._director.state.goal.state
+            try:
+                for daemon in goal.daemons:
                     await asyncio.to_thread(resync.tell, goal.services, daemon)
-                except KernelError as fault:
-                    self._director.report(events.KernelUnavailable(str(fault)))
+            except KernelError as fault:
+                self._director.report(events.KernelUnavailable(str(fault)))
+            else:
+                self._director.feed(ConnectionsShared(whom))

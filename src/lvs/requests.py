@@ -11,6 +11,7 @@ import msgspec
 from lvs.arguments import language, refuse_language, run_directory, text
 from lvs.io import control, files
 from lvs.protocol import SOCKET_NAME, PlanRequest, ReloadRequest, Reply, StatusRequest, SwitchoverRequest
+from lvs.status import table
 
 
 def show(reply: Reply, structured: object = None) -> int:
@@ -31,9 +32,11 @@ def status_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def status(asked: argparse.Namespace) -> int:
-    """Show the table."""
+    """Show the table, drawn here: the daemon has better things to do."""
     reply = control.ask(asked.run_dir / SOCKET_NAME, StatusRequest())
-    return show(reply, reply.status if asked.json else None)
+    if reply.status is None or asked.json:
+        return show(reply, reply.status)
+    return show(msgspec.structs.replace(reply, out=tuple(table(reply.status))))
 
 
 def plan_arguments(parser: argparse.ArgumentParser) -> None:

@@ -118,7 +118,7 @@ class Rereading:
                         await self._poked.wait()
                 except TimeoutError:
                     watch.path = file.path
-                    if watch.stale(file.signature):
+                    if await asyncio.to_thread(watch.stale, file.signature):  # it may have to be read
                         await self._load_changed(anyway=True)
                     continue
                 await asyncio.sleep(max(0.0, file.read_at + _BURST_S - time.monotonic()))

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import msgspec
 
-from lvs import events, pair
-from lvs.commands import Announce, Cause, Converge, Quit, Report, ShareConnections, TellPulse
+from lvs import connections, events, pair
+from lvs.commands import Announce, Cause, Command, Converge, Quit, Report, ShareConnections, TellPulse
 from lvs.inputs import MachineSeen
+from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, alone, desired
+from lvs.kernel.state import StartDaemon
 from lvs.model import OnStop, Role
 from lvs.pair import PAIRED
 from lvs.pulse import words
@@ -33,7 +35,13 @@ def paired(state: State, turn: pair.Step, now: float) -> Step:
     before = state.applying.before if state.applying else state.goal
     only = alone(goal) if settled(state) else None  # all other services stand already
     new = msgspec.structs.replace(
-        new, goal=goal, moving=frozenset(), all_moving=True, announcing=(), look_at=now + LOOK_EVERY_S
+        new,
+        goal=goal,
+        moving=frozenset(),
+        all_moving=True,
+        announcing=(),
+        look_at=now + LOOK_EVERY_S,
+        looked_at=now,
     )
     return new, (Converge(goal, Cause.ROLE, before, only), *commands)
 
@@ -59,9 +67,10 @@ def pulse_said(state: State, word: FromPulse, now: float) -> Step:
             return state, ()
         return msgspec.structs.replace(state, announcing=(Repeat(held, now, 1),)), (Announce(held),)
     new, commands = paired(state, pair.heard(state.pairing, word, state.config, now), now)
-    if isinstance(word, words.Tell) and word.notice is words.Notice.PEER_HEARD and shares(new):
-        new = msgspec.structs.replace(new, share_at=now + pair.SHARE_AFTER_S)
-    if shares(state) and new.pairing.role is not Role.ACTIVE:  # what came last is still on its way
+    if shares(new):
+        pairing, more = connections.listened(new.pairing)
+        new, commands = msgspec.structs.replace(new, pairing=pairing), (*commands, *more)
+    elif shares(state):  # what came last is still on its way
         commands = (*commands, ShareConnections())
     if isinstance(word, words.Left) and state.leaving:
         new, more = stop(new, state.leaving)
@@ -73,6 +82,19 @@ def shares(state: State) -> bool:
     """Whether this director's kernel tells the other's of connections."""
     shared = state.config is not None and state.config.pair.syncdaemon
     return shared and state.pairing.role is Role.ACTIVE and state.pairing.seat in PAIRED
+
+
+def share(state: State) -> tuple[Command, ...]:
+    """Tell the other director's kernel of all connections, if this one's is to."""
+    return (ShareConnections(connections.listener(state.pairing)),) if shares(state) else ()
+
+
+def receives(state: State) -> bool:
+    """Whether this director's kernel listens to the other's."""
+    if state.pairing.role is Role.ACTIVE or not settled(state) or not state.goal.state.daemons:
+        return False
+    refused = {line for line, _ in state.refused}
+    return not any(text.line(StartDaemon(one)) in refused for one in state.goal.state.daemons)
 
 
 def pulse_lost(state: State, reason: str) -> Step:
@@ -93,8 +115,7 @@ def stop_asked(state: State, reason: str, now: float) -> Step:
     if state.stopping or state.leaving or pairing.wire is None or pairing.lost:
         return stop(state, state.leaving or reason)
     leaving = msgspec.structs.replace(state, leaving=reason, leave_by=now + LEAVE_S)
-    share = (ShareConnections(),) if shares(state) else ()
-    return leaving, (*share, TellPulse(LeaveAsked()))
+    return leaving, (*share(state), TellPulse(LeaveAsked()))
 
 
 def stop(state: State, reason: str) -> Step:

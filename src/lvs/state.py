@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import msgspec
@@ -59,7 +60,8 @@ class State(msgspec.Struct, frozen=True):
     announcing: tuple[Repeat, ...] = ()
     announce_at: float | None = None  # all that are held
     look_at: float | None = None
-    share_at: float | None = None  # the other director is told of all connections
+    looked_at: float = -math.inf  # when the last look was ordered ...
+    look_took_s: float = 0.0  # ... and how long one takes
     leaving: str = ""  # why it is to stop, as soon as the other director has taken over
     leave_by: float | None = None
     stopping: str = ""
@@ -81,7 +83,7 @@ Step = tuple[State, tuple[Command, ...]]
 def deadline(state: State) -> float | None:
     """When `TimePassed` is due, in monotonic seconds."""
     times = [repeat.at for repeat in state.announcing]
-    due = (state.look_at, state.announce_at, state.share_at, state.leave_by)
+    due = (state.look_at, state.announce_at, state.leave_by)
     times += [at for at in due if at is not None]
     if not state.stopping and (at := maintenance.deadline(state.health)) is not None:
         times.append(at)

@@ -78,20 +78,21 @@ def run(who: str, kind: str) -> Any:
         "kind": kind,
         "port": PORT,
         "interval_s": INTERVAL_S,
+        "calm_s": 30,
         "measured_s": 2 * INTERVAL_S,
     }
     if who == "lvsd":
         file, text = (CF, lvs_cf()) if kind == "tcp" else (TOML, lvs_toml())
         machine.write(file, text)
         argv = [PYTHON, "-m", "lvs.cli", "run", "--config", file, "--log", "stderr"]
-        spec |= {"argv": argv, "root": "", "calm_s": 15}
+        spec |= {"argv": argv, "root": ""}
         if kind == "tcp":
             machine.write("/tmp/edited", lvs_cf(weight=2))
             spec |= {"settled_s": 6, "file": file, "edited": "/tmp/edited", "socket": SOCKET}
     else:
         machine.write(KEEPALIVED_CONF, keepalived_conf(kind), root="tree")
         argv = ["/usr/sbin/keepalived", "--dont-fork", "--no-syslog", "--check"]
-        spec |= {"argv": argv, "root": TREE_IN_GUEST, "calm_s": 30}
+        spec |= {"argv": argv, "root": TREE_IN_GUEST}
     answer = guest().measure(machine, "checks", json.dumps(spec), timeout=1200)
     guest().forget()
     assert answer["servers"] == REAL_SERVERS, answer

@@ -28,6 +28,7 @@ from netns.director import Director, until
 from netns.pair import KEY, PORT, VIP, Pair
 
 RUNS = 5
+CLOSE_RUNS = 11  # where the two are close: a fault falls anywhere between two heartbeats
 PERIOD_US, PACED_PORT = 5000, 81
 UNSEEN_S = 2 * PERIOD_US / 1e6  # what is shorter is not told, and taken as this long
 QUIET_S = 1.0  # before a fault and after it
@@ -304,9 +305,9 @@ def takeover_quick() -> Measured:
     """keepalive and advert_int 0.1: three heartbeats are lost, or three advertisements and the skew."""
     with Lab.start() as lab:
         with ours(lab, QUICK) as pair:
-            gaps = [our_takeover(pair) for _ in range(RUNS)]
+            gaps = [our_takeover(pair) for _ in range(CLOSE_RUNS)]
         with theirs(lab, 0.1) as pair:
-            peer = [their_change(pair, 0.1, planned=False) for _ in range(RUNS)]
+            peer = [their_change(pair, 0.1, planned=False) for _ in range(CLOSE_RUNS)]
     return Measured(lasted(gaps), lasted(peer), f"{shown(gaps)}; keepalived {shown(peer)}")
 
 

@@ -13,7 +13,7 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 
 from lvs.errors import KernelError
 from lvs.io import addresses as module
-from lvs.io.addresses import RTM_NEWADDR, addresses, messages, vips
+from lvs.io.addresses import RTM_NEWADDR, addresses, vips
 from lvs.io.rtnetlink import vip_of
 from lvs.kernel.state import Vip
 
@@ -64,16 +64,10 @@ def test_as_pyroute2_reads_this_host() -> None:
     assert expected
 
 
-@pytest.mark.parametrize("data", [b"\x04\0\0\0" + bytes(12), b"\xff\0\0\0" + bytes(12)])
-def test_what_is_no_netlink(data: bytes) -> None:
-    with pytest.raises(OSError, match="rotocol error"):
-        list(messages(data))
-
-
 def test_an_answer_that_changed_underway_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     assert module.NLM_F_DUMP_INTR == INTERRUPTED
     answers = iter([(packet("192.0.2.5", 24, 1), False), (packet("127.0.0.1", 8, 1, "lo"), True)])
-    monkeypatch.setattr(module, "_dump", lambda: next(answers))
+    monkeypatch.setattr(module, "_dump", lambda _: next(answers))
     monkeypatch.setattr(socket, "if_nameindex", lambda: [(1, "lo")])
     assert addresses() == {vip("lo", "127.0.0.1", 8)}
 
@@ -85,7 +79,7 @@ def test_an_answer_that_changed_underway_is_asked_for_again(monkeypatch: pytest.
 def test_what_cannot_be_read_is_the_kernels_fault(
     monkeypatch: pytest.MonkeyPatch, fault: OSError, said: str
 ) -> None:
-    def raising() -> tuple[bytes, bool]:
+    def raising(_: object) -> tuple[bytes, bool]:
         raise fault
 
     monkeypatch.setattr(module, "_dump", raising)

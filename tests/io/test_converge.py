@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,9 @@ from lvs.errors import KernelError, SystemFault
 from lvs.io import ledger, modules, sysctls
 from lvs.io.converge import Converger, Outcome
 from lvs.io.ledger import Ledger
-from lvs.io.links import VipOp
-from lvs.io.netlink import Refusal, ServiceDump
+from lvs.io.links import NOW
+from lvs.io.netlink import GaveWay, Refusal, ServiceDump
+from lvs.io.vips import VipOp
 from lvs.kernel import text
 from lvs.kernel.decode import Counted
 from lvs.kernel.diff import diff
@@ -74,6 +76,7 @@ class Kernel:
         self.refuse: set[str] = set()  # lines
         self.reads: list[frozenset[ServiceKey] | None] = []
         self.broken = ""  # the table cannot be read
+        self.interrupts = False  # something urgent comes while it is read
         self.exchanges = 0  # with the devices
         self.devices = {"eth0": 2, "eth1": 3}
 
@@ -90,9 +93,13 @@ class Kernel:
 
     # As netlink.Table
 
-    def read(self, keys: Iterable[ServiceKey] | None = None) -> dict[ServiceKey, Service]:
+    def read(
+        self, keys: Iterable[ServiceKey] | None = None, give_way: threading.Event | None = None
+    ) -> dict[ServiceKey, Service]:
         if self.broken:
             raise KernelError(self.broken)
+        if give_way is not None and self.interrupts:
+            give_way.set()
         self.reads.append(None if keys is None else frozenset(keys))
         wanted = self.state.services.keys() if keys is None else frozenset(keys)
         return {key: service for key, service in self.state.services.items() if key in wanted}
@@ -120,6 +127,10 @@ class Kernel:
     async def change_all(self, ops: Iterable[VipOp]) -> dict[VipOp, KernelError]:
         self.exchanges += 1
         return {op: KernelError(why) for op in ops if (why := self.do(op))}
+
+    def take_now(self, vips: Sequence[Vip]) -> tuple[Vip, ...]:
+        there = self.state.vips
+        return tuple(vip for vip in vips[:NOW] if vip not in there and not self.do(TakeVip(vip)))
 
     def index(self, device: str) -> int:
         if device not in self.devices:
@@ -164,6 +175,7 @@ class Director:
     def __init__(self, kernel: Kernel, file: Path, *, devices: bool = True) -> None:
         self.kernel, self.file = kernel, file
         self.converger = Converger(fake(kernel), file)
+        self.taken: list[tuple[tuple[Vip, ...], KernelState]] = []
         self.wall = Wall(kernel)
         self.converger.firewall = fake(self.wall)
         if devices:
@@ -177,7 +189,19 @@ class Director:
     ) -> Outcome:
         with pytest.MonkeyPatch.context() as patched:
             self.pretend(patched)
-            return asyncio.run(self.converger.converge(desired, only, role=role))
+            took = self.converger.take_first(desired) if role and not only else ()
+            if took:
+                self.take(took)
+            return asyncio.run(self.converger.converge(desired, only, role=role, took=took, taken=self.take))
+
+    def look(self, desired: KernelState) -> Outcome:
+        with pytest.MonkeyPatch.context() as patched:
+            self.pretend(patched)
+            return asyncio.run(self.converger.converge(desired, give_way=threading.Event()))
+
+    def take(self, vips: tuple[Vip, ...]) -> None:
+        """The VIPs that are here, and what else the kernel held then."""
+        self.taken.append((vips, self.kernel.state))
 
     def first(self, desired: KernelState) -> Outcome:
         with pytest.MonkeyPatch.context() as patched:
@@ -245,17 +269,68 @@ def test_roles_change_and_the_table_stays(file: Path) -> None:
     assert director.to(STANDBY).done == (DropVip(HELD), StopDaemon(MASTER), StartDaemon(RECEIVES))
 
 
+def test_vips_are_told_of_before_sync_daemons_change(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.to(STANDBY)
+    director.to(ACTIVE)
+    ((vips, then),) = director.taken
+    assert vips == (HELD,)
+    assert then == msgspec.structs.replace(STANDBY, vips=frozenset({HELD}))
+    director.to(ACTIVE)
+    assert len(director.taken) == 1
+
+
+def test_a_vip_that_is_refused_is_not_told_of(file: Path) -> None:
+    director = Director(Kernel(), file, devices=False)
+    assert director.to(ACTIVE).refused
+    assert director.taken == []
+
+
 def test_a_standby_holds_no_vip_whoever_put_it_there(file: Path) -> None:
     """B34: with a note that was lost, or by a script of the system's, there would be two of it."""
     bare = msgspec.structs.replace(HELD, prefix=32, label="")
     elsewhere = msgspec.structs.replace(bare, device="lo")  # as a real server has it
-    standby = msgspec.structs.replace(STANDBY, barred=frozenset({(HELD.device, HELD.address)}))
+    standby = msgspec.structs.replace(STANDBY, barred=frozenset({HELD}))
     kernel = Kernel(KernelState(vips=frozenset({bare, elsewhere, ALSO})))
     director = Director(kernel, file)
     assert DropVip(bare) in director.to(standby).done
     assert kernel.state.vips == {elsewhere, ALSO}
     kernel.state = apply(TakeVip(HELD), kernel.state)
     assert director.to(standby, (), role=True).done == (DropVip(HELD),)
+
+
+def test_a_takeover_has_nothing_to_write_down_first(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With 10,000 services the ledger takes longer than the kernel needs for the VIPs."""
+    standby = msgspec.structs.replace(STANDBY, barred=frozenset({HELD}))
+    director = Director(Kernel(), file)
+    director.to(standby)
+    director = director.again()
+    director.to(standby)
+    director.to(standby, {KEY})
+    taken_before: list[int] = []
+    save = ledger.save
+
+    def saved(path: Path, page: Ledger) -> None:
+        taken_before.append(len(director.taken))
+        save(path, page)
+
+    monkeypatch.setattr(ledger, "save", saved)
+    assert director.to(ACTIVE, (), role=True).done[0] == TakeVip(HELD)
+    assert set(taken_before) == {1}
+    director.to(standby, (), role=True)
+    assert HELD in ledger.load(file).vips
+    director.to(KernelState())
+    assert HELD not in ledger.load(file).vips
+
+
+def test_a_look_gives_way_before_it_changes_anything(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.kernel.interrupts = True
+    with pytest.raises(GaveWay):
+        director.look(ACTIVE)
+    assert director.kernel.log == []
+    director.kernel.interrupts = False
+    assert director.look(ACTIVE).done
 
 
 def test_a_takeover_reads_no_table(file: Path) -> None:
@@ -275,9 +350,68 @@ def test_a_takeover_reads_no_table(file: Path) -> None:
     assert director.again().to(STANDBY).done == ()
 
     more = msgspec.structs.replace(ACTIVE, services={KEY: ONE, OTHER: TWO})
+    director.taken.clear()
     outcome = director.to(more, {OTHER}, role=True)
     assert [type(op) for op in outcome.done] == [AddService, AddDestination, *map(type, moved)]
     assert kernel.reads[-1] == frozenset({OTHER})
+
+
+def test_a_takeover_takes_its_vips_before_anything_is_read(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    director = Director(Kernel(), file)
+    director.to(STANDBY)
+    monkeypatch.setattr(director.kernel, "addresses", None)
+    monkeypatch.setattr(director.kernel, "daemons", None)
+    with pytest.raises(TypeError):
+        director.to(ACTIVE, (), role=True)
+    assert [vips for vips, _ in director.taken] == [(HELD,)]
+    assert ledger.load(file).vips == {HELD}, "before it was taken"
+
+
+def test_a_takeover_does_not_claim_what_stands_already(file: Path) -> None:
+    director = Director(Kernel(KernelState(vips=frozenset({ALSO}))), file)
+    director.to(STANDBY)
+    active = msgspec.structs.replace(ACTIVE, vips=frozenset({HELD, ALSO}))
+    assert TakeVip(ALSO) not in director.to(active, (), role=True).done
+    assert ledger.load(file).vips == {HELD}
+    assert [vips for vips, _ in director.taken] == [(HELD,)]
+
+
+def test_a_takeover_that_is_not_answered_keeps_what_it_noted(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The VIP may be there, and it is ours."""
+    director = Director(Kernel(), file)
+    director.to(STANDBY)
+
+    def silent(vips: Sequence[Vip]) -> None:
+        for vip in vips:
+            director.kernel.do(TakeVip(vip))
+        raise KernelError("no answer")
+
+    monkeypatch.setattr(director.kernel, "take_now", silent)
+    assert not director.to(ACTIVE, (), role=True).refused
+    assert ledger.load(file).vips == {HELD}
+
+
+def test_a_takeover_of_many_vips(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.to(STANDBY)
+    many = frozenset(Vip("eth0", bytes([10, 0, 0, number]), 32, "") for number in range(NOW + 5))
+    outcome = director.to(msgspec.structs.replace(ACTIVE, vips=many), (), role=True)
+    assert not outcome.refused
+    assert director.kernel.state.vips == many == ledger.load(file).vips
+    assert [len(vips) for vips, _ in director.taken] == [NOW, 5]
+
+
+def test_a_takeover_goes_on_past_a_vip_that_is_refused(file: Path) -> None:
+    director = Director(Kernel(), file)
+    director.to(STANDBY)
+    director.kernel.refuse = {text.line(TakeVip(HELD))}
+    outcome = director.to(ACTIVE, (), role=True)
+    assert outcome.refused == ((text.line(TakeVip(HELD)), "refused"),)
+    assert outcome.done == (StopDaemon(BACKUP), StartDaemon(SENDS))
 
 
 def test_a_takeover_leaves_a_vip_whose_service_is_refused(file: Path) -> None:

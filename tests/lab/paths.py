@@ -22,6 +22,7 @@ LAB = Path(__file__).resolve().parent
 GUEST_HOST = Path("/run/lab/host")
 
 PYTHON = os.path.realpath(sys.executable)
+LVSD = str(Path(sys.executable).parent / "lvsd")
 
 # The interpreter that runs the tests, with as little as it can load.
 START = f"import sys; sys.path.append({str(LAB)!r}); from agent.loop import main; main()"

@@ -60,9 +60,9 @@ class Count:
         self.refused += isinstance(problem, ConnectionRefusedError)
         self.reset += isinstance(problem, ConnectionResetError | BrokenPipeError)
 
-    def report(self) -> str:
-        """All of it, as JSON."""
-        self._gap(time.monotonic())
+    def report(self, ended: float) -> str:
+        """All of it, as JSON; requests were made until then."""
+        self._gap(ended)
         shown = {key: value for key, value in vars(self).items() if not key.startswith("_")}
         return json.dumps(shown)
 
@@ -122,8 +122,8 @@ class Client:
             if echoed == token:
                 return name.decode()
 
-    def steady(self, tally: Count, period_s: float, stopped: list[bool], count: int) -> None:
-        """Send on, come what may; an answer counts whenever it comes."""
+    def steady(self, tally: Count, period_s: float, stopped: list[bool], count: int) -> float:
+        """Send on, come what may; an answer counts whenever it comes. When it sent no more."""
         sock = self._connect()
         sock.setblocking(False)
         began: dict[bytes, float] = {}
@@ -140,7 +140,12 @@ class Client:
             while (left := due - time.monotonic()) > 0 and not stopped:
                 if select.select([sock], [], [], left)[0]:
                     self._hear(sock, tally, began)
+        ended = time.monotonic()
+        while began and (left := ended + PATIENCE_S - time.monotonic()) > 0:  # what is still on its way
+            if select.select([sock], [], [], left)[0]:
+                self._hear(sock, tally, began)
         tally.failed = tally.sent - tally.answered
+        return ended
 
     @staticmethod
     def _hear(sock: socket.socket, tally: Count, began: dict[bytes, float]) -> None:
@@ -167,8 +172,8 @@ def main() -> None:
         signal.signal(number, lambda *_: stopped.append(True))
     print("started", flush=True)
     if kind == "steady":
-        client.steady(tally, float(period), stopped, int(count))
-        print(tally.report(), flush=True)
+        ended = client.steady(tally, float(period), stopped, int(count))
+        print(tally.report(ended), flush=True)
         return
     due = time.monotonic()
     while not stopped and (int(count) == 0 or tally.sent < int(count)):
@@ -180,7 +185,7 @@ def main() -> None:
             tally.failure(problem)
         due = max(due + float(period), time.monotonic() - 1)  # a stall is not made up for
         time.sleep(max(0.0, due - time.monotonic()))
-    print(tally.report(), flush=True)
+    print(tally.report(time.monotonic()), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Self
 
 from lab import Lab, Machine
-from lab.peers import Tally, begin_echo, traffic
+from lab.peers import Tally, Traffic, begin_echo, traffic
 from lab.segment import Segment
 from lvs.io import pairkey
 
@@ -62,7 +62,7 @@ table inet deaf {
 }
 """
 _WORDS = {"is active": "active", "is on standby": "standby", "cannot serve": "fault"}
-_HEARD = re.compile(r"the other director is (heard|not heard)")
+_HEARD = re.compile(r"the other director is (heard|not heard)|(no heartbeat): ")
 _ROLE = re.compile(f"this director ({'|'.join(_WORDS)})")
 
 
@@ -87,6 +87,7 @@ class Pair:
     client: Machine
     serial: int = 1
     more: str = TIMES  # global options that both run with
+    port: int = 20000  # of the client's lasting connection
 
     def start(self, more: str = TIMES) -> None:
         """Start both, and wait until one of them serves."""
@@ -127,8 +128,8 @@ class Pair:
                 return False
             return holders == [self.directors[roles.index("active")].machine.name]
 
-        until(look, good)
-        return self.active
+        roles, _, _ = until(look, good)
+        return self.directors[roles.index("active")]
 
     @property
     def active(self) -> Director:
@@ -160,9 +161,18 @@ class Pair:
         reply = json.loads(self.active.ask({"type": "switchover"}))
         assert not reply.get("err"), reply
 
-    def connections(self, director: Director) -> int:
-        """Established connections that its kernel knows."""
-        return director.machine.read("/proc/net/ip_vs_conn").count("ESTABLISHED")
+    def lasting(self, period_s: float) -> Traffic:
+        """One connection of the client's; the standby's kernel knows it on return."""
+        self.port += 1  # one of its own: kernels remember what was there before
+        ports = range(self.port, self.port + 1)
+        lasting = traffic(self.client, "lasting", VIP, PORT, period_s=period_s, source_ports=ports)
+        until(lambda: self.knows(self.standby), bool)
+        return lasting
+
+    def knows(self, director: Director) -> bool:
+        """Whether its kernel knows the lasting connection that was begun last."""
+        lines = director.machine.read("/proc/net/ip_vs_conn").splitlines()
+        return any(f" {self.port:04X} " in line and "ESTABLISHED" in line for line in lines)
 
     # Faults
 
@@ -247,7 +257,7 @@ def role(director: Director) -> str:
 def hears(director: Director) -> bool:
     """Whether it said last that the other one is heard."""
     found = _HEARD.findall(director.said) if director.process is not None else []
-    return bool(found) and found[-1] == "heard"
+    return bool(found) and found[-1] == ("heard", "")
 
 
 def build(lab: Lab) -> Pair:

@@ -9,10 +9,11 @@ import pytest
 from config import golden
 from lab import Lab, Machine
 from lab.kernel_topology import PLANS, Family, Method, kernel_topology
+from lab.paths import LVSD
 from lab.peers import SCRIPT, echo, traffic
 
 from . import pair as pairs
-from .director import LVSD, Director, until
+from .director import Director, until
 from .test_traffic import MARKED, configuration, marks
 
 pytestmark = pytest.mark.netns
@@ -139,8 +140,7 @@ def test_a_pair_hears_shares_and_switches(lab: Lab) -> None:
         one.spawn("--firewall")
     first = pair.settled()
     with pairs.Client(pair) as client:
-        lasting = pairs.traffic(pair.client, "lasting", pairs.VIP, pairs.PORT)
-        until(lambda: pair.connections(pair.standby), lambda count: count > 0)
+        lasting = pair.lasting(period_s=0.02)
         pair.reload(pairs.TIMES + "announce_every = 30\n")
         pair.switch()
         assert pair.settled() is not first

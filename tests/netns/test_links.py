@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import shutil
+import socket
 import subprocess
 import threading
 import time
@@ -24,10 +25,11 @@ from typing import Any, TypeVar
 import pytest
 
 from lvs.errors import KernelError
+from lvs.io import addresses, sysctls
 from lvs.io import links as links_module
-from lvs.io import rtsocket, sysctls
 from lvs.io.announce import Announcer
 from lvs.io.links import (
+    NOW,
     AddressCame,
     AddressGone,
     Device,
@@ -37,6 +39,7 @@ from lvs.io.links import (
     Links,
     Resync,
 )
+from lvs.io.vips import change
 from lvs.kernel.diff import diff
 from lvs.kernel.state import DropVip, KernelState, TakeVip, Vip
 
@@ -231,6 +234,28 @@ def test_refusals_say_what_to_do(pair: tuple[Net, Net]) -> None:
     a.links(work)
 
 
+def test_what_is_taken_without_a_thread(pair: tuple[Net, Net]) -> None:
+    """The first ones; what is there, refused, or of no device, is not among them."""
+    a, _ = pair
+    a.ip("address", "add", "192.0.2.1/24", "dev", "eth0")
+    wanted = [
+        vip("192.0.2.1"),
+        vip("192.0.2.2", 33),
+        vip("192.0.2.3", device="eth9"),
+        vip("2001:db8::10", 64),
+    ]
+    many = [vip(f"192.0.2.{number}") for number in range(10, 10 + NOW)]
+
+    async def work(links: Links) -> None:
+        assert links.take_now(wanted) == (vip("2001:db8::10", 64),)
+        assert links.take_now([*wanted, *many]) == tuple(many[: NOW - len(wanted)])
+        assert links.take_now([]) == ()
+        assert await links.addresses() >= set(many[: NOW - len(wanted)])
+        assert not await links.addresses() & set(many[NOW - len(wanted) :])
+
+    a.links(work)
+
+
 def test_one_refusal_does_not_stop_the_others(pair: tuple[Net, Net]) -> None:
     a, _ = pair
     good = [vip(f"192.0.2.{n}") for n in range(1, 9)]
@@ -266,13 +291,12 @@ def test_a_vip_moves(
     ops = diff(KernelState(vips=frozenset({before})), KernelState(vips=frozenset({after})))
     assert isinstance(ops[0], TakeVip) is both
     writes: list[int] = []
-    ask = rtsocket.ask
 
-    async def counted(route: Any, requests: Sequence[Any]) -> list[Any]:
-        writes.append(len(requests))
-        return await ask(route, requests)
+    def counted(moves: Sequence[Any]) -> list[Any]:
+        writes.append(len(moves))
+        return change(moves)
 
-    monkeypatch.setattr(links_module, "ask", counted)
+    monkeypatch.setattr(links_module, "change", counted)
 
     async def work(links: Links) -> None:
         await links.take(before)
@@ -439,7 +463,7 @@ def test_neighbours_and_routes(pair: tuple[Net, Net]) -> None:
 
 def test_ipv4_by_way_of_ipv6(pair: tuple[Net, Net]) -> None:
     a, _ = pair
-    a.ip("address", "add", "192.0.2.1/32", "dev", "eth0")
+    a.ip("address", "add", "192.0.2.1/24", "dev", "eth0")
     a.ip("route", "add", "198.51.100.0/24", "via", "inet6", "fe80::1", "dev", "eth0")
     route = a.links(lambda links: links.route_to(IPv4Address("198.51.100.1")))
     assert route is not None
@@ -489,6 +513,43 @@ def test_changes(pair: tuple[Net, Net]) -> None:
     a.links(work)
 
 
+def test_addresses_are_read_again_when_one_has_changed(
+    pair: tuple[Net, Net], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not before, as long as changes are heard."""
+    a, _ = pair
+    read, times = addresses.addresses, list[int]()
+
+    def counted() -> frozenset[Vip]:
+        times.append(1)
+        return read()
+
+    monkeypatch.setattr(addresses, "addresses", counted)
+
+    async def work(links: Links) -> None:
+        await links.addresses()
+        await links.addresses()
+        assert len(times) == 2, "nobody listens"
+        async with aclosing(links.changes()) as changes:
+            assert await anext(changes) == Resync()
+            held, known = await links.addresses(), len(times)
+            assert await links.addresses() == held
+            assert len(times) == known
+            await links.take(vip("192.0.2.1"))
+            assert vip("192.0.2.1") in await links.addresses(), "before it was heard"
+            a.ip("address", "add", "192.0.2.2/24", "dev", "eth0")
+            await _next(changes, AddressCame(vip("192.0.2.2")))
+            assert vip("192.0.2.2") in await links.addresses()
+            a.ip("address", "del", "192.0.2.2/24", "dev", "eth0")
+            await _next(changes, AddressGone(vip("192.0.2.2")))
+            assert await links.addresses() == held | {vip("192.0.2.1")}
+        known = len(times)
+        await links.addresses()
+        assert len(times) == known + 1
+
+    a.links(work)
+
+
 def test_leaving_a_bridge_is_not_going(pair: tuple[Net, Net]) -> None:
     a, _ = pair
     a.ip("link", "add", "br0", "type", "bridge")
@@ -513,7 +574,8 @@ def test_overflow_is_told(pair: tuple[Net, Net], monkeypatch: pytest.MonkeyPatch
     async def work(links: Links) -> None:
         async with aclosing(links.changes()) as changes:
             assert await anext(changes) == Resync()
-            assert await links.take_all(many) == {}
+            index = socket.if_nametoindex("eth0")
+            assert not any(change([(TakeVip(one), index) for one in many]))  # and nobody listens meanwhile
             await _next(changes, Resync())
             # and it listens on
             monkeypatch.undo()

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from lab import Lab
+from lab.paths import LVSD
 from lab.peers import echo
 from lab.segment import Segment
 from lvs.io import pairkey
 
-from .director import LVSD, Director, until
+from .director import Director, until
 
 pytestmark = pytest.mark.netns
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from lab import Lab, Result
+from lab.paths import LVSD
 
-from .director import LVSD, Director, until
+from .director import Director, until
 from .test_pair_config import Pair
 from .test_pair_config import text as fast
 

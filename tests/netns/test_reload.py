@@ -12,9 +12,10 @@ import pytest
 
 import big
 from lab import Lab, Machine
+from lab.paths import LVSD
 from lab.peers import echo, traffic
 
-from .director import LVSD, Director, until
+from .director import Director, until
 from .nlmon import Witness
 
 pytestmark = pytest.mark.netns

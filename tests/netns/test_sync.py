@@ -6,6 +6,7 @@ import re
 import shlex
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ scheduler = "rr"
 name = "director1"
 address = "10.0.0.1"
 """
+SENT_S = 2.5  # more than the kernel keeps what it is to tell (IPVS_SYNC_FLUSH_TIME, net/netfilter/ipvs)
 BACKUP_LINE = "ipvsadm --start-daemon backup --mcast-interface eth1 --syncid 7"
 MASTER_LINE = "ipvsadm --start-daemon master --mcast-interface eth1 --syncid 7"
 
@@ -340,6 +342,7 @@ def test_b31_a_standby_that_came_late_is_told_of_idle_connections(
     idle = lab.machine("client").spawn(*SCRIPT, "-c", QUIET, "10.0.0.5")
     idle.expect("connected")
     known = wait_for_connections(one, 1)
+    time.sleep(SENT_S)
     become(two, "standby")
     assert established(two) == set()
     said = one.run(sys.executable, DRIVER, "tell", "/etc/lvs/lvs.toml").out

@@ -8,9 +8,10 @@ import pytest
 
 import big
 from lab import Lab
+from lab.paths import LVSD
 from lab.peers import traffic
 
-from .director import LVSD, SLOWEST_S, Director, until
+from .director import SLOWEST_S, Director, until
 from .nlmon import Witness
 from .test_reload import FILE, VIP2, real_server
 

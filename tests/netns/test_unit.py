@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from lab import Lab
+from lab.paths import LVSD
 from lab.peers import SCRIPT
 
 from . import pair as pairs
-from .director import LVSD, Director, until
+from .director import Director, until
 
 pytestmark = pytest.mark.netns
 

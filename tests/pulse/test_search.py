@@ -15,6 +15,8 @@ from pulse import simulator
 from pulse.cases import drawn, parsed, shrunk, told, written
 from pulse.simulator import Simulation
 
+pytestmark = pytest.mark.search
+
 SEEDS = range(12)  # most need one or two
 DEADTIMES = 100  # of a case; few disturbances are enough
 

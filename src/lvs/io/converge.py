@@ -7,9 +7,9 @@ what differs, and goes on past what the kernel refuses.
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, assert_never
 
@@ -20,10 +20,11 @@ from lvs.io import ledger as ledgers
 from lvs.io import modules, sysctls
 from lvs.io.firewall import ALTERED, Firewall
 from lvs.io.ledger import UNSET, Ledger
+from lvs.io.netlink import GaveWay, Table
 from lvs.kernel import text
-from lvs.kernel.diff import changes, diff
+from lvs.kernel.diff import changes
+from lvs.kernel.stages import OnTable, leaves, staged, unserved
 from lvs.kernel.state import (
-    AddService,
     DropVip,
     KernelState,
     LoadModule,
@@ -44,8 +45,8 @@ from lvs.kernel.state import (
 from lvs.status import Connections, Held
 
 if TYPE_CHECKING:
-    from lvs.io.links import Links, VipOp
-    from lvs.io.netlink import Table
+    from lvs.io.links import Links
+    from lvs.io.vips import VipOp
 
 Result = TypeVar("Result")
 
@@ -84,16 +85,28 @@ class Converger:
         return Outcome(tuple(done), tuple(refused), time.perf_counter() - started, not_saved)
 
     async def converge(
-        self, desired: KernelState, only: Iterable[ServiceKey] | None = None, *, role: bool = False
+        self,
+        desired: KernelState,
+        only: Iterable[ServiceKey] | None = None,
+        *,
+        role: bool = False,
+        took: tuple[Vip, ...] = (),
+        taken: Callable[[tuple[Vip, ...]], None] | None = None,
+        give_way: threading.Event | None = None,
     ) -> Outcome:
         """Everything; with `only`, just these services, and what else a change of `role` moves.
 
         A takeover need not wait until 10,000 real servers are read: those that are not in `only` stand.
-        Errors: KernelError if the kernel cannot be read.
+        `took` is what `take_first` got. `taken` hears of other VIPs when they are here: what follows is slow,
+        a sync daemon's start above all.
+        Errors: KernelError if the kernel cannot be read; GaveWay if `give_way` is set while it is read.
         """
         started = time.perf_counter()
+        done: list[Op] = [TakeVip(vip) for vip in took]
         if only is None:
-            actual, wanted = await self.actual(desired), desired
+            actual, wanted = await self.actual(desired, give_way), desired
+            if give_way is not None and give_way.is_set():  # what was read may be no longer so
+                raise GaveWay
         else:
             keys = frozenset(only)
             actual = KernelState(services=await _in_thread(self.table.read, keys) if keys else {})
@@ -108,29 +121,52 @@ class Converger:
             not_saved = self._own(desired, desired.vips - actual.vips, self._started(desired, actual))
         else:
             not_saved = self._own(desired, frozenset(), self._ledger.daemons)
-        done: list[Op] = []
         refused: list[tuple[str, str]] = []
         stuck: set[bytes] = set()  # VIPs that could not be dropped: they keep their services
-        for _, run in groupby(diff(actual, wanted), _stage):
-            ops = tuple(run)
-            bare = _unserved(desired, wanted, actual, done)
-            idle = {op for op in ops if isinstance(op, TakeVip) and op.vip.address in bare}
-            refused += [(text.line(op), "none of its services is in the kernel") for op in ops if op in idle]
-            system = [op for op in ops if isinstance(op, SystemOp) and op not in idle]
-            table = [op for op in ops if not isinstance(op, SystemOp) and not _leaves(op, stuck)]
-            carried, declined = (
-                await _in_thread(self._execute, table) if table else await self._carry_out(system)
-            )
-            drops = {op for op in system if isinstance(op, DropVip)}
-            stuck |= {op.vip.address for op in drops.difference(carried)}
+        # With 10,000 changes each takes tenths of a second on a slow machine; a takeover has few and no time.
+        stages = staged(actual, wanted) if role else await _in_thread(staged, actual, wanted)
+        for stage in stages:
+            if isinstance(stage, OnTable):
+                left = [op for op in stage.ops if not leaves(op, stuck)] if stuck else stage.ops
+                carried, declined = await _in_thread(self._execute, left)
+            else:
+                bare = unserved(desired, wanted, actual, done)
+                idle = {op for op in stage.ops if isinstance(op, TakeVip) and op.vip.address in bare}
+                why = "none of its services is in the kernel"
+                refused += [(text.line(op), why) for op in stage.ops if op in idle]
+                carried, declined = await self._carry_out([op for op in stage.ops if op not in idle])
+                if taken and (here := tuple([op.vip for op in carried if isinstance(op, TakeVip)])):
+                    taken(here)
+                drops = {op for op in stage.ops if isinstance(op, DropVip)}
+                stuck |= {op.vip.address for op in drops.difference(carried)}
             done += carried
             refused += declined
-        not_saved = self._disown(desired, actual if only is None else None, done) or not_saved
+        everything = actual if only is None else None
+        if role:
+            not_saved = self._disown(desired, everything, done) or not_saved
+        else:
+            not_saved = await _in_thread(self._disown, desired, everything, done) or not_saved
         return Outcome(tuple(done), tuple(refused), time.perf_counter() - started, not_saved)
 
-    async def actual(self, desired: KernelState) -> KernelState:
+    def take_first(self, desired: KernelState) -> tuple[Vip, ...]:
+        """A takeover's VIPs, before anything is read: their services stand, and a standby has none of them.
+
+        What is there already, what is refused, and what is too much for now, is left to what follows.
+        """
+        if not desired.vips or self.links is None:
+            return ()
+        before = self._ledger.vips
+        self._save(msgspec.structs.replace(self._ledger, vips=before | desired.vips))
+        try:
+            took = self.links.take_now(sorted(desired.vips))
+        except KernelError:  # some may be there: they stay noted
+            return ()
+        self._ledger = msgspec.structs.replace(self._ledger, vips=before.union(took))
+        return took
+
+    async def actual(self, desired: KernelState, give_way: threading.Event | None = None) -> KernelState:
         """What the kernel holds of what is ours or wanted."""
-        services = await _in_thread(self.table.read)
+        services = await _in_thread(self.table.read, None, give_way)
         ours = self._ledger.services
         return KernelState(
             services={k: v for k, v in services.items() if k in desired.services or k in ours},
@@ -155,7 +191,8 @@ class Converger:
         addresses = await self.links.addresses() if self.links else frozenset()
         found = addresses & (desired.vips | self._ledger.vips)
         if desired.barred:
-            found |= {vip for vip in addresses if (vip.device, vip.address) in desired.barred}
+            places = {(vip.device, vip.address) for vip in desired.barred}
+            found |= {vip for vip in addresses if (vip.device, vip.address) in places}
         return found
 
     def _daemons(self, desired: KernelState) -> frozenset[SyncDaemon]:
@@ -247,6 +284,7 @@ class Converger:
         """Note before the first change what will be ours; what it said before stays noted.
 
         A VIP that stands on its device already is not: the system put the director's own address there.
+        What a standby must not hold is noted, too: a takeover then has nothing to write down first.
         """
         new = sysctls.read(name for name in desired.sysctls if name not in self._ledger.sysctls)
         before = {name: value for name, value in new.items() if value != desired.sysctls[name]}
@@ -256,7 +294,7 @@ class Converger:
         return self._save(
             Ledger(
                 services=self._ledger.services | desired.services.keys(),
-                vips=self._ledger.vips | taken,
+                vips=self._ledger.vips | taken | desired.barred,
                 sysctls={**before, **self._ledger.sysctls},
                 timeouts=timeouts,
                 daemons=daemons,
@@ -284,7 +322,7 @@ class Converger:
         return self._save(
             Ledger(
                 services=frozenset(services - removed) | desired.services.keys(),
-                vips=vips - dropped,
+                vips=(vips - dropped) | desired.barred,
                 sysctls={name: value for name, value in original if desired.sysctls.get(name) != value},
                 timeouts=UNSET if put_back else self._ledger.timeouts,
                 daemons={s: i for s, i in self._ledger.daemons.items() if s in wanted or s not in gone},
@@ -314,40 +352,10 @@ def _index(device: str) -> int:
         return 0
 
 
-def _unserved(
-    desired: KernelState, wanted: KernelState, actual: KernelState, done: Sequence[Op]
-) -> set[bytes]:
-    """Addresses that have services of which the kernel took none: a VIP would only answer with resets.
-
-    Shape: what is desired, but not among what is wanted now, stands.
-    """
-    present = {key.address for key in actual.services} | {
-        op.key.address for op in done if isinstance(op, AddService)
-    }
-    present |= {key.address for key in desired.services if key not in wanted.services}
-    return {key.address for key in wanted.services} - present
-
-
-def _leaves(op: TableOp, vips: set[bytes]) -> bool:
-    """Whether an operation would leave one of these VIPs without a service of it."""
-    return isinstance(op, RemoveService) and op.key.address in vips
-
-
 def _noted(noted: Timeouts, now: Timeouts, wanted: Timeouts) -> Timeouts:
     """Each timeout as it was before us: what is noted, else what is there if it will be changed."""
     rows = zip(*(msgspec.structs.astuple(one) for one in (noted, now, wanted)), strict=True)
     return Timeouts(*(old or (have if want not in (0, have) else 0) for old, have, want in rows))
-
-
-def _stage(op: Op) -> int:
-    """Operations of one stage are carried out together; stages one after the other."""
-    match op:
-        case LoadModule() | SetSysctl() | SetFirewall():
-            return 0
-        case DropVip() | TakeVip():
-            return 1
-        case _:
-            return 2
 
 
 async def _in_thread(function: Callable[..., Result], *arguments: object) -> Result:

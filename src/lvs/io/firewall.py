@@ -14,8 +14,8 @@ import struct
 import subprocess
 
 from lvs.errors import Exit, KernelError
-from lvs.io.addresses import messages
 from lvs.io.child import child_environment, find_program
+from lvs.io.rtwire import error, messages, request
 from lvs.kernel.firewall import TABLE
 
 ALTERED = "altered"  # in place of a script that nobody knows
@@ -24,13 +24,10 @@ ANSWER_S = 5.0
 
 # linux/netlink.h, linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h
 NETLINK_NETFILTER = 12
-NLM_F_REQUEST, NLMSG_ERROR = 1, 2
 NFNL_SUBSYS_NFTABLES = 10
 NFT_MSG_NEWGEN, NFT_MSG_GETGEN = 15, 16
 NFTA_GEN_ID = 1
-_QUESTION = struct.pack(
-    "=IHHIIBBH", 20, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, NLM_F_REQUEST, 1, 0, socket.AF_UNSPEC, 0, 0
-)
+_QUESTION = request(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETGEN, struct.pack("=BBH", socket.AF_UNSPEC, 0, 0))
 
 
 class Firewall:
@@ -88,8 +85,7 @@ _ABSENT = (errno.EPROTONOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL)
 def _generation(answer: bytes) -> int:
     """The number in the kernel's answer. Errors: OSError."""
     for kind, _, body in messages(answer):
-        if kind == NLMSG_ERROR:
-            code = -struct.unpack_from("=i", body)[0]
+        if code := error(kind, body):
             raise OSError(code, os.strerror(code))
         at = 4  # struct nfgenmsg
         while kind & 0xFF == NFT_MSG_NEWGEN and at + 4 <= len(body):

@@ -145,7 +145,8 @@ class Heart:
         assert self._pulse is not None, "fed before it was wired"
         before = self._pulse
         self._pulse, commands = step(before, what, time.monotonic())
-        for command in commands:
+        # Its role first: VIPs wait for it, and for the rest nobody does.
+        for command in sorted(commands, key=lambda one: not isinstance(one, TakeRole)):
             self._carry_out(command)
         known = None if before.peer is None else before.peer.beat
         if _shown(known) != _shown(None if self._pulse.peer is None else self._pulse.peer.beat):
@@ -175,7 +176,8 @@ class Heart:
             if peer is not None:
                 silent = tuple(sorted(self._pulse.silent_paths))
                 living = alive(self._pulse, now) is not None
-                seen = Seen(peer.beat, now - peer.heard_at, silent, living, late_s)
+                told = peer.beat.told == self._pulse.boot
+                seen = Seen(peer.beat, now - peer.heard_at, silent, living, told, late_s)
             self._say(seen)
         if now >= self._strangers_at + STRANGERS_S and (strangers := self._sockets.strangers()):
             self._strangers_at = now

@@ -22,11 +22,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import os
 import socket
 import struct
+import threading
 from contextlib import asynccontextmanager
-from ipaddress import IPv4Network
+from functools import cache, partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ from lvs.io.rtnetlink import (
     Route,
     Seen,
     address_of,
+    alike,
     device_of,
     exit_code,
     mac_of,
@@ -52,8 +53,9 @@ from lvs.io.rtnetlink import (
     reason,
     refusal,
 )
-from lvs.io.rtsocket import Request, ask, dump, hear, monitor, open_socket
-from lvs.kernel import text
+from lvs.io.rtsocket import dump, hear, monitor, open_socket
+from lvs.io.rtwire import ANSWER_S, failure
+from lvs.io.vips import AT_ONCE, Declined, VipOp, change
 from lvs.kernel.state import DropVip, TakeVip, Vip
 
 if TYPE_CHECKING:
@@ -75,23 +77,14 @@ __all__ = [
     "Route",
 ]
 
-# include/uapi/linux/if_addr.h, linux/rtnetlink.h
-IFA_F_NODAD = 0x02
+# include/uapi/linux/rtnetlink.h
 RTEXT_FILTER_SKIP_STATS = 1 << 3
-# Requests in one write. Each is answered by an acknowledgement of its own, and 128 of them stay
-# well inside the smallest receive buffer that distributions set.
-BATCH = 128
-# The kernel answers in microseconds, but others may hold the rtnetlink lock for long. A lost
-# answer must not hang a takeover for ever.
-ANSWER_S = 10.0
+NOW = 32  # VIPs are taken without a thread: natively a few milliseconds
 # After an overflow: let the burst pass, then read afresh once, not many times.
 OVERFLOW_PAUSE_S = 0.1
 
 # Answers to "which way to this address?" that mean: none (ip-route(8), types of routes).
 NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES, errno.EAGAIN})
-
-
-VipOp = TakeVip | DropVip
 
 
 class Links:
@@ -104,6 +97,10 @@ class Links:
     def __init__(self) -> None:
         self._route: Any = None
         self._lock = asyncio.Lock()
+        self._changing = threading.Lock()
+        self._known: frozenset[Vip] | None = None  # the addresses, while news of them would be heard
+        self._hears = False
+        self._news = 0  # counts
 
     async def open(self) -> None:
         """Import pyroute2 and open the socket; later calls find both there."""
@@ -117,8 +114,19 @@ class Links:
             route.close()
 
     async def addresses(self) -> frozenset[Vip]:
-        """Every address of the namespace, on every device."""
-        return await asyncio.to_thread(addresses.addresses)
+        """Every address of the namespace, on every device; asked for only if `changes` has told of any."""
+        if self._known is not None:
+            return self._known
+        news = self._news
+        found = await asyncio.to_thread(addresses.addresses)
+        if self._hears and news == self._news:
+            self._known = found
+        return found
+
+    def _changed(self) -> None:
+        """What is known of addresses may be no longer so; from any thread."""
+        self._news += 1
+        self._known = None
 
     async def devices(self) -> dict[str, Device]:
         """Every device of the namespace, by name."""
@@ -183,6 +191,17 @@ class Links:
         others = {(other.device, other.address) for other in held}
         return {op: error for op, error in refused.items() if not _done_already(op, error, held, others)}
 
+    def take_now(self, vips: Sequence[Vip]) -> tuple[Vip, ...]:
+        """Put the first NOW of some addresses on devices, in this thread; those that are there by it.
+
+        A takeover waits for this alone: letting a thread do it takes as long again, on a slow machine longer.
+        Errors: KernelError if nothing could be asked.
+        """
+        indexes = {name: index for index, name in _names().items()}
+        moves = [(TakeVip(vip), indexes[vip.device]) for vip in vips[:NOW] if vip.device in indexes]
+        outcomes = self._asked(moves) if moves else ()
+        return tuple([op.vip for (op, _), declined in zip(moves, outcomes, strict=True) if declined is None])
+
     async def neighbours(self, address: Address) -> tuple[Neighbour, ...]:
         """What the neighbour tables say of an address, one entry per device that knows it."""
         from pyroute2.netlink.rtnl import RTM_GETNEIGH
@@ -237,14 +256,18 @@ class Links:
         """
         while True:
             watching = await monitor()
+            self._hears = True
             try:
                 seen = Seen(await self.devices(), await self.addresses())
                 yield Resync()
                 while (messages := await hear(watching)) is not None:
+                    self._changed()
                     for message in messages:
                         for change in seen.fold(message):
                             yield change
             finally:
+                self._hears = False
+                self._changed()
                 watching.close()
             await asyncio.sleep(OVERFLOW_PAUSE_S)
 
@@ -265,46 +288,45 @@ class Links:
                 async with asyncio.timeout(ANSWER_S):
                     yield route
             except NetlinkError as error:
-                raise KernelError(f"{doing}: {reason(error)}", error.code, exit_code(error.code)) from error
+                words = str(error.args[1]) if len(error.args) > 1 else ""
+                said = f"{doing}: {reason(error.code, words)}"
+                raise KernelError(said, error.code, exit_code(error.code)) from error
             except (NetlinkDecodeError, struct.error) as error:
                 self.close()
                 raise KernelError(f"{doing}: pyroute2 does not understand the answer: {error!r}") from error
-            except TimeoutError as error:
-                self.close()
-                raise KernelError(f"{doing}: no answer in {ANSWER_S:.0f} s", errno.ETIMEDOUT) from error
             except OSError as error:
                 self.close()
-                code = error.errno or 0
-                raise KernelError(f"{doing}: {os.strerror(code)}", code, exit_code(code)) from error
+                raise failure(doing, error) from error
             except BaseException:
                 self.close()
                 raise
 
     async def _change(self, ops: Sequence[VipOp]) -> dict[VipOp, KernelError]:
         """Ask for each; return every refusal, the harmless ones included."""
-        from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST
-        from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_NEWADDR
-
-        take = (RTM_NEWADDR, NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL)
-        drop = (RTM_DELADDR, NLM_F_REQUEST | NLM_F_ACK)
         refused: dict[VipOp, KernelError] = {}
-        known: list[tuple[VipOp, Request]] = []
+        known: list[tuple[VipOp, int]] = []
         indexes = {name: index for index, name in _names().items()}
+        meant = cache(partial(alike, indexes))
         for op in ops:
             if op.vip.device in indexes:
-                adding = isinstance(op, TakeVip)
-                message = _address_message(op.vip, indexes[op.vip.device], adding=adding)
-                known.append((op, (*(take if adding else drop), message)))
+                known.append((op, indexes[op.vip.device]))
             else:
-                refused[op] = no_device(op.vip, indexes)
-        for start in range(0, len(known), BATCH):
-            batch = known[start : start + BATCH]
-            async with self._exchange("addresses cannot be changed") as route:
-                outcomes = await ask(route, [request for _, request in batch])
-            for (op, _), error in zip(batch, outcomes, strict=True):
-                if error is not None:
-                    refused[op] = refusal(op.vip, error, adding=isinstance(op, TakeVip))
+                refused[op] = no_device(op.vip, meant(op.vip.device))
+        for start in range(0, len(known), AT_ONCE):
+            some = known[start : start + AT_ONCE]
+            outcomes = await asyncio.to_thread(self._asked, some)
+            for (op, _), declined in zip(some, outcomes, strict=True):
+                if declined is not None:
+                    refused[op] = refusal(op.vip, *declined, adding=isinstance(op, TakeVip))
         return refused
+
+    def _asked(self, moves: Sequence[tuple[VipOp, int]]) -> list[Declined | None]:
+        """In order even where somebody waited no longer for the ones before."""
+        with self._changing:
+            try:
+                return change(moves)
+            finally:
+                self._changed()
 
 
 def _done_already(
@@ -324,28 +346,6 @@ def _names() -> dict[int, str]:
         return dict(socket.if_nameindex())
     except OSError as error:
         raise KernelError(f"network devices cannot be read: {error.strerror}", error.errno or 0) from error
-
-
-def _address_message(vip: Vip, index: int, *, adding: bool) -> Any:
-    from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-
-    local = text.address(vip.address)
-    message = ifaddrmsg()
-    message["family"] = socket.AF_INET if len(vip.address) == 4 else socket.AF_INET6
-    message["prefixlen"] = vip.prefix
-    message["index"] = index
-    attributes = message["attrs"]
-    attributes += [("IFA_LOCAL", local), ("IFA_ADDRESS", local)]
-    if not adding:
-        return message
-    if len(vip.address) == 16:
-        attributes.append(("IFA_FLAGS", IFA_F_NODAD))
-        return message
-    attributes.append(("IFA_LABEL", vip.label or vip.device))
-    if vip.prefix < 31:  # RFC 3021: a subnet of two has no broadcast address
-        network = IPv4Network((vip.address, vip.prefix), strict=False)
-        attributes.append(("IFA_BROADCAST", str(network.broadcast_address)))
-    return message
 
 
 def _family(address: Address) -> int:

@@ -14,6 +14,7 @@ import os
 import socket
 import struct
 import sys
+import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -66,6 +67,10 @@ class Refusal(msgspec.Struct, frozen=True):
     op: TableOp
     errno: int
     reason: str
+
+
+class GaveWay(Exception):
+    """Reading was given up, for something that is urgent waits."""
 
 
 class ServiceDump(msgspec.Struct, frozen=True):
@@ -134,10 +139,17 @@ class Table:
                 refusals.append(Refusal(op, code, reason(op, code)))
         return refusals
 
-    def read(self, keys: Iterable[ServiceKey] | None = None) -> dict[ServiceKey, Service]:
-        """The services of the table, or those of `keys` that exist, with their destinations."""
+    def read(
+        self, keys: Iterable[ServiceKey] | None = None, give_way: threading.Event | None = None
+    ) -> dict[ServiceKey, Service]:
+        """The services of the table, or those of `keys` that exist, with their destinations.
+
+        Errors: GaveWay as soon as `give_way` is set.
+        """
         services = {}
         for key, options in self._services(keys):
+            if give_way is not None and give_way.is_set():
+                raise GaveWay
             services[key] = Service(options, self._destinations(key))
         if keys is None:
             self._reader.trim(sum(len(service.destinations) for service in services.values()))

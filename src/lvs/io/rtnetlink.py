@@ -167,39 +167,41 @@ def address_of(shown: str | None) -> Address | None:
     return IPv6Address(shown) if ":" in shown else IPv4Address(shown)
 
 
-def no_device(vip: Vip, names: Iterable[str]) -> KernelError:
-    """A device that is not there, and those that may have been meant."""
+def alike(names: Iterable[str], name: str) -> str:
+    """Which devices may have been meant."""
     from difflib import get_close_matches
 
-    near = get_close_matches(vip.device, sorted(names), n=3, cutoff=0.5) or sorted(names)[:5]
+    return " or ".join(get_close_matches(name, sorted(names), n=3, cutoff=0.5) or sorted(names)[:5])
+
+
+def no_device(vip: Vip, meant: str) -> KernelError:
+    """A device that is not there, and those that may have been meant."""
     return KernelError(
-        f"{text.vip(vip)}: there is no device {vip.device}; did you mean {' or '.join(near)}?", errno.ENODEV
+        f"{text.vip(vip)}: there is no device {vip.device}; did you mean {meant}?", errno.ENODEV
     )
 
 
-def refusal(vip: Vip, error: Any, *, adding: bool) -> KernelError:
-    """Why an address could not be put on a device or removed, from pyroute2's NetlinkError."""
+def refusal(vip: Vip, code: int, words: str, *, adding: bool) -> KernelError:
+    """Why an address could not be put on a device or removed: errno(3), and the kernel's words if any."""
     device, six = vip.device, len(vip.address) == 16
-    if error.code == errno.EEXIST:
+    if code == errno.EEXIST:
         other = "prefix" if six else "label"
         why = f"it is there with another {other}; see `ip address show {device}`"
-    elif error.code == errno.EACCES and six:
+    elif code == errno.EACCES and six:
         why = f"IPv6 is off there; `sysctl -w net/ipv6/conf/{device}/disable_ipv6=0` turns it on"
-    elif error.code == errno.EOPNOTSUPP and six:
+    elif code == errno.EOPNOTSUPP and six:
         why = "this kernel runs without IPv6 (ipv6.disable=1 on its command line?)"
     else:
-        why = reason(error)
+        why = reason(code, words)
     doing = "put on" if adding else "removed from"
-    return KernelError(
-        f"{text.vip(vip)} cannot be {doing} {device}: {why}", error.code, exit_code(error.code)
-    )
+    return KernelError(f"{text.vip(vip)} cannot be {doing} {device}: {why}", code, exit_code(code))
 
 
-def reason(error: Any) -> str:
+def reason(code: int, words: str = "") -> str:
     """The kernel's own words if it had some, and what to do about a missing right."""
-    if error.code in (errno.EPERM, errno.EACCES):
+    if code in (errno.EPERM, errno.EACCES):
         return "not permitted; run as root or with CAP_NET_ADMIN"
-    return str(error.args[1]) if len(error.args) > 1 else os.strerror(error.code)
+    return words or os.strerror(code)
 
 
 def exit_code(code: int) -> Exit:

@@ -11,24 +11,21 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 from ipaddress import ip_address
 
 import msgspec
 
 from lvs.checks import Address
+from lvs.io.rtwire import LARGEST, NETLINK_ROUTE, attributes, error, messages, request
+from lvs.kernel.wire import attribute
 
-NETLINK_ROUTE = 0
 RTM_NEWROUTE, RTM_GETROUTE = 24, 26
-NLMSG_ERROR = 2
-NLM_F_REQUEST = 1
-HEADER = struct.Struct("=IHHII")  # nlmsghdr
 ROUTE = struct.Struct("=8BI")  # rtmsg: family, length of the destination, ..., type at 7, flags
-ATTRIBUTE = struct.Struct("=HH")
 RTA_DST, RTA_OIF, RTA_GATEWAY, RTA_PREFSRC, RTA_VIA = 1, 4, 5, 7, 18
 RTN_UNICAST = 1
 SIOCGIFHWADDR = 0x8927  # linux/sockios.h
 IFNAMSIZ = 16
-LARGEST = 16384
 
 
 class Way(msgspec.Struct, frozen=True, gc=False):
@@ -48,48 +45,37 @@ def way_to(address: Address) -> Way | str:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, NETLINK_ROUTE) as kernel:
         kernel.send(question(address))
         kernel.setblocking(False)
-        kind, code, attributes = answer(kernel.recv(LARGEST))
+        kind, code, found = answer(kernel.recv(LARGEST))
         if code:
             return f"no route: {os.strerror(code).lower()}"
         if kind != RTN_UNICAST:
             return "not a neighbour: an address of this director, or one that no route leads to"
-        gateway = attributes.get(RTA_GATEWAY)
-        if gateway is not None or RTA_VIA in attributes:
+        gateway = found.get(RTA_GATEWAY)
+        if gateway is not None or RTA_VIA in found:
             return f"not a neighbour: behind router {ip_address(gateway)}" if gateway else "behind a router"
-        index = int.from_bytes(attributes.get(RTA_OIF, b""), "little" if LITTLE else "big")
-        source = attributes.get(RTA_PREFSRC)
+        index = int.from_bytes(found.get(RTA_OIF, b""), sys.byteorder)
+        source = found.get(RTA_PREFSRC)
         device = socket.if_indextoname(index)
         return Way(device, index, _mac(kernel, device), ip_address(source) if source else None)
-
-
-LITTLE = struct.pack("=H", 1) == b"\x01\x00"
 
 
 def question(address: Address) -> bytes:
     """RTM_GETROUTE for one address."""
     packed = address.packed
     family = socket.AF_INET if address.version == 4 else socket.AF_INET6
-    body = ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0)
-    body += ATTRIBUTE.pack(ATTRIBUTE.size + len(packed), RTA_DST) + packed
-    return HEADER.pack(HEADER.size + len(body), RTM_GETROUTE, NLM_F_REQUEST, 1, 0) + body
+    body = ROUTE.pack(family, len(packed) * 8, 0, 0, 0, 0, 0, 0, 0) + attribute(RTA_DST, packed)
+    return request(RTM_GETROUTE, body)
 
 
 def answer(data: bytes) -> tuple[int, int, dict[int, bytes]]:
     """Type of the route, errno and attributes of the first message. Errors: OSError if it is none."""
-    length, kind, *_ = HEADER.unpack_from(data)
-    if kind == NLMSG_ERROR:
-        return 0, -struct.unpack_from("=i", data, HEADER.size)[0], {}
-    if kind != RTM_NEWROUTE:
-        raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
-    attributes = {}
-    at = HEADER.size + ROUTE.size
-    while at + ATTRIBUTE.size <= length:
-        size, name = ATTRIBUTE.unpack_from(data, at)
-        if size < ATTRIBUTE.size:
-            break
-        attributes[name] = data[at + ATTRIBUTE.size : at + size]
-        at += (size + 3) & ~3
-    return data[HEADER.size + 7], 0, attributes
+    for kind, _, body in messages(data):
+        if code := error(kind, body):
+            return 0, code, {}
+        if kind == RTM_NEWROUTE:
+            return body[7], 0, attributes(body, ROUTE.size)
+        break
+    raise OSError(errno.EPROTO, os.strerror(errno.EPROTO))
 
 
 def _mac(any_socket: socket.socket, device: str) -> bytes:

@@ -110,14 +110,14 @@ def alone(goal: Desired) -> frozenset[ServiceKey]:
     return goal.common.alone
 
 
-def _barred(held: frozenset[Vip], parts: tuple[Part, ...]) -> frozenset[tuple[str, bytes]]:
-    """Where a VIP would be one too many on a director that is not active.
+def _barred(held: frozenset[Vip], parts: tuple[Part, ...]) -> frozenset[Vip]:
+    """What would be one too many on a director that is not active.
 
     A real server for direct routing has its VIPs, and a director that is one may, too.
     """
     outlines = [part.outline for part in parts]
     real = {one.vip.address for one in outlines if one.alone and one.vip is not None}
-    return frozenset((vip.device, vip.address) for vip in held if vip.address not in real)
+    return frozenset(vip for vip in held if vip.address not in real)
 
 
 def _alike(parts: tuple[Part, ...], before: tuple[Part, ...]) -> bool:

@@ -112,8 +112,8 @@ class KernelState(msgspec.Struct, frozen=True):
     sysctls: dict[str, str] = {}  # by sysctl(8) name with slashes
     modules: frozenset[str] = frozenset()
     daemons: frozenset[SyncDaemon] = frozenset()  # of each state one
-    # Of what is desired: (device, address) that must not be held, whoever put it there.
-    barred: frozenset[tuple[str, bytes]] = frozenset()
+    # Of what is desired: must not be held, whoever put it there and with whatever mask and label.
+    barred: frozenset[Vip] = frozenset()
     firewall: str = ""  # our nftables table as a script (kernel/firewall.py); none of ours
 
 

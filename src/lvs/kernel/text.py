@@ -108,7 +108,8 @@ def line(op: Op) -> str:
 
 def address(packed: bytes) -> str:
     """An address as text."""
-    return str(IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed))
+    # ipaddress takes several times as long, and there may be a thousand VIPs.
+    return ".".join(map(str, packed)) if len(packed) == 4 else str(IPv6Address(packed))
 
 
 def endpoint(packed: bytes, port: int) -> str:

@@ -57,6 +57,7 @@ class Seen(msgspec.Struct, frozen=True, gc=False, tag=True):
     heard_s: float = 0.0  # ago
     silent: tuple[str, ...] = ()  # of the ways
     alive: bool = False
+    told: bool = False  # it told this start of ours of all connections
     late_s: float = 0.0  # how late the pulse itself was at most, of late
 
 

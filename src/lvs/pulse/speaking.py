@@ -53,6 +53,8 @@ def _beat(new: Pulse, now: float) -> Beat:
         leaving=new.goodbyes is not None,
         witness=not any(fault.grade is Grade.ISOLATED for fault in new.faults),
         connections=vitals.connections,
+        receives=vitals.receives,
+        told=vitals.told,
         serial_no=vitals.serial_no,
         digest=vitals.digest,
         version=vitals.version,

@@ -65,7 +65,7 @@ def decode(data: bytes, key: bytes) -> Beat | Bad:
 
 
 def _sound(beat: Beat) -> bool:
-    counted = (beat.heard, beat.heard_number, beat.term, beat.connections, beat.serial_no)
+    counted = (beat.heard, beat.heard_number, beat.term, beat.connections, beat.told, beat.serial_no)
     return (
         0 < beat.boot < 1 << 64
         and 0 < beat.number < _MOST

@@ -32,7 +32,9 @@ class Beat(msgspec.Struct, frozen=True, gc=False):
     handing: bool = False  # asks the standby to take over
     leaving: bool = False  # is about to stop
     witness: bool = True  # reaches the witnesses, or has none
-    connections: int = 0  # entries of its connection table
+    connections: int = 0  # established ones that its kernel knows
+    receives: bool = False  # its kernel listens for the connections of the other
+    told: int = 0  # boot of the receiver when its kernel had been told of all connections; 0: not yet
     serial_no: int = 0
     digest: str = ""  # of its configuration, 16 hexadecimal digits
     version: str = ""  # of its lvsd
@@ -68,6 +70,8 @@ class Vitals(msgspec.Struct, frozen=True, gc=False):
     digest: str = ""
     connections: int = 0
     version: str = ""
+    receives: bool = False
+    told: int = 0
     caught_up: bool = False  # the connection table is as full as the other's
 
 

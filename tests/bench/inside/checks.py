@@ -93,7 +93,8 @@ def reloaded(program: Started, spec: dict[str, Any]) -> dict[str, Any]:
     Path(spec["file"]).write_bytes(Path(spec["edited"]).read_bytes())
     time.sleep(AFTER_EDIT_S)
     assert "serial 1, 1000 virtual servers, 10000 real servers, 10000 changes" in program.said()
-    return {"calm": calm, "reloaded": vitals(spec["socket"]), "rss_reloaded_kib": rss_kib(program)}
+    rss = rss_kib(program)
+    return {"calm": calm, "reloaded": vitals(spec["socket"]), "rss_reloaded_kib": rss}
 
 
 def vitals(socket: str) -> dict[str, float]:

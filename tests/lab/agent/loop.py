@@ -15,6 +15,7 @@ import sys
 from .machines import Machine, make_machine, mount, power_off, signal_all, unmake_machine
 from .programs import child
 from .terminals import Terminal
+from .warm import Warm
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # typing itself costs 60 ms under emulation
@@ -49,6 +50,7 @@ class Agent:
         self.outbox = bytearray()
         self.noise = 0
         self.open = True
+        self.warm: Warm | None = None
         self.epoll = select.epoll()
         self.epoll.register(fd, select.EPOLLIN)
 
@@ -113,6 +115,11 @@ class Agent:
         """Answer, with what there is to know about this side."""
         self.reply({"id": number, "noise": self.noise, "jobs": len(self.jobs)})
 
+    def do_warm(self, number: int, request: dict[str, Any]) -> None:
+        """Let a program of Python's be forked from now on, not executed."""
+        self.warm = Warm(request["program"], request["python"], request["lab"], request["env"])
+        self.reply({"id": number})
+
     def do_machine(self, number: int, request: dict[str, Any]) -> None:
         """Make a machine; ``bare`` ones have a network of their own and nothing else."""
         name, bare = request["name"], request.get("bare", False)
@@ -140,7 +147,7 @@ class Agent:
         """Start a program; the reply comes when it has ended."""
         self.launch(request).waiters.append(number)
 
-    do_read = do_write = do_run
+    do_read = do_write = do_ask = do_run
 
     def do_spawn(self, number: int, request: dict[str, Any]) -> None:
         """Start a program and answer at once with its pid."""
@@ -237,9 +244,13 @@ class Agent:
         out, err = os.memfd_create("out"), os.memfd_create("err")
         for fd in (out, err):  # appended to, so that a child's child does not overwrite
             fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND)
-        pid = os.fork()
-        if pid == 0:
-            child(request, machine, (terminal.inside,) * 3 if terminal else (stdin, out, err))
+        fds = (terminal.inside,) * 3 if terminal else (stdin, out, err)
+        if machine and self.warm and self.warm.serves(request):
+            pid = self.warm.fork(request, (*fds, *machine.fds))
+        else:
+            pid = os.fork()
+            if pid == 0:
+                child(request, machine, fds)
         os.close(stdin)
         if terminal:
             os.close(terminal.inside)

@@ -6,6 +6,7 @@ import asyncio
 import resource
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
@@ -76,6 +77,7 @@ def test_what_was_asked_before_it_was_open_is_asked_then() -> None:
             Reason.GARBLED,
         ]
         assert seen.checking.last(targets[0]).answer is not None
+        assert seen.checking.vitals(time.monotonic()).followed == 3  # whoever asks first
         seen.answers.clear()
         seen.checking.ask(Ask((), (), targets[:1]))  # a newcomer wants to know
         await until(lambda: targets[0] in seen.answers)

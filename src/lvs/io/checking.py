@@ -18,7 +18,7 @@ from lvs.io import hooks, secrets
 from lvs.io.askers import Files
 from lvs.io.echo import Echo
 from lvs.io.engine import Engine
-from lvs.io.findings import Asker, Finished, Last, Vitals
+from lvs.io.findings import Asker, Finished, Last
 from lvs.io.neighbour import Neighbours
 from lvs.io.processes import Processes
 from lvs.io.programs import Programs
@@ -70,7 +70,6 @@ class Checking:
         }
         self._engine = Engine(self._finished, self._talk, askers, at_once=room())
         self._late, self._stalled = Worst(), Worst()
-        self._vitals: Vitals | None = None
         self._open = False
         self._owed: list[Ask] = []
 
@@ -121,16 +120,14 @@ class Checking:
 
     def overdue(self, now: float) -> tuple[int, str]:
         """How many checks have had no answer for far too long, and what is known of why."""
-        vitals = self._vitals = self._engine.health(now)
-        self._late.note(vitals.lateness_s, now)
-        self._stalled.note(vitals.stall_s, now)
-        return vitals.overdue, f"{vitals.in_flight} in flight, started up to {vitals.lateness_s:.1f} s late"
+        vitals = self.vitals(now)
+        return vitals.overdue, f"{vitals.in_flight} in flight, started up to {vitals.late_s:.1f} s late"
 
     def vitals(self, now: float) -> CheckVitals:
-        """How the engine was doing when `overdue` was last asked; the loop's stall as its timer saw it."""
-        vitals = self._vitals
-        if vitals is None:
-            return CheckVitals()
+        """How the engine is doing; the loop's stall as its timer saw it."""
+        vitals = self._engine.health(now)
+        self._late.note(vitals.lateness_s, now)
+        self._stalled.note(vitals.stall_s, now)
         return CheckVitals(
             followed=vitals.followed,
             in_flight=vitals.in_flight,

@@ -130,6 +130,7 @@ def modules() -> str:
         durable,
         echo,
         engine,
+        entries,
         errands,
         failure,
         fetching,
@@ -198,6 +199,7 @@ def modules() -> str:
         text,
         wire,
     )
+    from lvs.kernel import entries as table_entries
     from lvs.kernel import firewall as ruleset
     from lvs.kernel import keys as kernel_keys
     from lvs.kernel import resync as retold

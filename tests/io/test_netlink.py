@@ -6,6 +6,7 @@ them (kernel/oracle.py). A real kernel is in tests/netns.
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import struct
 from collections import deque
@@ -17,9 +18,9 @@ from hypothesis import given, settings
 from pyroute2.netlink.generic.ipvs import ipvsmsg
 
 import strategies
-from kernel import oracle
+from kernel import oracle, sockopt
 from lvs.errors import Exit, KernelError
-from lvs.io import netlink
+from lvs.io import entries, netlink
 from lvs.io.netlink import Refusal, ServiceDump, Table
 from lvs.kernel import wire
 from lvs.kernel.decode import Counted
@@ -58,6 +59,7 @@ class Kernel:
         self.refuse: dict[type[TableOp], int] = {}
         self.loaded = True
         self.rights = True
+        self.told = True  # by getsockopt
         self.answers: deque[bytes | OSError] = deque()
         self.sends: list[int] = []  # messages in each
         self.options: list[tuple[int, int]] = []
@@ -68,6 +70,18 @@ class Kernel:
 
     def bind(self, address: tuple[int, int]) -> None:
         assert address == (0, 0)
+
+    def fileno(self) -> int:
+        return -1
+
+    def getsockopt(self, _: int, level: int, option: int, buffer: Any, length: Any) -> int:
+        """As the C library's, with another socket."""
+        assert level == 0  # SOL_IP
+        answer = sockopt.answered(self.state.services, option, bytes(buffer[: length._obj.value]))
+        if isinstance(answer, int) or not self.told:
+            return -1
+        ctypes.memmove(buffer, answer, len(answer))
+        return 0
 
     def setsockopt(self, _: int, option: int, size: int) -> None:
         if option in FORCED and not self.rights:
@@ -176,6 +190,7 @@ class Kernel:
 def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     made = Kernel()
     monkeypatch.setattr(SOCKET, made)
+    monkeypatch.setattr(entries, "_getsockopt", made.getsockopt)
     return made
 
 
@@ -194,6 +209,7 @@ def test_the_table_is_the_kernels(one: KernelState, other: KernelState) -> None:
     with pytest.MonkeyPatch.context() as patched:
         kernel = Kernel()
         patched.setattr(SOCKET, kernel)
+        patched.setattr(entries, "_getsockopt", kernel.getsockopt)
         patched.setattr(netlink, "_BATCH", 2)
         table = Table()
         for goal in (one, other, KernelState()):
@@ -271,7 +287,9 @@ def test_answers_to_what_was_asked_before_are_not_ours(table: Table, kernel: Ker
     assert table.timeouts() == Timeouts(900, 120, 300)
 
 
-def test_dump(table: Table, kernel: Kernel) -> None:
+@pytest.mark.parametrize("told", [True, False])
+def test_dump(table: Table, kernel: Kernel, told: bool) -> None:
+    kernel.told = told
     reals = {DestinationKey(REAL.address, port): ONE for port in (1, 2, 3)}
     kernel.state = KernelState({KEY: Service(OPTIONS, reals), OTHER: Service(OPTIONS, {})})
     assert table.dump() == [
@@ -296,6 +314,7 @@ def test_a_service_that_goes_while_it_is_read(
     table: Table, kernel: Kernel, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel.state = KernelState({KEY: Service(OPTIONS, {REAL: ONE})})
+    kernel.told = False
     plain = kernel.dump
 
     def dump(command: int, body: bytes, sequence: int, *, whole: bool) -> int:

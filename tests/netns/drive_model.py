@@ -7,6 +7,7 @@ table equalled the model after every operation, else what differed.
 from __future__ import annotations
 
 import sys
+from collections.abc import Collection
 
 import msgspec
 
@@ -14,7 +15,16 @@ from lvs.io import modules
 from lvs.io.netlink import Table
 from lvs.kernel import text
 from lvs.kernel.diff import diff
-from lvs.kernel.state import KernelState, SystemOp, apply
+from lvs.kernel.state import KernelState, Service, ServiceKey, SystemOp, apply
+
+
+def seen(table: Table, keys: Collection[ServiceKey]) -> dict[str, dict[ServiceKey, Service]]:
+    """The table in every way it can be read."""
+    dumped = {
+        one.key: Service(one.options, {each.key: each.destination for each in one.destinations})
+        for one in table.dump()
+    }
+    return {"as a whole": table.read(), "one by one": table.read(keys), "with connections": dumped}
 
 
 def main() -> None:
@@ -31,8 +41,9 @@ def main() -> None:
             model = apply(op, model)
             if refused:
                 return print(f"{text.line(op)}: {refused[0].reason}")
-            if table.read() != model.services:
-                return print(f"after {text.line(op)}:\n{table.read()}\nis not\n{model.services}")
+            for how, found in seen(table, model.services).items():
+                if found != model.services:
+                    return print(f"after {text.line(op)}, {how}:\n{found}\nis not\n{model.services}")
         if table.timeouts() != model.timeouts:
             return print(f"timeouts {table.timeouts()}, not {model.timeouts}")
     return print("equal")

@@ -1,4 +1,4 @@
-"""The kernel's IPVS table, over one generic netlink socket.
+"""The kernel's IPVS table, over one generic netlink socket; most of it is read with getsockopt(2).
 
 Operations are sent hundreds to a datagram. The kernel carries them out in order, goes on
 after one that fails, and answers only failures, by sequence number; a GET_INFO that asks for
@@ -18,6 +18,7 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -35,6 +36,9 @@ from lvs.kernel.state import (
     TableOp,
     Timeouts,
 )
+
+if TYPE_CHECKING:
+    from lvs.io.entries import Entries
 
 NETLINK_GENERIC = 16
 SO_SNDBUFFORCE, SO_RCVBUFFORCE = 32, 33  # include/uapi/asm-generic/socket.h
@@ -104,6 +108,7 @@ class Table:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _ANSWER_WITHIN)
         self._sequence = 0
         self._reader = decode.DestinationReader()
+        self._entries: Entries | None = None
         try:
             self._encoder = encode.Encoder(self._family())
         except BaseException:
@@ -112,6 +117,8 @@ class Table:
 
     def close(self) -> None:
         self._socket.close()
+        if self._entries is not None:
+            self._entries.close()
 
     def execute(self, ops: Sequence[TableOp]) -> list[Refusal]:
         """Carry out operations in order; what the kernel refused, in the same order."""
@@ -147,24 +154,29 @@ class Table:
         Errors: GaveWay as soon as `give_way` is set.
         """
         services = {}
-        for key, options in self._services(keys):
+        found = list(self._services(keys))
+        entries = self._whole(found) if keys is None else None
+        for key, options in found:
             if give_way is not None and give_way.is_set():
                 raise GaveWay
-            services[key] = Service(options, self._destinations(key))
+            known = entries.destinations(key) if entries else None
+            services[key] = Service(options, self._destinations(key) if known is None else known)
         if keys is None:
-            self._reader.trim(sum(len(service.destinations) for service in services.values()))
+            held = sum(len(service.destinations) for service in services.values())
+            self._reader.trim(held)
+            if entries:
+                entries.trim(held)
         return services
 
     def dump(self) -> list[ServiceDump]:
         """The whole table with connection counts."""
-        found = []
-        for key, options in self._services(None):
-            counted: list[Counted] = []
-            with contextlib.suppress(_Absent):  # removed by somebody since we saw it
-                for data, one in self._dump(wire.GET_DEST, encode.service_body(key)):
-                    counted.append(self._reader.counted(data, one))
-            found.append(ServiceDump(key, options, tuple(counted)))
-        return found
+        dumps = []
+        found = list(self._services(None))
+        entries = self._whole(found)
+        for key, options in found:
+            counted = entries.counted(key) if entries else None
+            dumps.append(ServiceDump(key, options, self._counted(key) if counted is None else counted))
+        return dumps
 
     def timeouts(self) -> Timeouts:
         """IPVS's connection timeouts in seconds."""
@@ -189,8 +201,25 @@ class Table:
             with contextlib.suppress(_Absent):
                 yield decode.decode_service(*self._ask(wire.GET_SERVICE, encode.service_body(key)))
 
+    def _whole(self, found: Sequence[tuple[ServiceKey, ServiceOptions]]) -> Entries | None:
+        """What tells the destinations of most services for less than netlink; opened when there are some."""
+        if self._entries is None and found:
+            from lvs.io.entries import Entries  # an empty table is filled without ctypes
+
+            self._entries = Entries()
+        if self._entries is not None:
+            self._entries.begin([key for key, _ in found])
+        return self._entries
+
+    def _counted(self, key: ServiceKey) -> tuple[Counted, ...]:
+        counted: list[Counted] = []
+        with contextlib.suppress(_Absent):  # removed by somebody since we saw it
+            for data, one in self._dump(wire.GET_DEST, encode.service_body(key)):
+                counted.append(self._reader.counted(data, one))
+        return tuple(counted)
+
     def _destinations(self, key: ServiceKey) -> dict[DestinationKey, Destination]:
-        """As `_dump`, without a step of Python per message: 10,000 are read every few seconds."""
+        """As `_dump`, without a step of Python per message: there may be 10,000."""
         parts: list[dict[DestinationKey, Destination]] = []
         sequence = self._ask_dump(wire.GET_DEST, encode.service_body(key))
         family_id = self._encoder.family_id

@@ -157,6 +157,13 @@ def service_options(draw: st.DrawFn, key: ServiceKey) -> ServiceOptions:
 
 
 @st.composite
+def described(draw: st.DrawFn) -> tuple[ServiceKey, ServiceOptions]:
+    """A service without destinations."""
+    key = draw(service_keys())
+    return key, draw(service_options(key))
+
+
+@st.composite
 def destinations(draw: st.DrawFn, *, tunneled: bool = False) -> Destination:
     """Options of a real server; `tunneled` if nothing else reaches it."""
     forwarding = TUNNEL if tunneled else draw(st.sampled_from((MASQ, TUNNEL, ROUTE)))

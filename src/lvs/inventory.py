@@ -189,6 +189,7 @@ def modules() -> str:
         decode,
         desired,
         diff,
+        dumped,
         encode,
         frames,
         outline,

@@ -126,13 +126,13 @@ def _systemd() -> str:
 
 
 def _wire() -> str:
-    from lvs.kernel import decode, encode, wire
+    from lvs.kernel import dumped, encode, wire
     from lvs.kernel.state import ServiceKey, ServiceOptions
 
     service = ServiceKey(4, 6, bytes((192, 0, 2, 1)), 80, 0), ServiceOptions("wlc", 1, 300, 0xFFFFFFFF, "")
     data = wire.message(0x20, wire.NEW_SERVICE, encode.service_body(*service), 1)
     (found,) = wire.messages(data, len(data))
-    _same(decode.decode_service(data, found), service)
+    _same(dumped.decode_service(data, found), service)
     return "a service to netlink and back"
 
 

@@ -298,6 +298,19 @@ def test_dump(table: Table, kernel: Kernel, told: bool) -> None:
     ]
 
 
+def test_without_a_descriptor_netlink_tells_all(
+    table: Table, kernel: Kernel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    kernel.state = KernelState({KEY: Service(OPTIONS, {REAL: ONE})})
+    with monkeypatch.context() as patched:
+        patched.setattr(SOCKET, refused)
+        assert table.read() == kernel.state.services
+    assert table.read() == kernel.state.services
+
+
 def test_info(table: Table) -> None:
     assert table.info() == ("1.2.1", 4096)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import sys
-from ipaddress import IPv4Address
-from socket import AF_INET, AF_INET6, htons
+from socket import htons
 from typing import Any
 
 import pytest
@@ -33,6 +31,7 @@ from kernel.oracle import (
     u32,
 )
 from lvs.kernel import decode, wire
+from lvs.kernel.dumped import ServiceReader, decode_service
 from lvs.kernel.state import (
     BACKUP,
     MASQ,
@@ -62,22 +61,8 @@ def test_a_sync_daemon_in_any_order(daemon: SyncDaemon, order: Any) -> None:
     assert decode.decode_daemon(data, only(data)) == daemon
 
 
-@st.composite
-def services(draw: st.DrawFn) -> tuple[ServiceKey, ServiceOptions]:
-    key = draw(strategies.service_keys())
-    return key, draw(strategies.service_options(key))
-
-
 real_servers = strategies.service_keys().flatmap(strategies.destinations_of)
 dumped = st.tuples(real_servers, st.tuples(numbers, numbers, numbers))
-
-
-@given(services(), st.randoms())
-def test_a_dumped_service(service: tuple[ServiceKey, ServiceOptions], order: Any) -> None:
-    body = fill_service(*service)
-    for one in (body, shuffled(body, order), fill_service(*service, traffic=10), body):
-        data = message(wire.NEW_SERVICE, attribute(wire.CMD_SERVICE, one))
-        assert decode.decode_service(data, only(data)) == service
 
 
 @given(dumped, st.randoms())
@@ -93,7 +78,7 @@ def test_a_dumped_destination(
         assert reader.counted(data, only(data)) == (*real_server, *counts)
 
 
-@given(services(), real_servers)
+@given(strategies.described(), real_servers)
 def test_pyroute2_agrees_about_the_dumps_above(
     service: tuple[ServiceKey, ServiceOptions], real_server: tuple[DestinationKey, Destination]
 ) -> None:
@@ -112,33 +97,6 @@ def test_pyroute2_agrees_about_the_dumps_above(
     seen = decoded.get_attr("IPVS_CMD_ATTR_DEST")
     assert (oracle_destination_key(seen), oracle_destination(seen)) == real_server
     assert seen.get_attr("IPVS_DEST_ATTR_PERSIST_CONNS") == 3
-
-
-@given(services())
-def test_a_service_that_pyroute2_encoded(service: tuple[ServiceKey, ServiceOptions]) -> None:
-    """With short IPv4 addresses and in an order of its own."""
-    key, options = service
-    raw = options.netmask.to_bytes(4, "big" if key.family == 4 else sys.byteorder)
-    where: list[tuple[str, Any]] = [("IPVS_SVC_ATTR_FWMARK", key.fwmark)]
-    if not key.fwmark:
-        where = [
-            ("IPVS_SVC_ATTR_ADDR", address_of(key.address)[1]),
-            ("IPVS_SVC_ATTR_PROTOCOL", key.protocol),
-            ("IPVS_SVC_ATTR_PORT", key.port),
-        ]
-    data = of_pyroute2(
-        "SERVICE",
-        [
-            ("IPVS_SVC_ATTR_AF", AF_INET if key.family == 4 else AF_INET6),
-            ("IPVS_SVC_ATTR_NETMASK", str(IPv4Address(raw))),
-            ("IPVS_SVC_ATTR_TIMEOUT", options.timeout_s),
-            ("IPVS_SVC_ATTR_FLAGS", {"flags": options.flags, "mask": 0xFFFFFFFF}),
-            ("IPVS_SVC_ATTR_PE_NAME", options.engine),
-            ("IPVS_SVC_ATTR_SCHED_NAME", options.scheduler),
-            *where,
-        ],
-    )
-    assert decode.decode_service(data, only(data)) == service
 
 
 @given(real_servers)
@@ -327,7 +285,7 @@ def decode_all(data: bytes) -> None:
     """Each decoder on each message; a malformed one may be told, and nothing else."""
     reader = decode.DestinationReader()
     decoders = (
-        decode.decode_service,
+        decode_service,
         decode.decode_timeouts,
         decode.decode_info,
         wire.error_code,
@@ -342,6 +300,8 @@ def decode_all(data: bytes) -> None:
                 continue
     with contextlib.suppress(*MALFORMED):
         reader.collect(data, FAMILY_ID, 1, {})
+    with contextlib.suppress(*MALFORMED):
+        ServiceReader().collect(data, FAMILY_ID, 1, [])
 
 
 @given(st.binary(max_size=200))
@@ -353,7 +313,7 @@ def test_garbage(data: bytes) -> None:
 @st.composite
 def nearly(draw: st.DrawFn) -> bytes:
     """A good datagram with a few bytes changed, and perhaps cut."""
-    service, (real_server, counts) = draw(services()), draw(dumped)
+    service, (real_server, counts) = draw(strategies.described()), draw(dumped)
     data = bytearray(
         message(wire.NEW_SERVICE, attribute(wire.CMD_SERVICE, fill_service(*service)))
         + destination_message(fill_dest(*real_server, counts))

@@ -15,16 +15,23 @@ from lvs.io import modules
 from lvs.io.netlink import Table
 from lvs.kernel import text
 from lvs.kernel.diff import diff
-from lvs.kernel.state import KernelState, Service, ServiceKey, SystemOp, apply
+from lvs.kernel.state import TUNNEL, KernelState, Service, ServiceKey, SystemOp, apply
 
 
 def seen(table: Table, keys: Collection[ServiceKey]) -> dict[str, dict[ServiceKey, Service]]:
     """The table in every way it can be read."""
+    whole = table.read()
+    for key, service in whole.items():  # else netlink would stand in for it, unseen
+        plain = all(len(at.address) == 4 for at in service.destinations)
+        plain = plain and all(one.forwarding != TUNNEL for one in service.destinations.values())
+        if key.family == 4 and plain:
+            assert table._entries is not None
+            assert table._entries.destinations(key) == service.destinations
     dumped = {
         one.key: Service(one.options, {each.key: each.destination for each in one.destinations})
         for one in table.dump()
     }
-    return {"as a whole": table.read(), "one by one": table.read(keys), "with connections": dumped}
+    return {"as a whole": whole, "one by one": table.read(keys), "with connections": dumped}
 
 
 def main() -> None:

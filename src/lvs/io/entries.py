@@ -10,7 +10,7 @@ from lvs.kernel import entries
 from lvs.kernel.decode import Counted
 from lvs.kernel.state import Destination, DestinationKey, ServiceKey
 
-_getsockopt = ctypes.CDLL(None, use_errno=True).getsockopt  # that of `socket` asks without a question
+_getsockopt = ctypes.CDLL(None).getsockopt  # that of `socket` asks without a question
 
 
 class Entries:

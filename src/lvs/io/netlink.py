@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lvs.errors import Exit, KernelError
-from lvs.kernel import decode, encode, proc, wire
+from lvs.kernel import decode, dumped, encode, proc, wire
 from lvs.kernel.decode import Counted
+from lvs.kernel.dumped import Found
 from lvs.kernel.refusal import reason
 from lvs.kernel.state import (
     Destination,
@@ -108,6 +109,7 @@ class Table:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _ANSWER_WITHIN)
         self._sequence = 0
         self._reader = decode.DestinationReader()
+        self._service_reader = dumped.ServiceReader()
         self._entries: Entries | None = None
         try:
             self._encoder = encode.Encoder(self._family())
@@ -153,25 +155,25 @@ class Table:
 
         Errors: GaveWay as soon as `give_way` is set.
         """
-        services = {}
-        found = list(self._services(keys))
+        table = {}
+        found = self._services() if keys is None else list(self._some(keys))
         entries = self._whole(found) if keys is None else None
         for key, options in found:
             if give_way is not None and give_way.is_set():
                 raise GaveWay
             known = entries.destinations(key) if entries else None
-            services[key] = Service(options, self._destinations(key) if known is None else known)
+            table[key] = Service(options, self._destinations(key) if known is None else known)
         if keys is None:
-            held = sum(len(service.destinations) for service in services.values())
+            held = sum(len(service.destinations) for service in table.values())
             self._reader.trim(held)
             if entries:
                 entries.trim(held)
-        return services
+        return table
 
     def dump(self) -> list[ServiceDump]:
         """The whole table with connection counts."""
         dumps = []
-        found = list(self._services(None))
+        found = self._services()
         entries = self._whole(found)
         for key, options in found:
             counted = entries.counted(key) if entries else None
@@ -192,21 +194,34 @@ class Table:
         data, found = self._ask(wire.GET_INFO, b"")
         return decode.decode_info(data, found)
 
-    def _services(self, keys: Iterable[ServiceKey] | None) -> Iterator[tuple[ServiceKey, ServiceOptions]]:
-        if keys is None:
-            for data, found in list(self._dump(wire.GET_SERVICE, b"")):
-                yield decode.decode_service(data, found)
-            return
+    def _services(self) -> list[Found]:
+        """All services, without their destinations."""
+        found: list[Found] = []
+        sequence = self._ask_dump(wire.GET_SERVICE, b"")
+        for data in self._receive():
+            end = self._service_reader.collect(data, self._encoder.family_id, sequence, found)
+            if end:
+                raise _refused(end, "read the IPVS table")
+            if end is not None:
+                self._service_reader.trim(len(found))
+                return found
+        raise AssertionError("unreachable: _receive never ends")
+
+    def _some(self, keys: Iterable[ServiceKey]) -> Iterator[Found]:
+        """Those of these services that exist."""
         for key in keys:
             with contextlib.suppress(_Absent):
-                yield decode.decode_service(*self._ask(wire.GET_SERVICE, encode.service_body(key)))
+                yield dumped.decode_service(*self._ask(wire.GET_SERVICE, encode.service_body(key)))
 
-    def _whole(self, found: Sequence[tuple[ServiceKey, ServiceOptions]]) -> Entries | None:
+    def _whole(self, found: Sequence[Found]) -> Entries | None:
         """What tells the destinations of most services for less than netlink; opened when there are some."""
         if self._entries is None and found:
             from lvs.io.entries import Entries  # an empty table is filled without ctypes
 
-            self._entries = Entries()
+            try:
+                self._entries = Entries()
+            except OSError:  # no descriptor is left: netlink has one
+                return None
         if self._entries is not None:
             self._entries.begin([key for key, _ in found])
         return self._entries

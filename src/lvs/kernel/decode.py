@@ -1,4 +1,4 @@
-"""What the kernel says of IPVS's table, from generic netlink bytes.
+"""What the kernel says of destinations and all else but services, from generic netlink bytes.
 
 Source: net/netfilter/ipvs/ip_vs_ctl.c for the order in which the kernel writes attributes.
 
@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from struct import Struct, error
+from struct import Struct
 from typing import NamedTuple
 
-from lvs.kernel.state import Destination, DestinationKey, ServiceKey, ServiceOptions, SyncDaemon, Timeouts
+from lvs.kernel.state import Destination, DestinationKey, SyncDaemon, Timeouts
 from lvs.kernel.wire import (
     BE16,
-    BE32,
     CMD_DAEMON,
     CMD_DEST,
     CMD_TCP,
@@ -46,94 +45,17 @@ from lvs.kernel.wire import (
     FAMILY_OF_AF,
     INFO_CONN_TAB_SIZE,
     INFO_VERSION,
-    KNOWN_FLAGS,
     NLATTR,
     NLMSG_DONE,
     NLMSG_ERROR,
-    SVC_ADDR,
-    SVC_AF,
-    SVC_FLAGS,
-    SVC_FWMARK,
-    SVC_NETMASK,
-    SVC_PE,
-    SVC_PORT,
-    SVC_PROTOCOL,
-    SVC_SCHED,
-    SVC_STATS,
-    SVC_STATS64,
-    SVC_TIMEOUT,
     U8,
     U16,
     U32,
     Message,
-    attribute,
     attributes,
     error_code,
     messages,
 )
-
-
-def decode_service(buffer: bytes, found: Message) -> tuple[ServiceKey, ServiceOptions]:
-    """A service of a dump; without its counters it is one that was decoded before."""
-    start = found.start + 4
-    end = _statistics_of_service(buffer, start, found.end)
-    if end:
-        return _decode_service(buffer[start:end])
-    values = attributes(buffer, start, found.end)
-    return _decode_service(b"".join(attribute(k, v) for k, v in values.items() if k not in _COUNTED))
-
-
-def _statistics_of_service(buffer: bytes, start: int, end: int) -> int:
-    """Where nothing but statistics follows, in the order of ip_vs_genl_fill_service; 0 in any other."""
-    try:
-        _, kind = NLATTR.unpack_from(buffer, start + 8)
-        at = start + (16 if kind == SVC_FWMARK else 44)  # family, mark or protocol, address and port
-        size, kind = NLATTR.unpack_from(buffer, at)
-        if kind != SVC_SCHED:
-            return 0
-        at += (size + 3) & ~3
-        size, kind = NLATTR.unpack_from(buffer, at)
-        if kind == SVC_PE:
-            at += (size + 3) & ~3
-        at += 12 + 8 + 8  # flags, timeout, netmask
-        size, kind = NLATTR.unpack_from(buffer, at)
-        after = at + ((size + 3) & ~3)
-        size64, kind64 = NLATTR.unpack_from(buffer, after)
-    except error:
-        return 0
-    known = kind & 0x3FFF == SVC_STATS and kind64 & 0x3FFF == SVC_STATS64 and after + size64 == end
-    return at if known else 0
-
-
-_COUNTED = (SVC_STATS, SVC_STATS64)
-
-
-@lru_cache(maxsize=1 << 14)
-def _decode_service(configured: bytes) -> tuple[ServiceKey, ServiceOptions]:
-    values = attributes(configured, 0, len(configured))
-    family = FAMILY_OF_AF[U16.unpack(values[SVC_AF])[0]]
-    fwmark = U32.unpack(values[SVC_FWMARK])[0] if SVC_FWMARK in values else 0
-    size = 4 if family == 4 else 16
-    netmask = (BE32 if family == 4 else U32).unpack(values[SVC_NETMASK])[0]
-    key = ServiceKey(
-        family=family,
-        protocol=0 if fwmark else U16.unpack(values[SVC_PROTOCOL])[0],
-        address=b"" if fwmark else values[SVC_ADDR][:size],
-        port=0 if fwmark else BE16.unpack(values[SVC_PORT])[0],
-        fwmark=fwmark,
-    )
-    options = ServiceOptions(
-        scheduler=_text(values[SVC_SCHED]) if SVC_SCHED in values else "",
-        flags=U32.unpack_from(values[SVC_FLAGS])[0] & KNOWN_FLAGS,
-        timeout_s=U32.unpack(values[SVC_TIMEOUT])[0],
-        netmask=netmask,
-        engine=_text(values[SVC_PE]) if SVC_PE in values else "",
-    )
-    return key, options
-
-
-def _text(value: bytes) -> str:
-    return value.rstrip(b"\0").decode("ascii", "replace")
 
 
 class Counted(NamedTuple):

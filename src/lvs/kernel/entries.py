@@ -29,7 +29,7 @@ _SERVICE = Struct(f"@12sI28xI{_STATISTICS}x")  # place, mark, and how many desti
 _DESTINATIONS = Struct("@H2x4s2s2xII0Q")  # protocol, address, port and mark of the service, and the room
 _PLACE = Struct("@H2x4s2s2x")
 _COUNTERS = calcsize("@3I0Q") + _STATISTICS
-_CONFIGURED = Struct("@4s2s2x16s")  # of an entry: address and port, and how it is set
+_CONFIGURED = Struct(">4sH2x16s")  # of an entry: address and port, and how it is set
 _SET = Struct("@IiII")  # flags, weight, upper and lower threshold
 _COUNTED = Struct(f"@24x3I{_COUNTERS - 12}x")  # active, inactive and persistent connections
 
@@ -61,11 +61,14 @@ def ask_destinations(key: ServiceKey, number: int) -> bytes:
     return head + bytes((number + 1) * _COUNTED.size)
 
 
+_NOWHERE = DestinationKey(bytes(4), 0)  # what no entry was written over
+
+
 class EntryReader:
     """Decodes destinations, and keeps those of a service by what is configured of them."""
 
     def __init__(self) -> None:
-        self._destinations: dict[bytes, Destination | None] = {}
+        self._destinations: dict[bytes, Destination] = {}
         self._seen: dict[bytes, dict[DestinationKey, Destination] | None] = {}
 
     def destinations(self, answer: memoryview) -> dict[DestinationKey, Destination] | None:
@@ -85,21 +88,18 @@ class EntryReader:
 
     def _decoded(self, configured: bytes) -> dict[DestinationKey, Destination] | None:
         *entries, behind = _CONFIGURED.iter_unpack(configured)
+        known = self._destinations
         found: dict[DestinationKey, Destination] = {}
         for address, port, setting in entries:
-            destination = self._destination(setting)
-            if destination is None or not any(address):
+            destination = known.get(setting)
+            if destination is None:
+                flags, weight, upper, lower = _SET.unpack(setting)
+                destination = known[setting] = Destination(flags & FORWARDING, weight, upper, lower)
+            if destination.forwarding == TUNNEL:
                 return None
-            found[DestinationKey(address, port[0] << 8 | port[1])] = destination
-        return found if len(found) == len(entries) and not any(behind[0]) else None
-
-    def _destination(self, setting: bytes) -> Destination | None:
-        if setting not in self._destinations:
-            flags, weight, upper, lower = _SET.unpack(setting)
-            forwarding = flags & FORWARDING
-            made = Destination(forwarding, weight, upper, lower)
-            self._destinations[setting] = None if forwarding == TUNNEL else made
-        return self._destinations[setting]
+            found[DestinationKey(address, port)] = destination
+        whole = len(found) == len(entries) and _NOWHERE not in found and behind[0] == _NOWHERE.address
+        return found if whole else None
 
     def trim(self, held: int) -> None:
         """Forget everything if more than twice the destinations that are held were kept."""

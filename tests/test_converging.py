@@ -85,8 +85,11 @@ class Stand:
 
     def want(
         self, cause: Cause, goal: Desired = NOTHING, only: frozenset[ServiceKey] | None = None
-    ) -> tuple[Vip, ...]:
-        return self.converging.want(Converge(goal, cause, NOTHING, only))
+    ) -> list[tuple[Vip, ...]]:
+        """The VIPs that it tells of at once."""
+        before = len(self.told)
+        self.converging.want(Converge(goal, cause, NOTHING, only))
+        return self.told[before:]
 
     async def until(self, *heard: Cause) -> None:
         while self.heard != list(heard):
@@ -101,7 +104,7 @@ class Stand:
         while self.looks == looks:
             await self.moved.wait()
             self.moved.clear()
-        assert self.want(cause, goal, only) == ()
+        assert self.want(cause, goal, only) == []
 
 
 def as_any(stand: Stand) -> Any:
@@ -154,9 +157,9 @@ def test_a_look_goes_on_where_health_changed() -> None:
 
 def test_a_takeover_has_its_vips_on_return() -> None:
     async def play(stand: Stand) -> None:
-        assert stand.want(Cause.ROLE, ACTIVE, frozenset()) == (HELD,)
+        assert stand.want(Cause.ROLE, ACTIVE, frozenset()) == [(HELD,)]
         await stand.until(Cause.ROLE)
-        assert (stand.took, stand.told) == ([(HELD,)], [])  # who asked tells
+        assert (stand.took, stand.told) == ([(HELD,)], [(HELD,)])
         stand.want(Cause.HEALTH, ACTIVE, frozenset())
         await stand.until(Cause.ROLE, Cause.HEALTH)
         assert stand.took == [(HELD,), ()]
@@ -173,15 +176,26 @@ def test_a_takeover_during_a_look_has_them_right_after_it() -> None:
     played(play)
 
 
-def test_no_vip_is_taken_while_a_look_waits_for_its_turn() -> None:
+def test_a_takeover_waits_for_nobody_who_reads_the_table() -> None:
     async def play(stand: Stand) -> None:
         async with stand.converging.kernel:  # somebody asks for the status
             stand.want(Cause.LOOK)
             await asyncio.sleep(0.01)
-        assert not stand.converging.kernel.locked()
-        assert stand.want(Cause.ROLE, ACTIVE, frozenset()) == ()
+            assert stand.want(Cause.ROLE, ACTIVE, frozenset()) == [(HELD,)]
         await stand.until(Cause.ROLE)
-        assert (stand.took, stand.told) == ([(), (HELD,)], [(HELD,)])
+        assert stand.took == [(HELD,)]
+
+    played(play)
+
+
+def test_a_takeover_that_is_over_before_the_kernel_had_time_takes_nothing_more() -> None:
+    async def play(stand: Stand) -> None:
+        async with stand.converging.kernel:
+            stand.want(Cause.ROLE, ACTIVE, frozenset({strategies.KEYS[0]}))
+            await asyncio.sleep(0.01)
+            stand.want(Cause.ROLE, NOTHING, frozenset())
+        await stand.until(Cause.ROLE)
+        assert (stand.took, stand.told) == ([()], [])
 
     played(play)
 
@@ -189,7 +203,7 @@ def test_no_vip_is_taken_while_a_look_waits_for_its_turn() -> None:
 @pytest.mark.parametrize("only", [None, frozenset({strategies.KEYS[0]})])
 def test_no_vip_is_taken_before_its_services(only: frozenset[ServiceKey] | None) -> None:
     async def play(stand: Stand) -> None:
-        assert stand.want(Cause.ROLE, ACTIVE, only) == ()
+        assert stand.want(Cause.ROLE, ACTIVE, only) == []
         await stand.until(Cause.ROLE)
         assert (stand.took, stand.told) == ([()], [])
 
@@ -198,8 +212,8 @@ def test_no_vip_is_taken_before_its_services(only: frozenset[ServiceKey] | None)
 
 def test_vips_of_a_takeover_that_was_overtaken_are_told_of() -> None:
     async def play(stand: Stand) -> None:
-        assert stand.want(Cause.ROLE, ACTIVE, frozenset()) == (HELD,)
-        assert stand.want(Cause.ROLE, NOTHING, frozenset()) == ()
+        assert stand.want(Cause.ROLE, ACTIVE, frozenset()) == [(HELD,)]
+        assert stand.want(Cause.ROLE, NOTHING, frozenset()) == []
         await stand.until(Cause.ROLE)
         assert stand.took == [(HELD,)]
 

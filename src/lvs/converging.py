@@ -1,6 +1,7 @@
 """The daemon's hands for the kernel: the newest Converge is carried out, and those before it are not.
 
-In a task of its own: heartbeats and the socket never wait for it.
+In a task of its own, for what else the daemon does must not wait for it; but for the VIPs of a takeover,
+which are taken in the loop, and everything waits for them. The pulse has a process of its own.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ class Converging:
         self._wake = asyncio.Event()  # a Converge is pending
         self._urgent = threading.Event()  # it cannot wait until a look has read everything
         self._gave_way = False  # the last look did; the next one does not
-        self._under_way = False  # one is carried out, or waits for the kernel
+        self._under_way = False  # one is carried out
         self._took: tuple[Vip, ...] = ()  # by a takeover, and not told yet that they are
         self.kernel = asyncio.Lock()  # one conversation with the kernel at a time
 
@@ -56,21 +57,22 @@ class Converging:
         """Whether nothing is pending."""
         return self._pending is None
 
-    def want(self, command: Converge) -> tuple[Vip, ...]:
-        """This is the newest; the VIPs of a takeover that are here already on return."""
+    def want(self, command: Converge) -> None:
+        """This is the newest; the VIPs of a takeover are here on return if nothing is under way."""
         self._pending = command
         if command.cause in (Cause.ROLE, Cause.CONFIG):
             self._urgent.set()
         self._wake.set()
-        # What waits for its turn would not know of them, and drop what a standby must not hold.
-        took = () if self._under_way or self.kernel.locked() else self._take(command)
-        self._took += took
-        return took
+        if not self._under_way:  # else that would not know of them, and drop what a standby must not hold
+            self._take(command)
 
-    def _take(self, command: Converge) -> tuple[Vip, ...]:
-        """A takeover's VIPs, if no service has to be brought into the kernel before them."""
-        stand = command.only is not None and not command.only and self._first is None
-        return self._converger.take_first(command.goal.state) if stand and command.cause is Cause.ROLE else ()
+    def _take(self, command: Converge) -> None:
+        """Take a takeover's VIPs, if no service has to be brought into the kernel before them, and tell."""
+        if command.cause is Cause.ROLE and command.only == frozenset():
+            took = self._converger.take_first(command.goal.state)
+            if took:
+                self._took += took
+                self._taken(took)
 
     def applied(self) -> asyncio.Future[Converged | ConvergeFailed]:
         """What comes of the newest."""
@@ -82,24 +84,29 @@ class Converging:
         """Carry out the newest, again and again."""
         while True:
             await self._wake.wait()
-            self._wake.clear()
-            self._under_way = True
-            await self._carry_out()
-            self._under_way = False
+            async with self.kernel:
+                self._wake.clear()
+                command, self._pending = self._pending, None
+                assert command is not None
+                self._under_way = True
+                result = await self._carry_out(command)
+                self._under_way = False
+            if result is not None:
+                self._tell(result)
 
-    async def _carry_out(self) -> None:
-        """Carry out the newest; nothing of it is kept, for the state before holds a whole configuration."""
-        command, self._pending = self._pending, None
-        if command is None:
-            return
+    async def _carry_out(self, command: Converge) -> Converged | ConvergeFailed | None:
+        """What comes of it; None of a look that gave way: what it gave way to holds a whole configuration."""
         self._urgent.clear()
         gives_way = command.cause is Cause.LOOK and not self._gave_way
         try:
             result = await self._converge(command, self._urgent if gives_way else None)
         except GaveWay:
             self._gave_way = True
-            return
+            return None
         self._gave_way = self._gave_way and command.cause is not Cause.LOOK
+        return result
+
+    def _tell(self, result: Converged | ConvergeFailed) -> None:
         self._director.feed(result)
         if isinstance(result, Converged):
             self._readiness.started()
@@ -117,23 +124,21 @@ class Converging:
         self, command: Converge, give_way: threading.Event | None
     ) -> Converged | ConvergeFailed:
         goal = self._converger.released() if command.cause is Cause.STOP else command.goal.state
+        if not self._took:
+            self._take(command)
+        first, self._first = self._first, None
         try:
-            async with self.kernel:
-                if not self._took and (late := self._take(command)):
-                    self._took = late
-                    self._taken(late)
-                first, self._first = self._first, None
-                outcome = await self._converger.converge(
-                    goal,
-                    None if first else command.only,
-                    role=command.cause is Cause.ROLE,
-                    took=self._took,
-                    taken=self._taken,
-                    give_way=give_way,
-                )
-                self._took = ()
+            outcome = await self._converger.converge(
+                goal,
+                None if first else command.only,
+                role=command.cause is Cause.ROLE,
+                took=self._took,
+                taken=self._taken,
+                give_way=give_way,
+            )
         except KernelError as fault:
             return ConvergeFailed(command.cause, str(fault))
+        self._took = ()
         not_saved = (str(self._ledger), outcome.not_saved) if outcome.not_saved else None
         done, took_s = outcome.done, outcome.took_s
         if first is not None:

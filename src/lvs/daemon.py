@@ -54,7 +54,6 @@ from lvs.inputs import (
     SessionsEnded,
     StopAsked,
     TimePassed,
-    VipsTaken,
 )
 from lvs.io import control, devices, orders, sysctls
 from lvs.io.announce import Announcer
@@ -162,9 +161,8 @@ class Daemon:
     def _carry_out(self, command: Command) -> None:
         match command:
             case Converge():
-                # Neighbours wait for this, and nobody for the commands left; the state is new already.
-                if vips := self._converging.want(command):
-                    self.feed(VipsTaken(vips))
+                # VIPs that are taken at once are told of before the commands left: neighbours wait for them.
+                self._converging.want(command)
             case Announce(vips):
                 self._announce(vips)
             case Ask():

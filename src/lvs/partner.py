@@ -188,4 +188,5 @@ class Partner:
             except KernelError as fault:
                 self._director.report(events.KernelUnavailable(str(fault)))
             else:
-                self._director.feed(ConnectionsShared(whom))
+                if not self._share.is_set():  # else that one has missed some of these, or is another
+                    self._director.feed(ConnectionsShared(whom))

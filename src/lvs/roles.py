@@ -90,11 +90,15 @@ def share(state: State) -> tuple[Command, ...]:
 
 
 def receives(state: State) -> bool:
-    """Whether this director's kernel listens to the other's."""
-    if state.pairing.role is Role.ACTIVE or not settled(state) or not state.goal.state.daemons:
+    """Whether this director's kernel listens to the other's; it goes on while what it serves is changed."""
+    daemons = state.goal.state.daemons
+    if state.pairing.role is Role.ACTIVE or not daemons:
         return False
+    if state.all_moving:
+        kept = state.applying is not None and state.applying.before.state.daemons == daemons
+        return kept and state.pairing.vitals.receives
     refused = {line for line, _ in state.refused}
-    return not any(text.line(StartDaemon(one)) in refused for one in state.goal.state.daemons)
+    return not any(text.line(StartDaemon(one)) in refused for one in daemons)
 
 
 def pulse_lost(state: State, reason: str) -> Step:

@@ -299,6 +299,12 @@ def test_a_standby_holds_no_vip_whoever_put_it_there(file: Path) -> None:
     assert director.to(standby, (), role=True).done == (DropVip(HELD),)
 
 
+def owned(file: Path) -> tuple[list[Vip], list[Vip]]:
+    """VIPs that are ours, and those that will be."""
+    found = ledger.load(file)
+    return sorted(found.vips), sorted(found.awaited)
+
+
 def test_a_takeover_has_nothing_to_write_down_first(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With 10,000 services the ledger takes longer than the kernel needs for the VIPs."""
     standby = msgspec.structs.replace(STANDBY, barred=frozenset({HELD}))
@@ -317,10 +323,19 @@ def test_a_takeover_has_nothing_to_write_down_first(file: Path, monkeypatch: pyt
     monkeypatch.setattr(ledger, "save", saved)
     assert director.to(ACTIVE, (), role=True).done[0] == TakeVip(HELD)
     assert set(taken_before) == {1}
+    assert owned(file) == ([HELD], [])
     director.to(standby, (), role=True)
-    assert HELD in ledger.load(file).vips
+    assert owned(file) == ([], [HELD])
     director.to(KernelState())
-    assert HELD not in ledger.load(file).vips
+    assert not ledger.load(file).awaited
+
+
+def test_a_standby_claims_no_address_that_it_never_took(file: Path) -> None:
+    """It was to have it; while it did not run, the address became the machine's own."""
+    director = Director(Kernel(), file)
+    director.to(msgspec.structs.replace(STANDBY, barred=frozenset({HELD})))
+    director.kernel.state = apply(TakeVip(HELD), director.kernel.state)
+    assert director.again().to(KernelState({KEY: ONE})).done == (StopDaemon(BACKUP),)
 
 
 def test_a_look_gives_way_before_it_changes_anything(file: Path) -> None:

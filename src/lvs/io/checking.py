@@ -121,7 +121,10 @@ class Checking:
     def overdue(self, now: float) -> tuple[int, str]:
         """How many checks have had no answer for far too long, and what is known of why."""
         vitals = self.vitals(now)
-        return vitals.overdue, f"{vitals.in_flight} in flight, started up to {vitals.late_s:.1f} s late"
+        return (
+            vitals.overdue,
+            f"{vitals.in_flight} in flight, started up to {vitals.late_s:.1f} s late in the last 30 s",
+        )
 
     def vitals(self, now: float) -> CheckVitals:
         """How the engine is doing; the loop's stall as its timer saw it."""

@@ -124,7 +124,8 @@ class Converger:
         refused: list[tuple[str, str]] = []
         stuck: set[bytes] = set()  # VIPs that could not be dropped: they keep their services
         # With 10,000 changes each takes tenths of a second on a slow machine; a takeover has few and no time.
-        stages = staged(actual, wanted) if role else await _in_thread(staged, actual, wanted)
+        few = role and only is not None
+        stages = staged(actual, wanted) if few else await _in_thread(staged, actual, wanted)
         for stage in stages:
             if isinstance(stage, OnTable):
                 left = [op for op in stage.ops if not leaves(op, stuck)] if stuck else stage.ops
@@ -142,7 +143,7 @@ class Converger:
             done += carried
             refused += declined
         everything = actual if only is None else None
-        if role:
+        if few:
             not_saved = self._disown(desired, everything, done) or not_saved
         else:
             not_saved = await _in_thread(self._disown, desired, everything, done) or not_saved
@@ -155,13 +156,17 @@ class Converger:
         """
         if not desired.vips or self.links is None:
             return ()
-        before = self._ledger.vips
-        self._save(msgspec.structs.replace(self._ledger, vips=before | desired.vips))
+        before = self._ledger
+        noted = msgspec.structs.replace(before, vips=before.vips | desired.vips)
+        if desired.vips <= before.awaited:
+            self._ledger = noted
+        else:
+            self._save(noted)
         try:
             took = self.links.take_now(sorted(desired.vips))
         except KernelError:  # some may be there: they stay noted
             return ()
-        self._ledger = msgspec.structs.replace(self._ledger, vips=before.union(took))
+        self._ledger = msgspec.structs.replace(before, vips=before.vips.union(took))
         return took
 
     async def actual(self, desired: KernelState, give_way: threading.Event | None = None) -> KernelState:
@@ -284,7 +289,7 @@ class Converger:
         """Note before the first change what will be ours; what it said before stays noted.
 
         A VIP that stands on its device already is not: the system put the director's own address there.
-        What a standby must not hold is noted, too: a takeover then has nothing to write down first.
+        What a standby must not hold is noted beside: a takeover then has nothing to write down first.
         """
         new = sysctls.read(name for name in desired.sysctls if name not in self._ledger.sysctls)
         before = {name: value for name, value in new.items() if value != desired.sysctls[name]}
@@ -294,7 +299,8 @@ class Converger:
         return self._save(
             Ledger(
                 services=self._ledger.services | desired.services.keys(),
-                vips=self._ledger.vips | taken | desired.barred,
+                vips=self._ledger.vips | taken,
+                awaited=desired.barred,
                 sysctls={**before, **self._ledger.sysctls},
                 timeouts=timeouts,
                 daemons=daemons,
@@ -322,7 +328,8 @@ class Converger:
         return self._save(
             Ledger(
                 services=frozenset(services - removed) | desired.services.keys(),
-                vips=(vips - dropped) | desired.barred,
+                vips=vips - dropped,
+                awaited=desired.barred,
                 sysctls={name: value for name, value in original if desired.sysctls.get(name) != value},
                 timeouts=UNSET if put_back else self._ledger.timeouts,
                 daemons={s: i for s, i in self._ledger.daemons.items() if s in wanted or s not in gone},

@@ -29,6 +29,7 @@ class Ledger(msgspec.Struct, frozen=True):
     timeouts: Timeouts = UNSET  # 0: not changed by us
     daemons: dict[int, int] = {}  # sync daemons by state: index of the device each was started on
     firewall: bool = False  # the table of nftables
+    awaited: frozenset[Vip] = frozenset()  # on standby: ours when they are taken, with nothing to write first
 
 
 class _Page(msgspec.Struct, frozen=True):

@@ -6,6 +6,7 @@ Pure. What became of earlier stages decides what is left out of later ones: `uns
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from enum import Enum
 from itertools import groupby
 from typing import NamedTuple, cast
 
@@ -44,20 +45,24 @@ def staged(actual: KernelState, desired: KernelState) -> tuple[OnSystem | OnTabl
 
 def _stages(ops: Sequence[Op]) -> Iterator[OnSystem | OnTable]:
     for kind, run in groupby(ops, _kind):
-        if kind is OnTable:
+        if kind is _Kind.TABLE:
             yield OnTable(cast("tuple[TableOp, ...]", tuple(run)))
         else:
             yield OnSystem(cast("tuple[SystemOp, ...]", tuple(run)))
 
 
-def _kind(op: Op) -> object:
+class _Kind(Enum):
+    SETTINGS, VIPS, TABLE = range(3)
+
+
+def _kind(op: Op) -> _Kind:
     match op:
         case LoadModule() | SetSysctl() | SetFirewall():
-            return SetSysctl
+            return _Kind.SETTINGS
         case DropVip() | TakeVip():
-            return TakeVip
+            return _Kind.VIPS
         case _:
-            return OnTable
+            return _Kind.TABLE
 
 
 def unserved(

@@ -48,8 +48,8 @@ def main() -> int:
             continue
         entries[name] = entry(figure, measured)
         show(figure, measured, time.monotonic() - began)
-    TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(json.dumps(entries, indent=1) + "\n")
+        TARGET.parent.mkdir(exist_ok=True)
+        TARGET.write_text(json.dumps(entries, indent=1) + "\n")  # whatever becomes of the next
     return 0
 
 

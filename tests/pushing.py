@@ -16,8 +16,8 @@ from lvs.changes import Changes
 from lvs.commands import Cause, Converge
 from lvs.commits import Commits
 from lvs.config.load import load
-from lvs.coupling import Outcome
 from lvs.director import planned
+from lvs.fate import Outcome
 from lvs.inputs import ConfigLoaded, Converged, ConvergeFailed, Input
 from lvs.io import bare, control
 from lvs.keeper import Keeper

@@ -10,12 +10,15 @@ from pathlib import Path
 
 from lvs import events
 from lvs.begin import ConfigFile
-from lvs.commands import Ask, Cause, KeepOrders, Report
-from lvs.coupling import Coupling, Outcome
+from lvs.commands import Ask, Cause, Converge, KeepOrders, Report
+from lvs.coupling import Coupling
 from lvs.director import step
+from lvs.fate import Outcome
 from lvs.health.ward import Health
 from lvs.inputs import ConfigLoaded, Converged, ConvergeFailed, Input, MachineSeen
 from lvs.io import pairkey
+from lvs.kernel import text as lines
+from lvs.kernel.state import AddService
 from lvs.state import State
 
 LIMIT_S = 30.0
@@ -43,6 +46,7 @@ class Stand:
     """What the daemon is to its coupling, without a kernel."""
 
     unchecked = False
+    lacks = ""  # a scheduler that its kernel does not have; empty: there is no kernel to speak of
 
     def __init__(self, place: Path, own: str) -> None:
         self.place, self.own = place, own
@@ -76,6 +80,8 @@ class Stand:
                     self.coupling.orders_kept(orders)
                 case Ask(follow):
                     self.asked += follow
+                case Converge():
+                    self.converge = command
         if self.coupling is not None:
             self.coupling.moved()
 
@@ -92,7 +98,16 @@ class Stand:
 
     def applied(self) -> asyncio.Future[Converged | ConvergeFailed]:
         future: asyncio.Future[Converged | ConvergeFailed] = asyncio.get_running_loop().create_future()
-        future.set_result(ConvergeFailed(Cause.CONFIG, "there is no kernel"))
+        result: Converged | ConvergeFailed = ConvergeFailed(Cause.CONFIG, "there is no kernel")
+        if self.lacks:
+            adds = [
+                lines.line(AddService(key, one.options))
+                for key, one in self.converge.goal.state.services.items()
+                if one.options.scheduler == self.lacks
+            ]
+            result = Converged(self.converge, (), tuple((line, "no such scheduler") for line in adds))
+            self.feed(result)
+        future.set_result(result)
         return future
 
     async def save(self, text: str) -> Outcome:

@@ -47,6 +47,61 @@ def test_refused_there_it_is_applied_nowhere(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
+ANOTHER = """
+[[virtual]]
+name = "more"
+address = "192.0.2.2"
+device = "lo"
+port = 80
+scheduler = "mh"
+server = [{ name = "real1", address = "10.0.0.3" }]
+"""
+
+
+@pytest.mark.parametrize("saved", [0, 1])
+def test_a_virtual_server_that_the_standby_cannot_have_runs_on_neither(tmp_path: Path, saved: int) -> None:
+    async def run() -> None:
+        async with two(tmp_path) as both:
+            standby = both.two  # nobody is active here, so whoever does not save it is looked at as one
+            where, other = (both.one, standby) if saved == 0 else (standby, both.one)
+            standby.lacks = "mh"
+            outcome = await where.save(both.text(2, more=ANOTHER))
+            (reason,) = outcome.refused
+            assert reason.startswith("" if saved else "the other director: ")
+            assert "the kernel refused ipvsadm -A -t 192.0.2.2:80 -s mh" in reason
+            assert reason.endswith(": no such scheduler")
+            assert where.path.read_text() == both.text(2, more=ANOTHER)
+            assert other.path.read_text() == both.text(1)
+            await until(lambda: all(node.state.config.serial_no == 1 for node in both.nodes))  # type: ignore[union-attr]
+            await until(lambda: where.status == "refused")
+
+    asyncio.run(run())
+
+
+def test_what_the_others_kernel_refuses_is_told(tmp_path: Path) -> None:
+    async def run() -> None:
+        async with two(tmp_path) as both:
+            one, standby = both.nodes
+            await standby.stop()
+            standby.lacks = "mh"
+            await one.save(both.text(2, more=ANOTHER))  # applied at once: there is nobody to ask
+            standby.boot()
+            standby.start()
+            await until(lambda: one.status == standby.status == "incomplete")
+            assert one.coupling is not None
+            said = one.coupling.status().text
+            assert said.startswith("serial 2 (")
+            assert "runs on both, but the other director's kernel refused 1 operation: ipvsadm -A" in said
+            assert one.heard_of(events.PeerIncomplete)
+            version = one.coupling.state.version
+            assert version is not None
+            shared = await one.coupling.consent.shared(version)
+            assert not shared.refused
+            assert "but the other director's kernel refused 1 operation" in shared.text
+
+    asyncio.run(run())
+
+
 def test_conflict_and_its_end(tmp_path: Path) -> None:
     async def run() -> None:
         async with two(tmp_path) as both:

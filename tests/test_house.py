@@ -76,7 +76,7 @@ LINES = (
     {"director"},
     {"operators", "explain", "fitness"},
     {"io"},
-    {"begin", "pulsing", "consent", "readiness"},
+    {"begin", "pulsing", "consent", "readiness", "fate"},
     {"converging", "courier", "liaison", "offered", "sharing"},
     {"coupling", "partner", "planning"},
     {"keeper", "rereading"},

@@ -59,3 +59,7 @@ def test_it_is_put_in_the_place_of_what_was_expected_only(tmp_path: Path) -> Non
     assert offered.text_of(read, OFFER) == text
     assert offered.understood(file, text) == read
     assert file.path.read_bytes() == OFFER
+    assert not file.path.with_name("lvs.toml.replaced").exists()
+    file.path.write_bytes(b"serial_no = 5\n")
+    assert isinstance(offered.put(file, Install(text, before, forced=False, copy=True)), ConfigLoaded)
+    assert file.path.with_name("lvs.toml.replaced").read_bytes() == b"serial_no = 5\n"

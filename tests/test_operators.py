@@ -127,6 +127,14 @@ def test_reloaded_but_refused() -> None:
     assert reply.err == ("a warning", "refused: ipvsadm -A: no such scheduler")
 
 
+def test_reloaded_but_refused_by_the_other_directors_kernel() -> None:
+    reply = operators.reloaded(
+        "lvs.toml", Converged(COMMAND, ()), (), "the other director's kernel refused 1"
+    )
+    assert reply.exit_code == Exit.FAILED
+    assert reply.err == ("the other director's kernel refused 1",)
+
+
 def test_reload_that_failed() -> None:
     reply = operators.reloaded("lvs.toml", ConvergeFailed(Cause.CONFIG, "not permitted"), ("a warning",))
     assert (reply.exit_code, reply.out, reply.err) == (Exit.FAILED, (), ("a warning", "not permitted"))

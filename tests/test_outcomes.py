@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 import strategies
-from lvs import events
+from lvs import events, outcomes
 from lvs.commands import Announce, Cause, Converge, Quit
 from lvs.director import step
 from lvs.inputs import (
@@ -20,9 +20,11 @@ from lvs.inputs import (
     VipsTaken,
 )
 from lvs.kernel import text
-from lvs.kernel.state import TakeVip
+from lvs.kernel.desired import desired
+from lvs.kernel.state import AddService, TakeVip
 from lvs.model import OnStop
 from lvs.state import State, deadline
+from lvs.sync.messages import Refusals
 from steps import FILE, applied, told
 
 
@@ -119,3 +121,17 @@ def test_vips_that_were_given_up_meanwhile_are_not_announced() -> None:
     _, commands = step(state, VipsTaken((gone, held)), 1.0)
     assert commands == (Announce((held,)),)
     assert step(state, VipsTaken((gone,)), 1.0) == (state, ())
+
+
+def test_what_is_new_and_refused_as_a_whole() -> None:
+    web, mail = (strategies.virtual_server(name, f"192.0.2.{n}") for n, name in ((1, "web"), (2, "mail")))
+    before, goal = (desired(strategies.config(*servers)) for servers in ((web,), (web, mail)))
+    command = Converge(goal, Cause.CONFIG, before)
+    lines = [text.line(AddService(key, one.options)) for key, one in goal.state.services.items()]
+    said = [outcomes.missing(Converged(command, (), ((line, "no such scheduler"),))) for line in lines]
+    assert said == ["", f"the kernel refused {lines[1]}: no such scheduler"]
+    assert outcomes.missing(Converged(command, (), (("modprobe ip_vs_wlc", "no"),))) == ""
+    assert outcomes.missing(ConvergeFailed(Cause.CONFIG, "not permitted")) == ""
+    assert outcomes.refusals(State()) == Refusals()
+    assert outcomes.refusals(State(refused=(("a", "b"), ("c", "d")))) == Refusals(2, "a: b")
+    assert outcomes.refusals(State(unavailable="not permitted")) == Refusals(1, "not permitted")

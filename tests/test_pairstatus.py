@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from lvs.pairstatus import Channel, PairStatus, lines, resolvable, status
-from lvs.sync.messages import Standing
+from lvs.sync.messages import Refusals, Standing
 from lvs.sync.state import Following, Leading, Phase, State
 from lvs.sync.version import Agreed, Text, Version
 
@@ -24,6 +24,16 @@ LEADING = Leading(1, TWO, Phase.OFFERED, 0.0, fresh=True)
 FOLLOWING = Following(1, TWO, Phase.EXAMINING, 0.0)
 STATES = (
     (SAME, "same", "serial 1 (d1) runs on both"),
+    (
+        changed(theirs=Standing(ONE.version, None, AGREED, refusals=Refusals(2, "ipvsadm -A: no"))),
+        "incomplete",
+        "runs on both, but the other director's kernel refused 2 operations: ipvsadm -A: no",
+    ),
+    (
+        changed(refusals=Refusals(1, "modprobe ip_vs_mh: no")),
+        "incomplete",
+        "this director's kernel refused 1",
+    ),
     (changed(theirs=None), "away", "the other director is not connected"),
     (changed(theirs=None, mine=TWO), "pending", "serial 2 (d2) runs here only"),
     (changed(mine=TWO), "pending", "serial 2 (d2) runs here, serial 1 (d1) there"),

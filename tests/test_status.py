@@ -222,6 +222,9 @@ def test_connections_of_both_directors_and_how_they_grow() -> None:
     this = DirectorStatus("primary", "active", 5.0, 1, "", (), "", (), 0.0, True, 100, 3.25, other)
     status = Status("1.0", "f", 1, "d", "", (), (), (), pair=this)
     assert "Connections: 100 established here (+3.2/s), 90 there (-2.0/s)" in list(table(status))
+    lacking = msgspec.structs.replace(other, lacking="the other director's kernel refused 1 operation: -A")
+    status = msgspec.structs.replace(status, pair=msgspec.structs.replace(this, other=lacking))
+    assert "Fault: the other director's kernel refused 1 operation: -A" in list(table(status))
     alone = msgspec.structs.replace(status, pair=msgspec.structs.replace(this, shares=False))
     assert not any(line.startswith("Connections:") for line in table(alone))
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
+from lvs import pairstatus
 from lvs.letters import Letter
 from lvs.repository.exchange import Lacks, Pack, Probation, Tip
 from lvs.sync.messages import Review, Reviewed
@@ -100,7 +101,8 @@ class Consent:
                 if state.theirs is None:
                     return Shared("pending: the other director is away, and gets it when it is back")
                 if state.theirs.mine == version:
-                    return Shared(f"{pair.peer} runs it, too")
+                    lacking = pairstatus.lacks(state)
+                    return Shared(f"{pair.peer} runs it, {f'but {lacking}' if lacking else 'too'}")
                 if state.retry_at is not None or state.conflict:
                     return Shared(f"{pair.peer} does not run it: {state.refused or state.conflict}")
             await asyncio.sleep(LOOK_S)

@@ -13,19 +13,20 @@ from collections.abc import Coroutine
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol, assert_never
+from typing import Protocol, assert_never
 
 import msgspec
 
-from lvs import events, pairstatus
+from lvs import events, outcomes, pairstatus
 from lvs.begin import ConfigFile
 from lvs.consent import Consent, Reader
 from lvs.courier import Courier
 from lvs.errors import SystemFault
 from lvs.events import Event
+from lvs.fate import Applied, Fates, Outcome
 from lvs.health.orders import Order
 from lvs.health.shared import Findings, Orders
-from lvs.inputs import ConfigLoaded, Converged, ConvergeFailed, FindingsShared, Input
+from lvs.inputs import ConfigLoaded, FindingsShared, Input
 from lvs.io import install, pairfile
 from lvs.letters import Hello, Letter, Ping
 from lvs.liaison import Liaison
@@ -51,6 +52,7 @@ from lvs.sync.messages import (
     Install,
     Installed,
     Keep,
+    KernelRefused,
     Lost,
     Offer,
     Ran,
@@ -77,13 +79,6 @@ RESOLVE_S = 12.0
 Work = Run | Examine | Install | Discard | Review
 
 
-class Outcome(NamedTuple):
-    """What became of a file that was read."""
-
-    refused: tuple[str, ...] = ()  # why it does not run
-    applied: asyncio.Future[Converged | ConvergeFailed] | None = None  # None: nothing to change
-
-
 class Director(Protocol):
     """What the coupling needs of the daemon."""
 
@@ -95,7 +90,7 @@ class Director(Protocol):
     def report(self, event: Event) -> None: ...
     def rekeyed(self, heartbeat: bytes) -> None: ...
     async def feed_beside(self, what: Input) -> None: ...
-    def applied(self) -> asyncio.Future[Converged | ConvergeFailed]: ...
+    def applied(self) -> Applied: ...
 
 
 class Coupling:
@@ -107,12 +102,12 @@ class Coupling:
         self.state = State()
         self.liaison = Liaison(director, self)
         self._pairing: Pairing | None = None  # as it was last looked at
-        self._refused: dict[Version, Outcome] = {}  # the last
-        self._waiting: dict[Version, list[asyncio.Future[Outcome]]] = {}
+        self._kernel: object = ()  # the same
+        self._fates = Fates()
         self._work: asyncio.Queue[Work] = asyncio.Queue()
         self._moved = asyncio.Event()  # the deadline may be another
         self._memory = pairfile.Memory()
-        self.courier = Courier(director, self.liaison.post, lambda: self.status().state == "same")
+        self.courier = Courier(director, self.liaison.post, lambda: self.status().state in pairstatus.ALIKE)
         self.consent = Consent(self, partial(objections, director.file))
         self.pulled: Version | None = None  # the last that came from the other director
         self.reader: Reader | None = None
@@ -148,12 +143,7 @@ class Coupling:
         text = text_of(what, content)
         if self._feed(FileRead(text), at_once=text):
             return None
-        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        if self.state.file is text and not self.state.judged:
-            self._waiting.setdefault(text.version, []).append(future)
-        else:
-            future.set_result(self._refused.get(text.version, Outcome()))
-        return future
+        return self._fates.awaited(text.version, open_=self.state.file is text and not self.state.judged)
 
     def bad(self) -> None:
         """The file cannot be read, or has problems."""
@@ -161,7 +151,11 @@ class Coupling:
 
     def moved(self) -> None:
         """The director's state is another; the role or the pair may be."""
-        pairing, before = self._director.state.pairing, self._pairing
+        now, before = self._director.state, self._pairing
+        pairing = now.pairing
+        if (kernel := (now.refused, now.unavailable)) != self._kernel:
+            self._kernel = kernel
+            self._feed(KernelRefused(outcomes.refusals(now)))
         if pairing is before:
             return
         self._pairing = pairing
@@ -180,7 +174,8 @@ class Coupling:
         """Settle a conflict; why not, if not."""
         if reason := pairstatus.resolvable(self.state):
             return reason
-        before, self._refused = self.state, {}
+        before = self.state
+        self._fates.refused.clear()
         self._feed(ResolveAsked(use))
         end = time.monotonic() + RESOLVE_S
         while time.monotonic() < end:
@@ -191,7 +186,7 @@ class Coupling:
             left = state.file or state.theirs.file
             if idle and left is None and state.version == state.theirs.mine:
                 return ""
-            if idle and state is not before and (refused := self._refused or state.refused):
+            if idle and state is not before and (refused := self._fates.refused or state.refused):
                 reasons = (refused,) if isinstance(refused, str) else next(iter(refused.values())).refused
                 return f"it is refused: {'; '.join(reasons)}"
             await asyncio.sleep(0.05)
@@ -219,7 +214,7 @@ class Coupling:
 
     def refused(self, version: Version) -> tuple[str, ...]:
         """Why a file that was read does not run; empty if that is not so, or long ago."""
-        return self._refused.get(version, Outcome()).refused
+        return self._fates.known(version).refused
 
     # The channel tells
 
@@ -288,24 +283,24 @@ class Coupling:
                 case HangUp(reason):
                     self.liaison.hang_up(reason)
                 case Refuse(version, reasons):
-                    self._refused = {version: Outcome(reasons)}
-                    self._settle(version, Outcome(reasons))
+                    self._fates.refuse(version, reasons)
                 case Run(text) if text is at_once:
                     now = True
-                    self._settle(text.version, Outcome())
+                    self._fates.runs(text.version, None, self._moving)
                 case Run() | Examine() | Install() | Discard():
                     self._work.put_nowait(command)
                 case _:
                     assert_never(command)
+        self._fates.moves(self._moving)
         self._moved.set()
         if self.reader is not None:
             self.reader.moved()
         return now
 
-    def _settle(self, version: Version, outcome: Outcome) -> None:
-        for future in self._waiting.pop(version, ()):
-            if not future.done():
-                future.set_result(outcome)
+    @property
+    def _moving(self) -> Version | None:
+        """What this director wants to have on both, and is not on both yet."""
+        return None if self.state.leading is None else self.state.leading.text.version
 
     def _remember(self) -> None:
         wall = time.time()
@@ -356,9 +351,8 @@ class Coupling:
             loaded = await asyncio.to_thread(understood, director.file, text)
             await director.feed_beside(loaded)
             applied = None if director.state.applying is None else director.applied()
-        self._settle(text.version, Outcome(applied=applied))
-        await _patiently(applied)
-        self._feed(Ran(text.version))
+        self._fates.runs(text.version, applied, self._moving)
+        self._feed(Ran(text.version, await _missing(applied)))
 
     async def _install(self, command: Install) -> None:
         director, text = self._director, command.text
@@ -372,9 +366,10 @@ class Coupling:
             self._feed(Installed(text.version, read))
             return
         self.pulled = text.version
-        self._settle(text.version, Outcome(applied=applied))
-        await _patiently(applied)
-        self._feed(Installed(text.version))
+        self._fates.runs(text.version, applied, self._moving)
+        following = self.state.following
+        back = following is not None and following.back  # the other director has waited already
+        self._feed(Installed(text.version, missing="" if back else await _missing(applied)))
 
     async def _looking(self) -> None:
         try:
@@ -383,9 +378,10 @@ class Coupling:
             await asyncio.to_thread(install.discard, self._director.file.path)
 
 
-async def _patiently(applied: asyncio.Future[Converged | ConvergeFailed] | None) -> None:
-    """Until the kernel has it, or for as long as the other director should wait for that."""
+async def _missing(applied: Applied | None) -> str:
+    """What is new and not in the kernel, when all else is; nothing, if the other has waited long enough."""
     if applied is not None:
         with suppress(TimeoutError):
             async with asyncio.timeout(RUN_S):
-                await asyncio.shield(applied)
+                return outcomes.missing(await asyncio.shield(applied))
+    return ""

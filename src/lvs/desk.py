@@ -17,10 +17,11 @@ import msgspec
 from lvs import operators, pairstatus
 from lvs.begin import ConfigFile
 from lvs.changes import Changes
-from lvs.coupling import Coupling, Outcome
+from lvs.coupling import Coupling
 from lvs.courier import CourierError
 from lvs.errors import Exit, KernelError, LvsError
 from lvs.explain import Scene, explained
+from lvs.fate import Outcome
 from lvs.fitness import unhealthy
 from lvs.health import maintenance, ward
 from lvs.health.orders import Order, Verb
@@ -158,7 +159,12 @@ class Desk:
             return Reply(fault.exit_code, err=(str(fault),))
         director = self._director
         return await asyncio.to_thread(
-            _shown, director.state, str(director.file.path), held, director.vitals()
+            _shown,
+            director.state,
+            str(director.file.path),
+            held,
+            director.vitals(),
+            pairstatus.lacks(director.coupling.state),
         )
 
     async def _plan(self, file: str, content: bytes | None) -> Reply:
@@ -189,7 +195,9 @@ class Desk:
                     return Reply(Exit.PROBLEMS, err=(*shown, f"{file}: not applied", *outcome.refused))
                 if outcome.applied is None:
                     return Reply(out=(f"{file}: nothing to change",), err=shown)
-                return operators.reloaded(file, await outcome.applied, shown)
+                applied = await outcome.applied
+                lacking = pairstatus.lacks(self._director.coupling.state)
+                return operators.reloaded(file, applied, shown, lacking)
             case _:
                 raise AssertionError(f"reading a file gave {what}")
 
@@ -335,8 +343,9 @@ class Desk:
         return Reply(sessions=left)
 
 
-def _shown(state: State, file: str, held: dict[ServiceKey, Held], vitals: CheckVitals) -> Reply:
-    shown = operators.status(state, file, held, time.monotonic(), vitals, each=operators.encoded)
+def _shown(state: State, file: str, held: dict[ServiceKey, Held], vitals: CheckVitals, lacking: str) -> Reply:
+    each = operators.encoded
+    shown = operators.status(state, file, held, time.monotonic(), vitals, lacking=lacking, each=each)
     places = updates.Places()
     told = noted.told(notes.load(places.directory), updates.machine(places).version)
     return Reply(status=msgspec.structs.replace(shown, update=told))

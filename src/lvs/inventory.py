@@ -34,6 +34,7 @@ def modules() -> str:
         errors,
         events,
         explain,
+        fate,
         firewall,
         fitness,
         inputs,

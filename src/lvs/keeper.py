@@ -20,8 +20,9 @@ from typing import NamedTuple, Protocol
 from lvs import events
 from lvs.begin import ConfigFile
 from lvs.config.load import format_of
-from lvs.coupling import Coupling, Outcome
+from lvs.coupling import Coupling
 from lvs.events import Event
+from lvs.fate import Outcome
 from lvs.inputs import Input
 from lvs.io import sessions
 from lvs.io.bare import USER

@@ -68,7 +68,7 @@ def put(file: ConfigFile, command: Install) -> ConfigLoaded | str:
         return blake2b(content, digest_size=8).hexdigest() in digests
 
     try:
-        install.commit(file.path, text.content, fits, keep=command.forced)
+        install.commit(file.path, text.content, fits, keep=command.forced, copy=command.copy)
     except SystemFault as fault:
         return str(fault)
     read = file.read(file.look())

@@ -58,9 +58,13 @@ def status(
     now: float,
     checks: CheckVitals,
     *,
+    lacking: str = "",
     each: Callable[[VirtualServerStatus], VirtualServerStatus] = lambda one: one,
 ) -> Status:
-    """What `lvsd status` shows; `each` virtual server goes through it as soon as it is made."""
+    """What `lvsd status` shows; `each` virtual server goes through it as soon as it is made.
+
+    `lacking` says what the other director's kernel refuses.
+    """
     refusals = {line for line, _ in state.refused}
     return Status(
         version=__version__,
@@ -73,7 +77,7 @@ def status(
         virtual_servers=tuple(map(each, virtual_servers(state.goal, held, state.health, now))),
         checks=checks,
         orders=left_over(state.health),
-        pair=_pair(state, now),
+        pair=_pair(state, now, lacking),
     )
 
 
@@ -85,7 +89,7 @@ def encoded(shown: VirtualServerStatus) -> VirtualServerStatus:
     return msgspec.Raw(msgspec.json.encode(shown))  # type: ignore[return-value]
 
 
-def _pair(state: State, now: float) -> DirectorStatus | None:
+def _pair(state: State, now: float, lacking: str) -> DirectorStatus | None:
     pairing = state.pairing
     if pairing.seat is Seat.ALONE:
         return None
@@ -105,6 +109,7 @@ def _pair(state: State, now: float) -> DirectorStatus | None:
             connections=0 if beat is None else beat.connections,
             connections_per_s=pairing.growth[1].per_s,
             silent_paths=seen.silent,
+            lacking=lacking,
         )
     return DirectorStatus(
         seat=str(pairing.seat),
@@ -168,15 +173,18 @@ def serial_warning(state: State, file: str, config: Config) -> tuple[str, ...]:
     return (f"warning: {events.SerialUnchanged(file, config.serial_no).text()}",)
 
 
-def reloaded(file: str, result: Converged | ConvergeFailed, warnings: tuple[str, ...]) -> Reply:
-    """What `lvsd reload` says once the kernel was converged."""
+def reloaded(
+    file: str, result: Converged | ConvergeFailed, warnings: tuple[str, ...], lacking: str = ""
+) -> Reply:
+    """What `lvsd reload` says once the kernel was converged; `lacking` is what the other one's refused."""
+    warnings = (*warnings, lacking) if lacking else warnings
     if isinstance(result, ConvergeFailed):
         return Reply(Exit.FAILED, err=(*warnings, result.reason))
     lines = tuple(text.line(op) for op in result.done)
     shown = lines if len(lines) <= telling.ONE_BY_ONE else (f"{len(lines)} changes",)
     refused = tuple(f"refused: {line}: {reason}" for line, reason in result.refused)
     return Reply(
-        Exit.FAILED if refused else Exit.OK,
+        Exit.FAILED if refused or lacking else Exit.OK,
         out=(f"{file}: applied in {result.took_s * 1000:.0f} ms", *shown),
         err=(*warnings, *refused),
     )

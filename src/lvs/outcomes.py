@@ -10,12 +10,13 @@ import msgspec
 from lvs import events, pair, telling
 from lvs.commands import Announce, Ask, Cause, Command, Converge, Quit, Report
 from lvs.events import Event
-from lvs.inputs import Converged
+from lvs.inputs import Converged, ConvergeFailed
 from lvs.kernel import text
 from lvs.kernel.desired import Desired
-from lvs.kernel.state import Op, Vip
+from lvs.kernel.state import AddService, Op, Vip
 from lvs.model import Config, OnStop
 from lvs.state import LOOK_EVERY_S, Applying, Repeat, State, Step, left, on_stop
+from lvs.sync.messages import Refusals
 
 
 def taken(state: State, vips: tuple[Vip, ...], now: float) -> Step:
@@ -72,6 +73,28 @@ def converged(state: State, result: Converged, now: float) -> Step:
             new = msgspec.structs.replace(new, pairing=pairing)
             commands += holds
     return new, tuple(commands)
+
+
+def refusals(state: State) -> Refusals:
+    """What the kernel refuses, for the other director; if it cannot be managed at all, every service."""
+    if state.unavailable:
+        return Refusals(max(1, len(state.goal.state.services)), state.unavailable)
+    return Refusals(len(state.refused), ": ".join(state.refused[0]) if state.refused else "")
+
+
+def missing(result: Converged | ConvergeFailed) -> str:
+    """Which virtual server that came with a new configuration the kernel refused as a whole; empty: none.
+
+    A kernel that cannot be managed at all is no reason: the other director serves, and has to go on.
+    """
+    if isinstance(result, ConvergeFailed):
+        return ""
+    before, refused = result.command.before.state.services, dict(result.refused)
+    for key, service in result.command.goal.state.services.items():
+        line = text.line(AddService(key, service.options)) if refused and key not in before else ""
+        if line in refused:
+            return f"the kernel refused {line}: {refused[line]}"
+    return ""
 
 
 def next_announcement(state: State, now: float) -> float | None:

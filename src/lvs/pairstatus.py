@@ -6,14 +6,18 @@ from collections.abc import Iterator
 
 import msgspec
 
+from lvs.events import counted
+from lvs.sync.messages import Refusals
 from lvs.sync.state import Phase, State
 from lvs.sync.version import Course, Version, decide
+
+ALIKE = ("same", "incomplete")  # one configuration is on both, whatever their kernels say
 
 
 class PairStatus(msgspec.Struct, frozen=True):
     """The JSON of `lvsd pair status --json`, documented in docs/pair.md."""
 
-    state: str  # same, pending, moving, conflict, refused, away, no key, no pair
+    state: str  # same, incomplete, pending, moving, conflict, refused, away, no key, no pair
     text: str  # a sentence
     side: str = ""  # primary, backup: what the addresses say that this is
     key: str = ""  # fingerprint; empty: there is none
@@ -26,6 +30,8 @@ class PairStatus(msgspec.Struct, frozen=True):
     here_file: Version | None = None  # lies in the file, and does not run
     there: Version | None = None
     there_file: Version | None = None
+    here_refused: Refusals = Refusals()  # by the kernel
+    there_refused: Refusals = Refusals()
     agreed: Version | None = None  # what both last ran
     strangers: dict[str, int] = {}  # who was turned away: reason, how often
     unknown: int = 0  # what the other said and is not understood here
@@ -62,6 +68,8 @@ def status(state: State, channel: Channel, *, paired: bool) -> PairStatus:
         here_file=None if state.file is None else state.file.version,
         there=None if theirs is None else theirs.mine,
         there_file=None if theirs is None else theirs.file,
+        here_refused=state.refusals,
+        there_refused=Refusals() if theirs is None else theirs.refusals,
         agreed=state.agreed.version,
         strangers=channel.strangers,
         unknown=channel.unknown,
@@ -92,8 +100,20 @@ def _state(state: State, channel: Channel, *, paired: bool) -> tuple[str, str]:
         return "refused", f"{state.file.version} lies in the file here and does not run"
     course, why = decide(state.agreed.version, state.version, state.theirs.mine)
     if course is Course.SAME:
+        if lacking := lacks(state) or _refused("this director's", state.refusals):
+            return "incomplete", f"{state.version} runs on both, but {lacking}"
         return "same", f"{state.version} runs on both"
     return "pending", why or f"{state.version} runs here, {state.theirs.mine} there"
+
+
+def lacks(state: State) -> str:
+    """What is configured and not in the other director's kernel; empty: nothing that is known."""
+    there = Refusals() if state.theirs is None else state.theirs.refusals
+    return _refused("the other director's", there)
+
+
+def _refused(whose: str, what: Refusals) -> str:
+    return f"{whose} kernel refused {counted(what.number, 'operation')}: {what.first}" if what.number else ""
 
 
 def resolvable(state: State) -> str:

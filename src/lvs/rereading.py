@@ -14,7 +14,8 @@ from typing import Protocol
 
 from lvs import events
 from lvs.begin import ConfigFile
-from lvs.coupling import Coupling, Outcome
+from lvs.coupling import Coupling
+from lvs.fate import Outcome
 from lvs.inputs import ConfigLoaded, Converged, ConvergeFailed, Input
 from lvs.io import files
 from lvs.readiness import Readiness

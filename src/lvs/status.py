@@ -106,6 +106,7 @@ class OtherStatus(msgspec.Struct, frozen=True):
     connections: int
     connections_per_s: float
     silent_paths: tuple[str, ...]
+    lacking: str = ""  # what its kernel refuses of the configuration
 
 
 class DirectorStatus(msgspec.Struct, frozen=True):
@@ -365,6 +366,8 @@ def _pair(pair: DirectorStatus, digest: str) -> Iterator[str]:
     other = pair.other
     if other is None:
         return
+    if other.lacking:
+        yield f"Fault: {other.lacking}"
     if pair.heartbeat:
         yield f"Heartbeat: none, {pair.heartbeat}"
     else:

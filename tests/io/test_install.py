@@ -99,6 +99,18 @@ def test_a_person_chose_against_it_and_can_have_it_back(file: Path) -> None:
     assert names(file) == ["lvs.toml", "lvs.toml.replaced"]
 
 
+def test_a_copy_of_what_fits(file: Path) -> None:
+    install.commit(file, NEW, is_old, keep=False, copy=True)
+    assert file.read_bytes() == NEW
+    assert file.with_name("lvs.toml.replaced").read_bytes() == OLD
+    install.commit(file, NEW, lambda content: content == NEW, keep=False, copy=True)  # it is there already
+    assert file.with_name("lvs.toml.replaced").read_bytes() == OLD
+    file.write_bytes(EDIT)
+    with pytest.raises(SystemFault, match="edited at the same time"):
+        install.commit(file, NEW, is_old, keep=False, copy=True)
+    assert file.read_bytes() == EDIT
+
+
 def test_there_was_no_file(tmp_path: Path) -> None:
     path = tmp_path / "lvs.toml"
     install.stage(path, NEW)

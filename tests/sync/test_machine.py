@@ -26,10 +26,12 @@ from lvs.sync.messages import (
     Install,
     Installed,
     Keep,
+    KernelRefused,
     Lost,
     Message,
     Ran,
     Received,
+    Refusals,
     Refuse,
     ResolveAsked,
     RoleIs,
@@ -62,14 +64,16 @@ class Node:
         self.disk: Text | None = ONE  # None: not valid
         self.agreed = AGREED
         self.cannot: set[Version] = set()  # run here
+        self.lacks: set[Version] = set()  # the kernel, what a new virtual server of these needs
         self.had = [ONE.version]  # all that its file has ever held
         self.order: list[str] = []
         self.overwritten: list[tuple[Version, Version, bool]] = []
+        self.copies: list[Version] = []
         self.boot()
 
     def boot(self) -> None:
         self.state = State(active=self.active, mine=self.disk or ONE, agreed=self.agreed)
-        self.todo: deque[Command] = deque()
+        self.todo: deque[Command | Ran | Installed] = deque()
         self.told: list[Event] = []
         self.refused: list[Refuse] = []
         self.runs = self.disk or ONE
@@ -116,23 +120,35 @@ class World:
                     return
                 node.runs = text
                 self.log.append(f"{node.name} {text.version.serial}")
-                self.feed(index, Ran(text.version))
+                node.todo.appendleft(Ran(text.version))
             case Examine(text):
                 problems = ("no such program",) if text.version in node.cannot else ()
                 self.feed(index, Examined(text.version, problems))
-            case Install(text, expected, forced):
+            case Install(text, expected, forced, copy):
                 held = None if node.disk is None else node.disk.version
                 if not forced and held not in (expected, text.version):
                     self.feed(index, Installed(text.version, "it was edited"))
                     return
-                if held is not None and held != text.version:
-                    node.overwritten.append((held, text.version, forced))
+                back = node.state.following is not None and node.state.following.back
+                if held is not None and held != text.version and not back:
+                    node.overwritten.append((held, text.version, forced or copy))
+                    node.copies += [held] if copy else []
                 node.disk = node.runs = text
                 node.had.append(text.version)
                 self.log.append(f"{node.name} {text.version.serial}")
-                self.feed(index, Installed(text.version))
+                node.todo.appendleft(Installed(text.version))
+            case Ran(version):  # the kernel has taken its time
+                self.feed(index, Ran(version, self.converge(node, index)))
+            case Installed(version):
+                self.feed(index, Installed(version, missing=self.converge(node, index)))
             case other:
                 raise AssertionError(other)
+
+    def converge(self, node: Node, index: int) -> str:
+        """What runs here by now is in the kernel, but for this."""
+        missing = "no such scheduler" if node.runs.version in node.lacks else ""
+        self.feed(index, KernelRefused(Refusals(1, missing) if missing else Refusals()))
+        return missing
 
     def edit(self, index: int, new: Text | None) -> None:
         node = self.nodes[index]
@@ -243,6 +259,97 @@ def test_refused_by_the_other_it_runs_on_neither(world: World, index: int) -> No
     world.edit(index, text(3, "three"))  # the next is good
     world.settle()
     assert world.versions() == (3, 3)
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_new_virtual_server_that_the_standby_cannot_have_runs_on_neither(world: World, index: int) -> None:
+    new = text(2, "two")
+    primary, backup = world.nodes
+    backup.lacks = {new.version}
+    world.edit(index, new)
+    world.settle()
+    assert world.log == ["backup 2", "backup 1"]
+    assert world.versions() == (1, 1)
+    assert world.nodes[1 - index].disk == ONE
+    said = "the other director: no such scheduler" if index == 0 else "no such scheduler"
+    assert world.nodes[index].refused == [Refuse(new.version, (said,))]
+    assert told(backup, events.ConfigTakenBack if index else events.PeerConfigRefused)
+    assert bool(told(primary, events.ConfigRefusedByPeer)) is (index == 0)
+    assert not any(node.state.conflict for node in world.nodes)
+    assert not primary.state.theirs.refusals.number  # type: ignore[union-attr]
+    backup.lacks = set()
+    world.edit(index, new)  # `lvsd reload`
+    world.settle()
+    assert world.versions() == (2, 2)
+
+
+def test_somebody_may_insist(world: World) -> None:
+    new = text(2, "two")
+    world.nodes[1].lacks = {new.version}
+    world.edit(0, new)
+    world.settle()
+    world.feed(0, ResolveAsked(Use.HERE))
+    world.settle()
+    assert world.versions() == (2, 2)
+    (event,) = told(world.nodes[0], events.PeerIncomplete)[-1:]
+    assert event.text() == "the other director's kernel refused 1 operation: no such scheduler"
+
+
+def test_edited_again_before_it_could_be_put_back(world: World) -> None:
+    world.nodes[1].lacks = {Version(2, "two")}
+    world.edit(0, text(2, "two"))
+    for index in (1, 0):
+        world.deliver(index)
+        world.work(1)
+    world.deliver(1)
+    world.work(1)
+    world.work(1)
+    assert world.nodes[1].state.following.back  # type: ignore[union-attr]
+    world.edit(1, text(3, "three"))
+    world.settle()
+    assert world.versions() == (3, 3)
+
+
+def test_edited_while_the_kernel_takes_its_time(world: World) -> None:
+    world.edit(0, text(2, "two"))
+    for index in (1, 0):
+        world.deliver(index)
+        world.work(1)
+    world.deliver(1)
+    world.work(1)
+    assert world.nodes[1].disk == text(2, "two")
+    world.edit(1, text(3, "three"))
+    world.settle()
+    assert world.versions() == (3, 3)
+
+
+def test_what_the_active_ones_kernel_refuses_is_told(world: World) -> None:
+    """It serves, and so does a director of its own with what its kernel takes."""
+    new = text(2, "two")
+    world.nodes[0].lacks = {new.version}
+    world.edit(1, new)
+    world.settle()
+    assert world.versions() == (2, 2)
+    assert told(world.nodes[1], events.PeerIncomplete)
+    world.nodes[0].lacks = set()
+    world.converge(world.nodes[0], 0)
+    world.settle()
+    assert world.nodes[1].state.theirs.refusals == Refusals()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_nothing_is_lost_when_nobody_knows_what_both_ran(known: bool) -> None:
+    world = World()
+    joins = world.nodes[1]
+    joins.disk, joins.had = text(2011, "of another"), [Version(2011, "of another")]
+    joins.agreed = AGREED if known else Agreed()
+    joins.boot()
+    world.connect()
+    world.settle()
+    assert world.versions() == (2011, 2011)
+    assert world.nodes[0].copies == ([] if known else [ONE.version])
+    gave_way = told(world.nodes[0], events.ConfigReplaced)
+    assert gave_way == ([] if known else [events.ConfigReplaced(1, "one")])
 
 
 @pytest.mark.parametrize("new", [text(1, "other"), text(0, "older")])
@@ -451,6 +558,8 @@ ACTIONS = st.one_of(
     st.tuples(st.just("wait"), st.sampled_from([1.0, 4.5, 31.0])),
     st.tuples(st.just("swap")),
     st.tuples(st.just("cannot"), st.integers(0, 1)),
+    st.tuples(st.just("lacks"), st.integers(0, 1)),
+    st.tuples(st.just("forget"), st.integers(0, 1)),
     st.tuples(st.just("resolve"), st.integers(0, 1), st.sampled_from(list(Use))),
 )
 
@@ -492,6 +601,13 @@ def played(world: World, actions: list[tuple[object, ...]]) -> None:
                 latest = world.nodes[1 - index].disk
                 if latest is not None and latest.version != node.runs.version:
                     node.cannot.add(latest.version)
+            case "lacks":
+                latest = world.nodes[1 - index].disk
+                if latest is not None and latest.version != node.runs.version:
+                    node.lacks.add(latest.version)
+            case "forget":  # its memory of the pair, and then it starts
+                node.agreed = Agreed()
+                world.crash(index)
             case "resolve":
                 world.feed(index, ResolveAsked(Use(str(given_[1]))))
 
@@ -523,7 +639,7 @@ def judged(actions: list[tuple[object, ...]]) -> None:
 
 # How often each is done, in long histories: enough for most of them to come to something.
 OFTEN = {"edit": 4, "copy": 1, "break": 1, "deliver": 14, "work": 10, "settle": 2, "cut": 3, "connect": 4}
-OFTEN |= {"crash": 2, "wait": 2, "swap": 1, "cannot": 1, "resolve": 1}
+OFTEN |= {"crash": 2, "wait": 2, "swap": 1, "cannot": 1, "lacks": 1, "forget": 1, "resolve": 1}
 HISTORIES = int(os.environ.get("HISTORIES", "1000"))
 
 

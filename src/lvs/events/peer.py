@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from lvs.events.base import Event, Priority
+from lvs.events.base import Event, Priority, counted
 
 
 class PeerConnected(Event, frozen=True):
@@ -104,6 +104,21 @@ class ConfigPulled(Event, frozen=True):
         return f"serial {self.serial} ({self.digest}) was taken from the other director"
 
 
+class ConfigReplaced(Event, frozen=True):
+    """What ran here gave way only because its serial_no was lower: nothing is known that both ran before."""
+
+    MESSAGE_ID: ClassVar[str] = "0d9f0c55043c46e18e785094c7261ee9"
+    PRIORITY: ClassVar[Priority] = Priority.WARNING
+    serial: int
+    digest: str
+
+    def text(self) -> str:
+        return (
+            f"serial {self.serial} ({self.digest}) gave way for its lower serial_no, for what both directors "
+            "last ran is not known; it is kept beside the file, as .replaced"
+        )
+
+
 class ConfigRefusedByPeer(Event, frozen=True):
     """The other director cannot run what is to run on both."""
 
@@ -128,6 +143,31 @@ class PeerConfigRefused(Event, frozen=True):
 
     def text(self) -> str:
         return f"the other director's serial {self.serial} ({self.digest}) is refused here: {self.reason}"
+
+
+class ConfigTakenBack(Event, frozen=True):
+    """This standby's kernel refused a new virtual server: the active director does not follow."""
+
+    MESSAGE_ID: ClassVar[str] = "a30b86bc7e2748d480417cb15d06c6e8"
+    PRIORITY: ClassVar[Priority] = Priority.ERR
+    serial: int
+    digest: str
+    reason: str
+
+    def text(self) -> str:
+        return f"serial {self.serial} ({self.digest}) runs on neither director: {self.reason}"
+
+
+class PeerIncomplete(Event, frozen=True):
+    """The other director's kernel refuses some of the configuration; told again when it is something else."""
+
+    MESSAGE_ID: ClassVar[str] = "330f615d50b747adb415674c4deea568"
+    PRIORITY: ClassVar[Priority] = Priority.ERR
+    operations: int
+    first: str
+
+    def text(self) -> str:
+        return f"the other director's kernel refused {counted(self.operations, 'operation')}: {self.first}"
 
 
 class ConfigConflict(Event, frozen=True):

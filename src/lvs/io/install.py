@@ -50,9 +50,17 @@ def discard(path: Path, word: str = OFFERED) -> None:
 
 
 def commit(
-    path: Path, content: bytes, fits: Callable[[bytes], bool], *, keep: bool, word: str = OFFERED
+    path: Path,
+    content: bytes,
+    fits: Callable[[bytes], bool],
+    *,
+    keep: bool,
+    copy: bool = False,
+    word: str = OFFERED,
 ) -> None:
-    """Give the file's name to what was staged; with `keep`, a copy of what does not fit is kept.
+    """Give the file's name to what was staged.
+
+    With `keep`, what does not fit is overwritten, too, and a copy of it is kept; with `copy`, of what fits.
 
     Errors: SystemFault; the file is then as it was.
     """
@@ -74,12 +82,13 @@ def commit(
             if not keep and not fits(before.read_bytes()):
                 raise edited
             os.replace(beside, real)  # noqa: PTH105
-            if fits(before.read_bytes()):
-                return
-            if not keep:
+            was = before.read_bytes()
+            fitted = fits(was)
+            if not (fitted or keep):
                 os.replace(before, real)  # noqa: PTH105
                 raise edited
-            os.replace(before, real.with_name(real.name + REPLACED))  # noqa: PTH105
+            if not fitted or (copy and was != content):
+                os.replace(before, real.with_name(real.name + REPLACED))  # noqa: PTH105
         finally:
             with suppress(FileNotFoundError):
                 before.unlink()

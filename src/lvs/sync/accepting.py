@@ -7,7 +7,7 @@ import msgspec
 from lvs import events
 from lvs.sync import offering
 from lvs.sync.messages import Answer, Done, Examine, Install, Offer, Tell
-from lvs.sync.state import FOLLOW_S, Following, Phase
+from lvs.sync.state import FOLLOW_S, Following, Phase, State
 from lvs.sync.turn import Turn, joined
 from lvs.sync.version import Course, Version, decide
 
@@ -74,25 +74,47 @@ def committed(turn: Turn, number: int) -> None:
         turn.send(Done(number, "its file was edited at the same time"))
         return
     turn.set(following=msgspec.structs.replace(following, phase=Phase.INSTALLING))
-    turn.do(Install(following.text, turn.state.version, following.forced))
+    mine = turn.state.version
+    # That the number is higher says little if it was never counted up from what runs here.
+    copy = turn.base() is None and mine != following.text.version and not following.forced
+    turn.do(Install(following.text, mine, following.forced, copy))
 
 
-def installed(turn: Turn, version: Version, fault: str) -> None:
-    """It lies in the file here and runs, or does not."""
-    following = turn.state.following
-    if following is None or following.text.version != version:
+def installed(turn: Turn, version: Version, fault: str, missing: str) -> None:
+    """It lies in the file here and runs, or does not; or what ran before does again."""
+    state, following = turn.state, turn.state.following
+    if following is None or version != (state.version if following.back else following.text.version):
+        return
+    if missing and state.mine is not None and _may_go_back(state, following):
+        turn.set(following=msgspec.structs.replace(following, back=missing))
+        turn.do(Install(state.mine, version, forced=False))
         return
     turn.set(following=None)
-    if fault:
-        turn.send(Done(following.id, fault))
-        turn.do(Tell(events.PeerConfigRefused(version.serial, version.digest, fault)))
+    version, reason, unknown = following.text.version, fault, turn.base() is None
+    if following.back:  # if that failed, the file was edited again, and what is new goes on
+        reason = "" if fault else following.back
+    if reason:
+        turn.send(Done(following.id, reason, conflict=not following.back))
+        turn.do(Tell(events.PeerConfigRefused(version.serial, version.digest, reason)))
     else:
         told = turn.state.version != version
-        turn.set(mine=following.text, file=None, judged=False, bad=False, conflict="", refused="")
+        edited = None  # since it was put there, while the kernel took its time
+        if state.file is not None and not state.judged and state.file.version != version:
+            edited = None if following.forced else state.file
+        turn.set(mine=following.text, file=edited, judged=False, bad=False, conflict="", refused="")
         if turn.state.theirs is not None:  # who leads runs it, or will as soon as it hears this
             turn.set(theirs=msgspec.structs.replace(turn.state.theirs, mine=version))
         turn.send(Done(following.id))
         if told:
             turn.do(Tell(events.ConfigPulled(version.serial, version.digest)))
+            if unknown and not following.forced and state.version is not None:
+                turn.do(Tell(events.ConfigReplaced(state.version.serial, state.version.digest)))
     turn.stand()
     turn.consider()
+
+
+def _may_go_back(state: State, following: Following) -> bool:
+    """Whether it runs nowhere else yet and nobody is served by it: the active director is yet to follow."""
+    if state.active or state.theirs is None or following.forced or following.back:
+        return False
+    return following.text.version not in (state.theirs.mine, state.version)

@@ -33,11 +33,13 @@ from lvs.sync.messages import (
     Input,
     Installed,
     Keep,
+    KernelRefused,
     Lost,
     Message,
     Offer,
     Ran,
     Received,
+    Refusals,
     Refuse,
     ResolveAsked,
     RoleIs,
@@ -77,10 +79,14 @@ def step(state: State, what: Input, now: float) -> Step:
             _received(turn, message)
         case Examined(version, problems):
             accepting.examined(turn, version, problems)
-        case Installed(version, fault):
-            accepting.installed(turn, version, fault)
-        case Ran(version):
-            offering.ran(turn, version)
+        case Installed(version, fault, missing):
+            accepting.installed(turn, version, fault, missing)
+        case Ran(version, missing):
+            offering.ran(turn, version, missing)
+        case KernelRefused(refusals):
+            if refusals != state.refusals:
+                turn.set(refusals=refusals)
+                turn.stand()
         case RoleIs(active):
             if active is not state.active:
                 turn.set(active=active)
@@ -101,6 +107,7 @@ def _file_read(turn: Turn, text: Text) -> None:
     if state.theirs is None:
         alone = state.version != text.version
         turn.run(text)
+        turn.stand()  # it may be connected, and only have said nothing yet
         if alone and state.mine is not None:
             turn.do(Tell(events.ConfigPending(text.version.serial, text.version.digest)))
         return
@@ -165,6 +172,9 @@ def _heard(turn: Turn, standing: Standing) -> None:
     state = turn.state
     if standing != state.theirs:
         turn.set(retry_at=None)
+    known = Refusals() if state.theirs is None else state.theirs.refusals
+    if standing.refusals.number and standing.refusals != known:
+        turn.do(Tell(events.PeerIncomplete(standing.refusals.number, standing.refusals.first)))
     turn.set(theirs=standing)
     if 0 < state.agreed.number < standing.agreed.number:
         turn.set(agreed=standing.agreed)

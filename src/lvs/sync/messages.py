@@ -12,6 +12,13 @@ from lvs.sync.version import Agreed, Text, Version
 # What two directors tell each other
 
 
+class Refusals(msgspec.Struct, frozen=True):
+    """What of a configuration that runs a director's kernel did not take; it is tried again."""
+
+    number: int = 0  # of operations
+    first: str = ""  # the operation and the reason
+
+
 class Standing(msgspec.Struct, frozen=True, tag="standing"):
     """Where a director stands."""
 
@@ -19,6 +26,7 @@ class Standing(msgspec.Struct, frozen=True, tag="standing"):
     file: Version | None = None  # lies in its file, and does not run
     agreed: Agreed = Agreed()
     active: bool = False
+    refusals: Refusals = Refusals()
 
 
 class Offer(msgspec.Struct, frozen=True, tag="offer"):
@@ -48,6 +56,7 @@ class Done(msgspec.Struct, frozen=True, tag="done"):
 
     id: int
     fault: str = ""
+    conflict: bool = True  # it is not the text that is wrong
 
 
 class Abort(msgspec.Struct, frozen=True, tag="abort"):
@@ -112,12 +121,20 @@ class Installed(msgspec.Struct, frozen=True):
 
     version: Version
     fault: str = ""
+    missing: str = ""  # as Ran
 
 
 class Ran(msgspec.Struct, frozen=True):
     """The kernel here has it, or refused what it refused."""
 
     version: Version
+    missing: str = ""  # a virtual server that is new with it and was refused as a whole, and why
+
+
+class KernelRefused(msgspec.Struct, frozen=True):
+    """This is by now what the kernel here refuses."""
+
+    refusals: Refusals
 
 
 class RoleIs(msgspec.Struct, frozen=True):
@@ -146,6 +163,7 @@ Input = (
     | Examined
     | Installed
     | Ran
+    | KernelRefused
     | RoleIs
     | ResolveAsked
     | TimePassed
@@ -177,12 +195,14 @@ class Examine(msgspec.Struct, frozen=True):
 class Install(msgspec.Struct, frozen=True):
     """Put what was examined into the file here, and make it what runs: Installed.
 
-    Not forced, only what `expected` says may be overwritten; forced, a copy of what was there is kept.
+    Not forced, only what `expected` says may be overwritten; forced, a copy of what was there is kept,
+    and with `copy` in any case.
     """
 
     text: Text
     expected: Version | None
     forced: bool
+    copy: bool = False
 
 
 class Discard(msgspec.Struct, frozen=True):

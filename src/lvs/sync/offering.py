@@ -36,11 +36,19 @@ def answered(turn: Turn, answer: Answer) -> None:
         turn.run(leading.text)
 
 
-def ran(turn: Turn, version: Version) -> None:
-    """The kernel of this standby has it: it is the active's turn."""
+def ran(turn: Turn, version: Version, missing: str) -> None:
+    """The kernel of this standby has it, but for what is `missing`: it is the active's turn, or nobody's."""
     leading = turn.state.leading
-    if leading is not None and leading.phase is Phase.RUNNING and leading.text.version == version:
-        commit(turn, leading)
+    if leading is None or leading.phase is not Phase.RUNNING or leading.text.version != version:
+        return
+    if missing and leading.before is not None and not leading.forced:
+        turn.send(Abort(leading.id))
+        turn.do(Tell(events.ConfigTakenBack(version.serial, version.digest, missing)))
+        _runs_on_neither(turn, leading, (missing,))
+        turn.stand()
+        turn.consider()
+        return
+    commit(turn, leading)
 
 
 def commit(turn: Turn, leading: Leading) -> None:
@@ -56,7 +64,7 @@ def done(turn: Turn, done: Done) -> None:
     if leading is None or leading.id != done.id or leading.phase is not Phase.COMMITTED:
         return
     if done.fault:
-        failed(turn, leading, (done.fault,), conflict=True)
+        failed(turn, leading, (done.fault,), conflict=done.conflict)
         return
     version = leading.text.version
     turn.set(leading=None)
@@ -75,17 +83,10 @@ def done(turn: Turn, done: Done) -> None:
 def failed(turn: Turn, leading: Leading, reasons: tuple[str, ...], *, conflict: bool) -> None:
     """The other does not take it: so it does not run here either, if it did not before."""
     version, theirs = leading.text.version, turn.state.theirs
-    turn.set(leading=None)
     if leading.fresh:
-        if turn.state.version == version and leading.before is not None:  # the way back
-            turn.run(leading.before)
-        if turn.state.file is None:
-            turn.set(file=leading.text)
-        if turn.state.file == leading.text:
-            turn.set(judged=True)
-        turn.do(Refuse(version, tuple(f"the other director: {reason}" for reason in reasons)))
+        _runs_on_neither(turn, leading, tuple(f"the other director: {reason}" for reason in reasons))
     else:
-        turn.set(retry_at=turn.now + RETRY_S)
+        turn.set(leading=None, retry_at=turn.now + RETRY_S)
     if conflict and theirs is not None and (other := theirs.file or theirs.mine) is not None:
         turn.disagree(version, other, reasons[0])
     elif turn.state.refused != reasons[0] or leading.fresh:
@@ -93,3 +94,15 @@ def failed(turn: Turn, leading: Leading, reasons: tuple[str, ...], *, conflict: 
     turn.set(refused="" if leading.fresh else reasons[0])
     turn.stand()
     turn.consider()
+
+
+def _runs_on_neither(turn: Turn, leading: Leading, reasons: tuple[str, ...]) -> None:
+    """What is new stays in the file here, and what ran before runs again."""
+    turn.set(leading=None)
+    if turn.state.version == leading.text.version and leading.before is not None:  # the way back
+        turn.run(leading.before)
+    if turn.state.file is None:
+        turn.set(file=leading.text)
+    if turn.state.file == leading.text:
+        turn.set(judged=True)
+    turn.do(Refuse(leading.text.version, reasons))

@@ -6,12 +6,12 @@ from enum import StrEnum
 
 import msgspec
 
-from lvs.sync.messages import Standing
+from lvs.sync.messages import Refusals, Standing
 from lvs.sync.version import Agreed, Text, Version
 
-ANSWER_S = 4.0  # limit of an examination: both have it within 5 s, or neither
+ANSWER_S = 4.0  # limit of an examination: without an answer it runs on neither
 RUN_S = 3.0  # how long one waits for the kernel of the first before the second follows
-COMMIT_S = 5.0  # without a word after that the connection is given up
+COMMIT_S = 5.0  # without a word after that the connection is given up, and what was offered is pending
 FOLLOW_S = 30.0  # what was accepted and not followed up is forgotten
 RETRY_S = 30.0  # what the other refused is offered again
 
@@ -47,6 +47,7 @@ class Following(msgspec.Struct, frozen=True):
     phase: Phase
     until: float
     forced: bool = False
+    back: str = ""  # why what ran before is put back
 
 
 class State(msgspec.Struct, frozen=True):
@@ -56,6 +57,7 @@ class State(msgspec.Struct, frozen=True):
     judged: bool = False  # and will not, unless somebody does something
     bad: bool = False  # what lies in the file here is not valid
     agreed: Agreed = Agreed()
+    refusals: Refusals = Refusals()  # of the kernel here
     connected: bool = False
     theirs: Standing | None = None  # None: they are away, or have not spoken
     leading: Leading | None = None

@@ -44,7 +44,7 @@ class Turn:
         """Tell the other where this one stands."""
         state = self.state
         file = None if state.file is None else state.file.version
-        self.send(Standing(state.version, file, state.agreed, state.active))
+        self.send(Standing(state.version, file, state.agreed, state.active, state.refusals))
 
     def run(self, text: Text) -> None:
         """This is what runs from now on."""
@@ -86,13 +86,13 @@ class Turn:
         if state.theirs is None or state.leading is not None or state.following is not None:
             return
         theirs = state.theirs.mine
+        if state.version == theirs:
+            self.agree()
         if state.file is not None and not state.judged:
             self.consider_file(state.file, theirs)
             return
         course, why = decide(self.base(), state.version, theirs)
-        if course is Course.SAME:
-            self.agree()
-        elif course is Course.PUSH and state.mine is not None and state.retry_at is None:
+        if course is Course.PUSH and state.mine is not None and state.retry_at is None:
             self.lead(state.mine, fresh=False)
         elif course is Course.CONFLICT and state.version and theirs:
             self.disagree(state.version, theirs, why)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -30,6 +31,12 @@ def test_content_then_name_then_folder_are_synced(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "fsync", fsync)
     durable.replace(path, b"one")
     assert seen == [("file.new", False), (tmp_path.name, True)]
+
+
+def test_what_helps_is_said() -> None:
+    full = durable.why(OSError(errno.ENOSPC, "No space left on device"), Path("/etc/lvs"))
+    assert full == "no space left on device; make room there (df -h /etc/lvs; df -i /etc/lvs)"
+    assert durable.why(OSError(errno.ENOTDIR, ""), Path("/etc")) == "not a directory"
 
 
 def test_what_cannot_be_written_stays(tmp_path: Path) -> None:

@@ -88,13 +88,13 @@ def test_a_full_disk(file: Path) -> None:
     """The reason is told, and the old one stays."""
     ledger.save(file, ONE)
     (file.parent / "owned.json.new").symlink_to("/dev/full")
-    with pytest.raises(SystemFault, match="No space left on device"):
+    with pytest.raises(SystemFault, match="no space left on device; make room there"):
         ledger.save(file, Ledger())
     assert ledger.load(file) == ONE
 
 
 def test_no_directory(tmp_path: Path) -> None:
-    with pytest.raises(SystemFault, match="No such file or directory"):
+    with pytest.raises(SystemFault, match="no such file or directory"):
         ledger.save(tmp_path / "none" / "owned.json", ONE)
     assert ledger.load(tmp_path / "none" / "owned.json") == Ledger()
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lvs.errors import SystemFault
-from lvs.io import pairkey
+from lvs.io import durable, pairkey
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,17 @@ def test_one_that_is_there_is_not_overwritten(key: pairkey.PairKey, tmp_path: Pa
     assert [one.name for one in tmp_path.iterdir()] == ["pair.key"]
 
 
+@pytest.mark.parametrize("replace", [False, True])
+def test_its_name_is_on_the_disk_too(
+    key: pairkey.PairKey, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replace: bool
+) -> None:
+    settled: list[tuple[Path, bool]] = []
+    path = tmp_path / "pair.key"
+    monkeypatch.setattr(durable, "settle", lambda directory: settled.append((directory, path.exists())))
+    pairkey.install(path, key, replace=replace)
+    assert settled == [(tmp_path, True)]
+
+
 def test_a_place_that_cannot_be_written(key: pairkey.PairKey, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemFault, match=r"cannot write .*pair\.key: "):
@@ -82,7 +93,7 @@ def test_a_disk_that_takes_no_more(key: pairkey.PairKey, tmp_path: Path) -> None
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
     try:
-        with pytest.raises(SystemFault, match=r"cannot write .*pair\.key: file too large"):
+        with pytest.raises(SystemFault, match=r"cannot write .*pair\.key: file too large; raise "):
             pairkey.install(tmp_path / "pair.key", key)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+
+_REMEDY = {
+    errno.ENOSPC: "make room there (df -h {0}; df -i {0})",
+    errno.EDQUOT: "make room there, or raise the quota (quota)",
+    errno.EFBIG: "raise the limit of the size of files (ulimit -f, LimitFSIZE=)",
+    errno.EROFS: "mount it writable (findmnt -T {0}); of a unit, name it in ReadWritePaths=",
+    errno.EACCES: "be root, or see who may write there (namei -l {0})",
+    errno.EPERM: "be root, or see who may write there (namei -l {0}; lsattr -d {0})",
+    errno.EIO: "look for faults of the disk (dmesg)",
+}
+
+
+def why(fault: OSError, directory: Path) -> str:
+    """Why nothing could be written there, and what helps: `no space left on device; make room there`."""
+    said = os.strerror(fault.errno or 0).lower()
+    remedy = _REMEDY.get(fault.errno or 0, "").format(directory)
+    return f"{said}; {remedy}" if remedy else said
 
 
 def replace(path: Path, content: bytes) -> None:

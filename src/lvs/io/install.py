@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lvs.errors import SystemFault
+from lvs.io import durable
 
 OFFERED, PUSHED = "offered", "pushed"  # within the name of what is laid beside the file
 REPLACED = ".replaced"  # behind the file's name: what an operator chose against
@@ -40,7 +41,7 @@ def stage(path: Path, content: bytes, word: str = OFFERED) -> None:
             os.fsync(descriptor)
     except OSError as fault:
         discard(path, word)
-        raise SystemFault(f"cannot write beside {real}: {_why(fault)}") from fault
+        raise SystemFault(f"cannot write beside {real}: {durable.why(fault, real.parent)}") from fault
 
 
 def discard(path: Path, word: str = OFFERED) -> None:
@@ -94,7 +95,7 @@ def commit(
                 before.unlink()
             _settled(real.parent)
     except OSError as fault:
-        raise SystemFault(f"cannot replace {real}: {_why(fault)}") from fault
+        raise SystemFault(f"cannot replace {real}: {durable.why(fault, real.parent)}") from fault
     finally:
         discard(path, word)
 
@@ -114,12 +115,4 @@ def _places(path: Path, word: str) -> tuple[Path, Path]:
 def _settled(directory: Path) -> None:
     """Names are on the disk."""
     with suppress(OSError):
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _why(fault: OSError) -> str:
-    return os.strerror(fault.errno or 0).lower()
+        durable.settle(directory)

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from lvs.errors import SystemFault
+from lvs.io import durable
 from lvs.kernel.state import ServiceKey, Timeouts, Vip
 
 UNSET = Timeouts(0, 0, 0)
@@ -57,7 +58,7 @@ def save(path: Path, ledger: Ledger) -> None:
             os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as fault:
-        raise SystemFault(f"{fault.strerror}") from fault
+        raise SystemFault(durable.why(fault, path.parent)) from fault
 
 
 def _where() -> str:

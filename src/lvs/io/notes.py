@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -51,4 +50,4 @@ def _save(path: Path, content: bytes) -> None:
     try:
         durable.replace(path, content + b"\n")
     except OSError as fault:
-        raise SystemFault(f"cannot write {path}: {os.strerror(fault.errno or 0).lower()}") from fault
+        raise SystemFault(f"cannot write {path}: {durable.why(fault, path.parent)}") from fault

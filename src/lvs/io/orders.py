@@ -62,7 +62,7 @@ def save(path: Path, orders: tuple[Order, ...]) -> None:
     try:
         durable.replace(path, msgspec.json.format(msgspec.json.encode(kept), indent=2))
     except OSError as fault:
-        raise SystemFault(f"{fault.strerror}") from fault
+        raise SystemFault(durable.why(fault, path.parent)) from fault
 
 
 def _shifted(at: float | None, by: float) -> float | None:

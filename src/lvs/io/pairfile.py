@@ -43,4 +43,4 @@ def save(path: Path, memory: Memory) -> None:
     try:
         durable.replace(path, msgspec.json.format(msgspec.json.encode(memory), indent=2))
     except OSError as fault:
-        raise SystemFault(os.strerror(fault.errno or 0).lower()) from fault
+        raise SystemFault(durable.why(fault, path.parent)) from fault

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from lvs.errors import Exit, SystemFault
+from lvs.io import durable
 from lvs.io.child import child_environment, find_program
 
 # image/lvsd.py keeps ssl from asyncio, which has no use for it; this has.
@@ -182,7 +183,7 @@ def _openssl(words: tuple[str, ...], given: bytes = b"") -> bytes:
 
 
 def install(path: Path, key: PairKey, *, replace: bool = False) -> None:
-    """Write a pair key, mode 0600, as a whole. Errors: SystemFault, if one is there already."""
+    """Write a pair key, mode 0600, whole and on the disk. Errors: SystemFault, if one is there already."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -199,6 +200,7 @@ def install(path: Path, key: PairKey, *, replace: bool = False) -> None:
                 temporary.replace(path)
             else:
                 path.hardlink_to(temporary)
+            durable.settle(path.parent)
         finally:
             with suppress(FileNotFoundError):
                 temporary.unlink()
@@ -208,7 +210,7 @@ def install(path: Path, key: PairKey, *, replace: bool = False) -> None:
         raise SystemFault(f"{path} is there already and stays as it is") from fault
     except OSError as fault:
         code = Exit.RIGHTS if isinstance(fault, PermissionError) else Exit.FAILED
-        raise SystemFault(f"cannot write {path}: {_why(fault)}", code) from fault
+        raise SystemFault(f"cannot write {path}: {durable.why(fault, path.parent)}", code) from fault
 
 
 def _why(fault: OSError) -> str:

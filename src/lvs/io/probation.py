@@ -43,4 +43,4 @@ def save(path: Path, trial: Trial | None) -> None:
         else:
             durable.replace(path, msgspec.json.format(msgspec.json.encode(trial), indent=2))
     except OSError as fault:
-        raise SystemFault(f"cannot write {path}: {os.strerror(fault.errno or 0).lower()}") from fault
+        raise SystemFault(f"cannot write {path}: {durable.why(fault, path.parent)}") from fault

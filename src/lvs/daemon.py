@@ -55,8 +55,8 @@ from lvs.inputs import (
     StopAsked,
     TimePassed,
 )
-from lvs.io import control, devices, orders, sysctls
-from lvs.io.announce import Announcer
+from lvs.io import control, devices, orders
+from lvs.io.announce import Announcer, routing
 from lvs.io.checking import Checking
 from lvs.io.journal import Journal
 from lvs.io.links import DeviceChanged, Links
@@ -306,7 +306,7 @@ class Daemon:
         """Now, and not when the event loop gets to it: what follows can wait, the neighbours cannot."""
         try:
             found = devices.devices(vip.device for vip in vips)
-            reasons = self._announcer.announce(vips, found, _is_router())
+            reasons = self._announcer.announce(vips, found, routing(vips))
         except KernelError as fault:
             reasons = [str(fault)]
         asyncio.get_running_loop().call_soon(self.feed, Announced(tuple(reasons)))
@@ -357,9 +357,3 @@ class Daemon:
     async def _crashing(self) -> None:
         """Fail as a callback did."""
         raise await self._faults.get()
-
-
-def _is_router() -> bool:
-    """Whether this machine forwards IPv6: the router flag of its advertisements, RFC 4861 section 4.4."""
-    name = "net/ipv6/conf/all/forwarding"
-    return sysctls.read((name,)).get(name) == "1"

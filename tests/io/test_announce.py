@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import errno
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lvs.errors import Exit, KernelError
-from lvs.io.announce import Announcer
+from lvs.io.announce import Announcer, routing
 from lvs.io.links import Device
 from lvs.kernel.frames import garp, unsolicited_na
 from lvs.kernel.state import Vip
@@ -51,15 +52,26 @@ def test_sends_on_each_device(wire: Wire) -> None:
     announcer.open()
     announcer.open()
     devices = {"eth0": device("eth0"), "bond0.7": device("bond0.7")}
-    assert announcer.announce([VIP, VIP6], devices, True) == []
+    assert announcer.announce([VIP, VIP6], devices, {"bond0.7"}) == []
     assert wire.sent == [
         (garp(VIP.address, MAC, reply=False), "eth0"),
         (garp(VIP.address, MAC, reply=True), "eth0"),
         (unsolicited_na(VIP6.address, MAC, router=True), "bond0.7"),
     ]
+    announcer.announce([VIP6], devices, {"eth0"})
+    assert wire.sent[3:] == [(unsolicited_na(VIP6.address, MAC, router=False), "bond0.7")]
     announcer.close()
     announcer.close()
     assert wire.closed
+
+
+def test_the_router_flag_is_the_devices_own(tmp_path: Path) -> None:
+    for name, value in {"all": "1", "eth0": "0", "eth1": "1", "bond0.7": "2"}.items():
+        (tmp_path / "net/ipv6/conf" / name).mkdir(parents=True)
+        (tmp_path / "net/ipv6/conf" / name / "forwarding").write_text(f"{value}\n")
+    six = [Vip(name, VIP6.address, 64, "") for name in ("eth0", "eth1", "bond0.7", "none0")]
+    assert routing([*six, Vip("eth1", VIP.address, 24, "")], tmp_path) == {"eth1", "bond0.7"}
+    assert routing([Vip("eth1", VIP.address, 24, "")], tmp_path) == frozenset()
 
 
 def test_one_bad_device_does_not_stop_the_others(wire: Wire) -> None:
@@ -72,7 +84,7 @@ def test_one_bad_device_does_not_stop_the_others(wire: Wire) -> None:
         "full0": device("full0"),
     }
     vips = [Vip(name, VIP.address, 24, "") for name in ("full0", "lo", "ib0", "eth0")]
-    assert announcer.announce(vips, devices, False) == [
+    assert announcer.announce(vips, devices) == [
         "192.0.2.1 not announced: full0: No buffer space available",
         "192.0.2.1 not announced: ib0 is no Ethernet device",
     ]

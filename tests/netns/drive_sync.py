@@ -39,7 +39,7 @@ async def converged(goal: KernelState) -> Outcome:
     announcer.open()
     outcome = await converger.converge(goal)
     taken = [op.vip for op in outcome.done if isinstance(op, TakeVip)]
-    for reason in announcer.announce(taken, await links.devices(), router=False):
+    for reason in announcer.announce(taken, await links.devices()):
         print(reason)
     links.close()
     announcer.close()

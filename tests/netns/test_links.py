@@ -421,10 +421,7 @@ def test_tunnels_have_nobody_to_tell(pair: tuple[Net, Net]) -> None:
     assert not devices["tun0"].arp
     announcer = Announcer()
     a.inside(announcer.open)
-    assert (
-        announcer.announce([vip("192.0.2.1", device="tun0"), vip("192.0.2.1", device="lo")], devices, False)
-        == []
-    )
+    assert announcer.announce([vip("192.0.2.1", device="tun0"), vip("192.0.2.1", device="lo")], devices) == []
     announcer.close()
 
 
@@ -647,7 +644,7 @@ def test_neighbours_believe_the_announcement(pair: tuple[Net, Net], accept: str)
         announcer = Announcer()
         announcer.open()
         try:
-            assert announcer.announce(vips, await links.devices(), router=True) == []
+            assert announcer.announce(vips, await links.devices(), {"eth0"}) == []
         finally:
             announcer.close()
 
@@ -674,11 +671,11 @@ def test_reasons_for_what_was_not_announced(pair: tuple[Net, Net]) -> None:
         ghost = Device("ghost0", 99, bytes(6), up=True, carrier=True, arp=True)
         announcer = Announcer()
         with pytest.raises(RuntimeError):
-            announcer.announce(vips, devices, False)
+            announcer.announce(vips, devices)
         announcer.open()
         try:
             return announcer.announce(
-                [*vips, vip("192.0.2.9", device="ghost0")], {**devices, "ghost0": ghost}, False
+                [*vips, vip("192.0.2.9", device="ghost0")], {**devices, "ghost0": ghost}
             )
         finally:
             announcer.close()

@@ -209,7 +209,7 @@ def test_a_full_disk_loses_nothing(director: Director) -> None:
     director.spawn("--run-dir", "/tmp/small").expect(" applied: ", SLOWEST_S)
     machine.run("sh", "-c", "head -c 100000 /dev/zero >/tmp/small/fill || true")
     director.save(FILE + VIP2)
-    director.wait_for(r"cannot write /tmp/small/owned\.json: No space left")
+    director.wait_for(r"cannot write /tmp/small/owned\.json: no space left")
     assert len(director.table()) == 5
 
 

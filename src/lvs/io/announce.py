@@ -14,11 +14,13 @@ import socket
 from typing import TYPE_CHECKING
 
 from lvs.errors import Exit, KernelError
+from lvs.io import sysctls
 from lvs.kernel import text
-from lvs.kernel.frames import MAC_LENGTH, announcement
+from lvs.kernel.frames import IPV4_LENGTH, MAC_LENGTH, announcement
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
 
     from lvs.io.links import Device
     from lvs.kernel.state import Vip
@@ -63,11 +65,13 @@ class Announcer:
             self._socket.close()
             self._socket = None
 
-    def announce(self, vips: Iterable[Vip], devices: Mapping[str, Device], router: bool) -> list[str]:  # noqa: FBT001
+    def announce(
+        self, vips: Iterable[Vip], devices: Mapping[str, Device], routes: Collection[str] = ()
+    ) -> list[str]:
         """Tell the neighbours of each VIP's device that the VIP is here; return what failed.
 
-        Shape: `devices` by name, as `Links.devices` reads them; `router`: this host forwards
-        IPv6. The result is one sentence per device and reason, empty if all was sent. Devices
+        Shape: `devices` by name, as `Links.devices` reads them; on those in `routes` this host
+        forwards IPv6. The result is one sentence per device and reason, empty if all was sent. Devices
         that have no neighbours to tell (lo, tunnels) are no failure.
         Errors: none; RuntimeError before `open`.
         """
@@ -80,7 +84,7 @@ class Announcer:
                 continue
             reason = _unfit(vip.device, device)
             if device is not None and not reason:
-                reason = self._send(device, announcement(vip.address, device.mac, router))
+                reason = self._send(device, announcement(vip.address, device.mac, vip.device in routes))
             if reason:
                 failed.setdefault((vip.device, reason), []).append(vip)
         return [_sentence(reason, held) for (_, reason), held in failed.items()]
@@ -94,6 +98,21 @@ class Announcer:
             except OSError as error:
                 return f"{device.name}: {error.strerror or os.strerror(error.errno or 0)}"
         return ""
+
+
+def routing(vips: Iterable[Vip], root: Path = sysctls.PROC_SYS) -> frozenset[str]:
+    """The devices of IPv6 VIPs on which this host forwards: RFC 4861 section 4.4, the router flag.
+
+    What counts is the device's own setting, not that of `all`, as in the kernel's advertisements:
+    net/ipv6/ndisc.c, ndisc_recv_ns and ndisc_send_unsol_na.
+    """
+    names = {
+        f"net/ipv6/conf/{vip.device}/forwarding": vip.device
+        for vip in vips
+        if len(vip.address) != IPV4_LENGTH
+    }
+    # A number, not a truth value: any but 0 forwards.
+    return frozenset(names[name] for name, value in sysctls.read(names, root).items() if value != "0")
 
 
 def _unfit(name: str, device: Device | None) -> str:

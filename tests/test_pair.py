@@ -130,6 +130,13 @@ def test_what_the_pulse_says_is_told(word: Any, event: events.Event) -> None:
     assert reports(pair.heard(pairing, word, config(), 1.0)[1]) == [event]
 
 
+def test_datagrams_of_strangers_add_up() -> None:
+    pairing, _ = on(PRIMARY, config())
+    for counts in ({"forged": 2}, {"forged": 1, "address": 1}):
+        pairing, _ = pair.heard(pairing, Strangers(counts, "a"), config(), 1.0)
+    assert pairing.strangers == {"forged": 3, "address": 1}
+
+
 def test_a_handover_that_is_tried_on_and_on_is_refused_once() -> None:
     """Nobody asked for it: this director has a fault, and the other one does not take over."""
     pairing, _ = on(PRIMARY, config())

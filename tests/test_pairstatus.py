@@ -67,7 +67,12 @@ def test_both_sides_are_shown() -> None:
 
 def test_strangers_are_shown() -> None:
     channel = msgspec.structs.replace(THERE, strangers={"it has another pair key": 7})
-    assert "turned away 7 times: it has another pair key" in lines(status(SAME, channel, paired=True))
+    shown = status(SAME, channel, {"forged": 2, "address": 1}, paired=True)
+    assert list(lines(shown))[-3:] == [
+        "turned away 7 times: it has another pair key",
+        "no heartbeats of the other director: 1 datagram, address",
+        "no heartbeats of the other director: 2 datagrams, forged",
+    ]
 
 
 def test_without_a_key_or_a_pair() -> None:

@@ -168,7 +168,8 @@ class Coupling:
         self._sharing.orders_kept(orders)
 
     def status(self) -> pairstatus.PairStatus:
-        return pairstatus.status(self.state, self.liaison.status(), paired=self.paired)
+        heartbeat = self._director.state.pairing.strangers
+        return pairstatus.status(self.state, self.liaison.status(), heartbeat, paired=self.paired)
 
     async def resolve(self, use: Use) -> str:
         """Settle a conflict; why not, if not."""

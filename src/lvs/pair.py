@@ -89,6 +89,7 @@ class Pairing(msgspec.Struct, frozen=True):
     seen_at: float = 0.0  # when the pulse said so
     late: tuple[tuple[float, float], ...] = ()  # when the pulse was how late, the most first
     unusable: Mapping[str, str] = {}  # path -> why
+    strangers: Mapping[str, int] = {}  # kind of a datagram that is no heartbeat -> how many came
     lost: str = ""  # why there is no pulse: told already
     refused: str = ""  # why the other did not take over: told already, until a role changes or somebody asks
 
@@ -299,7 +300,9 @@ def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step
             return msgspec.structs.replace(pairing, unusable=unusable), told
         case Strangers(counts, example):
             shown = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
-            return pairing, (Report(events.HeartbeatStrangers(shown, example)),)
+            known = {kind: pairing.strangers.get(kind, 0) + number for kind, number in counts.items()}
+            new = msgspec.structs.replace(pairing, strangers={**pairing.strangers, **known})
+            return new, (Report(events.HeartbeatStrangers(shown, example)),)
         case Privileges(refused):
             return pairing, tuple(Report(events.PulseUnprivileged(one)) for one in refused)
         case SwitchoverEnded(refused):

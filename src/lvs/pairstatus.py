@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -11,6 +11,7 @@ from lvs.sync.messages import Refusals
 from lvs.sync.state import Phase, State
 from lvs.sync.version import Course, Version, decide
 
+_NONE: Mapping[str, int] = {}
 ALIKE = ("same", "incomplete")  # one configuration is on both, whatever their kernels say
 
 
@@ -34,6 +35,7 @@ class PairStatus(msgspec.Struct, frozen=True):
     there_refused: Refusals = Refusals()
     agreed: Version | None = None  # what both last ran
     strangers: dict[str, int] = {}  # who was turned away: reason, how often
+    heartbeat_strangers: dict[str, int] = {}  # datagrams that were no heartbeats of the other: kind, how many
     unknown: int = 0  # what the other said and is not understood here
 
 
@@ -50,8 +52,10 @@ class Channel(msgspec.Struct, frozen=True):
     unknown: int = 0
 
 
-def status(state: State, channel: Channel, *, paired: bool) -> PairStatus:
-    """What is known of both."""
+def status(
+    state: State, channel: Channel, heartbeat: Mapping[str, int] = _NONE, *, paired: bool
+) -> PairStatus:
+    """What is known of both; `heartbeat` counts the datagrams that were no heartbeats, by kind."""
     word, text = _state(state, channel, paired=paired)
     theirs = state.theirs
     return PairStatus(
@@ -72,6 +76,7 @@ def status(state: State, channel: Channel, *, paired: bool) -> PairStatus:
         there_refused=Refusals() if theirs is None else theirs.refusals,
         agreed=state.agreed.version,
         strangers=channel.strangers,
+        heartbeat_strangers=dict(heartbeat),
         unknown=channel.unknown,
     )
 
@@ -143,6 +148,8 @@ def lines(shown: PairStatus) -> Iterator[str]:
     yield f"both last ran: {shown.agreed or 'nothing that is known here'}"
     for reason, times in sorted(shown.strangers.items()):
         yield f"turned away {times} times: {reason}"
+    for kind, number in sorted(shown.heartbeat_strangers.items()):
+        yield f"no heartbeats of the other director: {counted(number, 'datagram')}, {kind}"
 
 
 def _held(version: Version | None, file: Version | None) -> str:

@@ -627,6 +627,18 @@ def test_many_changes_are_told_as_one_number(count: int, singly: int) -> None:
     assert last == events.ConfigApplied(FILE, 1, "digest", 1, count, count + 1, 0, 20)
 
 
+def test_a_machine_that_dies_in_many_virtual_servers_is_named() -> None:
+    real = strategies.real_server("real1", "10.0.0.1")
+    servers = [strategies.virtual_server(f"v{n}", f"192.0.2.{n}", real) for n in range(51)]
+    state, _ = step(State(), ConfigLoaded(FILE, "digest", strategies.config(*servers)), 0.0)
+    up, down = Answer(True, Reason.ANSWERED, "connected"), Answer(False, Reason.REFUSED, "connection refused")
+    for answer in (up, down):
+        answers = tuple((target, answer) for target in state.health.askers)
+        state, commands = step(state, ProbesAnswered(answers), 1.0)
+    (moved,) = [event for event in told(commands) if isinstance(event, events.RealServersMoved)]
+    assert "10.0.0.1 down in 51 virtual servers (refused: connection refused)" in moved.text()
+
+
 def test_many_problems_are_counted_and_the_first_told() -> None:
     problems = tuple(problem(f"{line} wrong", Severity.ERROR) for line in range(1, 61))
     _, commands = step(State(), ConfigRejected(FILE, problems), 0.0)

@@ -137,6 +137,24 @@ def test_everything_on_the_way_has_its_name(one: Config, other: Config) -> None:
             assert event.real_server.startswith("real")
 
 
+def test_many_real_servers_are_told_by_their_machines() -> None:
+    down = [
+        events.RealServerDown(f"v{n}", "real3", f"10.0.0.3:{80 + n % 2}", "refused", "connection refused")
+        for n in range(51)
+    ]
+    down.append(events.RealServerDown("v51", "real3", "10.0.0.3:99", "timed_out", "no answer within 2 s"))
+    up = [events.RealServerUp("web", f"six{n}", f"[2001:db8::{n}]:80", "up", "connected") for n in range(11)]
+    event = telling.moved([*up, *down])
+    assert (event.up, event.down) == (11, 52)
+    first, second, *_, last = event.machines.split("; ")
+    assert first == "10.0.0.3 down in 52 virtual servers (refused: connection refused, and others)"
+    assert second == "[2001:db8::0] up in 1 virtual server (up: connected)"
+    assert last == "and 2 more machines"
+    assert event.text().startswith(
+        "many real servers at once: 11 came up, 52 went down: 10.0.0.3 down in 52 "
+    )
+
+
 def test_shortened() -> None:
     ops = tuple(LoadModule(f"m{number}") for number in range(7))
     assert telling.shortened(ops[:2]) == "modprobe m0; modprobe m1"

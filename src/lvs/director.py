@@ -267,10 +267,9 @@ def _follows(change: Change) -> tuple[Command, ...]:
         commands.append(Ask(change.follow, change.forget, change.again))
     told = change.told
     if len(told) > telling.ONE_BY_ONE:
-        up = sum(isinstance(event, events.RealServerUp) for event in told)
-        down = sum(isinstance(event, events.RealServerDown) for event in told)
+        moved = [event for event in told if isinstance(event, events.RealServerUp | events.RealServerDown)]
         rest = [event for event in told if not isinstance(event, events.RealServerUp | events.RealServerDown)]
-        told = (events.RealServersMoved(up, down), *rest)
+        told = (telling.moved(moved), *rest) if moved else tuple(rest)
     commands += [Report(event) for event in told]
     commands += [RunHook(hook) for hook in change.hooks]
     return tuple(commands)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import assert_never
 
 from lvs import events
+from lvs.events import counted
 from lvs.kernel import text
 from lvs.kernel.desired import Desired
 from lvs.kernel.keys import destination_of
@@ -30,6 +33,7 @@ from lvs.kernel.state import (
 )
 
 ONE_BY_ONE = 50  # more changes than this at a time are told as one number
+MACHINES = 10  # of them the first are named
 
 
 def told(op: Op, before: Desired, after: Desired, reason: str) -> events.Event:
@@ -95,6 +99,26 @@ def _names(service: ServiceKey, key: DestinationKey, where: Desired) -> tuple[st
         real_server_name(service, key, where),
         text.destination_name(key),
     )
+
+
+def moved(told: Sequence[events.RealServerUp | events.RealServerDown]) -> events.RealServersMoved:
+    """Many real servers as one event, machine by machine: what most of them share comes first.
+
+    `10.0.0.3 down in 51 virtual servers (refused: connection refused); and 3 more machines`
+    """
+    machines: dict[tuple[str, str], list[events.RealServerUp | events.RealServerDown]] = {}
+    for event in told:
+        word = "up" if isinstance(event, events.RealServerUp) else "down"
+        machines.setdefault((event.address.rpartition(":")[0], word), []).append(event)
+    lines = []
+    for (address, word), of in sorted(machines.items(), key=lambda one: -len(one[1]))[:MACHINES]:
+        ((code, answer), _), *others = Counter((event.code, event.answer) for event in of).most_common(2)
+        where = counted(len({event.virtual_server for event in of}), "virtual server")
+        lines.append(f"{address} {word} in {where} ({code}: {answer}{', and others' if others else ''})")
+    if len(machines) > MACHINES:
+        lines.append(f"and {counted(len(machines) - MACHINES, 'more machine')}")
+    up = sum(isinstance(event, events.RealServerUp) for event in told)
+    return events.RealServersMoved(up, len(told) - up, "; ".join(lines))
 
 
 def shortened(ops: tuple[Op, ...], most: int = 5) -> str:

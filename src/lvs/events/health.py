@@ -48,10 +48,12 @@ class RealServersMoved(Event, frozen=True):
     PRIORITY: ClassVar[Priority] = Priority.WARNING
     up: int
     down: int
+    machines: str  # the first few of them, with their reasons
 
     def text(self) -> str:
         return (
-            f"many real servers at once: {self.up} came up, {self.down} went down; `lvsd status` names them"
+            f"many real servers at once: {self.up} came up, {self.down} went down: {self.machines}; "
+            "`lvsd status` names them all"
         )
 
 

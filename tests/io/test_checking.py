@@ -11,10 +11,13 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
+import pytest
+
 from lvs import events
 from lvs.checks import Answer, Connect, Dialogue, Http, Ldap, Pace, Reason, Step, Target
 from lvs.commands import Ask
 from lvs.health.ward import Hook
+from lvs.io import hooks
 from lvs.io.checking import Checking
 
 PACE = Pace(0.2, 2.0, 2.0)
@@ -124,6 +127,26 @@ print(room(), *resource.getrlimit(resource.RLIMIT_NOFILE))
     if hard == resource.RLIM_INFINITY or hard >= 21_000:
         assert asked(1024, hard) == [20_000, 21_000, hard]
         assert asked(hard, hard)[0] == 20_000
+
+
+def test_a_hook_gives_way_to_news_of_the_same_real_server_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "MOST", 2)
+
+    def hook(event: str, server: str, address: str) -> Hook:
+        of = {"LVS_EVENT": event, "LVS_VIRTUAL_SERVER": "web", "LVS_REAL_SERVER": server}
+        return Hook("/nonexistent/hook", {**of, "LVS_ADDRESS": address, "LVS_PORT": "80"})
+
+    async def scene(seen: Seen, _: int) -> None:
+        seen.checking.open(asyncio.get_running_loop())
+        for one in (("down", "real1"), ("down", "real2"), ("up", "real2")):
+            seen.checking.run(hook(*one, f"10.0.0.{one[1][-1]}"))
+        seen.checking.run(Hook("/nonexistent/role", {"LVS_EVENT": "active"}))
+        await until(lambda: len(seen.events) == 4)
+
+    told = [event.hook for event in run(scene).events if isinstance(event, events.HookFailed)]
+    second = "/nonexistent/hook for web, real server real2 (10.0.0.2, port 80)"
+    first = "/nonexistent/hook for web, real server real1 (10.0.0.1, port 80)"
+    assert told == [second, first, second, "/nonexistent/role"]
 
 
 def test_hooks_run_with_what_happened_in_their_environment(tmp_path: Path) -> None:

@@ -115,8 +115,7 @@ class Checking:
 
     def run(self, hook: Hook) -> None:
         """Run a program because something happened, after those before it."""
-        subject = f"{hook.command.split()[0]} for {hook.environment.get('LVS_VIRTUAL_SERVER', '')}"
-        self._hooks.put(hooks.Hook(tuple(hook.command.split()), hook.environment, subject))
+        self._hooks.put(hooks.Hook(tuple(hook.command.split()), hook.environment, _subject(hook)))
 
     def overdue(self, now: float) -> tuple[int, str]:
         """How many checks have had no answer for far too long, and what is known of why."""
@@ -155,3 +154,13 @@ class Checking:
     def _hook_failed(self, sentence: str) -> None:
         what, _, why = sentence.partition(": ")
         self._told(events.HookFailed(what, why))
+
+
+def _subject(hook: Hook) -> str:
+    """What a hook program is run for: `mail for web, real server real1 (10.0.0.1, port 80)`."""
+    program, get = hook.command.split()[0], hook.environment.get
+    if virtual_server := get("LVS_VIRTUAL_SERVER"):
+        program += f" for {virtual_server}"
+    if real_server := get("LVS_REAL_SERVER"):
+        program += f", real server {real_server} ({get('LVS_ADDRESS')}, port {get('LVS_PORT')})"
+    return program

@@ -27,7 +27,7 @@ class Hook(msgspec.Struct, frozen=True):
 
     words: tuple[str, ...]
     environment: dict[str, str]  # beside what every program gets
-    what: str  # its subject, for sentences: "notify_cmd of virtual server web, real server 192.0.2.7:80"
+    what: str  # its subject, for sentences: "mail for web, real server real1 (10.0.0.1, port 80)"
 
 
 class Hooks:

@@ -68,7 +68,8 @@ def test_a_real_server_that_is_down() -> None:
 def test_one_that_was_not_asked_yet_and_is_being_drained() -> None:
     order = Order(Verb.DRAIN, ip_address("10.0.0.2"), None, "carla", 1764000000.0, deadline=170.0)
     lines = explained(scene((order,)), "10.0.0.2", "web")
-    assert lines[1] == "  state    draining, ordered by carla [draining]"
+    assert lines[1].startswith("  state    draining, ordered 0 s ago by carla, connections end ")
+    assert " [draining], since 20" in lines[1]
     assert lines[2] == "  kernel   weight 1, 3 active, 4 inactive connections"
     assert lines[3].startswith("  order    drain by carla, 20")
     assert "connections are ended at 20" in lines[3]

@@ -67,6 +67,7 @@ LINES = (
     {"model", "subcommands"},
     {"probes"},  # which say what they can be asked: config goes by it
     {"config", "kernel", "health", "pulse", "sync", "updating", "completion", "repository", "arguments"},
+    {"why"},
     {"status", "telling", "letters", "pairstatus", "firstboot", "realserver"},
     {"protocol", "commands"},
     {"inputs"},

@@ -15,6 +15,7 @@ from lvs.kernel.state import Destination, LoadModule, ServiceKey, SetDestination
 from lvs.model import Scheduler
 from lvs.state import State
 from lvs.status import CheckVitals, Connections, Held
+from lvs.why import Moment
 from strategies import config, on_device, real_server, virtual_server
 
 ONE = config(
@@ -29,6 +30,7 @@ ONE = config(
     serial_no=7,
 )
 GOAL = desired(ONE)
+AT = Moment(0.0, 0.0)
 
 
 def held() -> dict[ServiceKey, Held]:
@@ -60,14 +62,14 @@ def test_summary(state: State, said: str) -> None:
 
 def test_status() -> None:
     state = State(config=ONE, digest="abc", goal=GOAL, refused=(("ipvsadm -A", "no"),))
-    shown = operators.status(state, "lvs.toml", held(), 0.0, CheckVitals(followed=4))
+    shown = operators.status(state, "lvs.toml", held(), AT, CheckVitals(followed=4))
     assert (shown.file, shown.serial_no, shown.digest) == ("lvs.toml", 7, "abc")
     assert shown.vips == ("192.0.2.1/24 eth0:1",)
     assert shown.refused == ("ipvsadm -A: no",)
     assert shown.checks.followed == 4
     assert [server.name for server in shown.virtual_servers] == ["web", "mail"]
-    assert operators.status(State(), "lvs.toml", {}, 0.0, CheckVitals()).serial_no is None
-    pieces = operators.status(state, "lvs.toml", held(), 0.0, CheckVitals(followed=4), each=operators.encoded)
+    assert operators.status(State(), "lvs.toml", {}, AT, CheckVitals()).serial_no is None
+    pieces = operators.status(state, "lvs.toml", held(), AT, CheckVitals(followed=4), each=operators.encoded)
     assert msgspec.json.encode(pieces) == msgspec.json.encode(shown)
 
 

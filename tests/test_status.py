@@ -41,6 +41,7 @@ from lvs.status import (
     table,
     virtual_servers,
 )
+from lvs.why import Moment
 from strategies import config, on_device, packed, real_server, virtual_server
 
 WEB = virtual_server(
@@ -75,7 +76,7 @@ def shown_of(goal: Desired, found: dict[ServiceKey, Held]) -> list[VirtualServer
     """With every real server taken as up."""
     meant = config(*(one for group in goal.origin.values() for one in group))
     health, _ = ward.configured(ward.Health(unchecked=True), meant, 0.0)
-    return list(virtual_servers(goal, found, health, 0.0))
+    return list(virtual_servers(goal, found, health, Moment(0.0, 0.0)))
 
 
 def test_names_and_reasons() -> None:
@@ -132,6 +133,15 @@ def test_a_virtual_server_without_real_servers() -> None:
     empty = desired(config(virtual_server("web", "192.0.2.1")))
     [found] = shown_of(empty, {KEY: held()})
     assert (found.serving, found.reason, found.vip) == (False, "no real servers", "")
+
+
+def test_an_order_with_who_and_since_when() -> None:
+    order = Order(Verb.DISABLE, IPv4Address("10.0.0.1"), None, "carla", 1764000000.0)
+    health, _ = ward.configured(ward.Health(orders=(order,), unchecked=True), config(WEB), 0.0)
+    goal = desired(config(WEB), serving=health.serving)
+    [found] = virtual_servers(goal, {KEY: held((real(3), 1))}, health, Moment(50.0, 1764000180.0))
+    row = found.real_servers[0]
+    assert (row.reason, row.state, row.since_s) == ("disabled 3 min ago by carla", "disabled", 180.0)
 
 
 def test_what_is_not_ours_comes_last() -> None:

@@ -68,6 +68,7 @@ from lvs.state import State
 from lvs.status import CheckVitals, Held, sessions
 from lvs.sync.messages import Use
 from lvs.updating import note as noted
+from lvs.why import Moment
 
 if TYPE_CHECKING:
     from lvs.io.checking import Checking
@@ -344,8 +345,8 @@ class Desk:
 
 
 def _shown(state: State, file: str, held: dict[ServiceKey, Held], vitals: CheckVitals, lacking: str) -> Reply:
-    each = operators.encoded
-    shown = operators.status(state, file, held, time.monotonic(), vitals, lacking=lacking, each=each)
+    at, each = Moment(time.monotonic(), time.time()), operators.encoded
+    shown = operators.status(state, file, held, at, vitals, lacking=lacking, each=each)
     places = updates.Places()
     told = noted.told(notes.load(places.directory), updates.machine(places).version)
     return Reply(status=msgspec.structs.replace(shown, update=told))

@@ -17,7 +17,8 @@ from lvs.kernel.keys import destination_of, service_key
 from lvs.kernel.state import ServiceKey
 from lvs.model import Need
 from lvs.state import State
-from lvs.status import Held, clock, duration, rule, said
+from lvs.status import Held
+from lvs.why import Moment, clock, duration, lasted, rule, said
 
 
 class Asked(Protocol):
@@ -63,9 +64,10 @@ def _one(scene: Scene, roster: Roster, index: int) -> Iterator[str]:
     where = f"{virtual_server.name}, {text.service_name(key)}"
     yield f"{real_server.name} {ward.address_of(real_server)} in {where}"
     why = rule(state.health, virtual_server, index, now)
-    since_s = None if why.since is None else max(0.0, now - why.since)
+    at = Moment(now, scene.wall)
+    since_s = lasted(why, at)
     since = "" if since_s is None else f", since {clock(scene.wall - since_s)}"
-    yield f"  state    {said(why, since_s)} [{why.reason}]{since}"
+    yield f"  state    {said(why, at)} [{why.reason}]{since}"
     found = scene.held.get(key)
     row = found.destinations.get(destination_of(virtual_server, real_server)) if found else None
     if row is None:

@@ -72,6 +72,7 @@ def modules() -> str:
         trials,
         update,
         upkeep,
+        why,
     )
     from lvs.config import (
         across,

@@ -37,6 +37,7 @@ from lvs.status import (
     left_over,
     virtual_servers,
 )
+from lvs.why import Moment
 
 
 def summary(state: State) -> str:
@@ -55,7 +56,7 @@ def status(
     state: State,
     file: str,
     held: Mapping[ServiceKey, Held],
-    now: float,
+    at: Moment,
     checks: CheckVitals,
     *,
     lacking: str = "",
@@ -74,10 +75,10 @@ def status(
         state=summary(state),
         vips=tuple(_vip(vip, refusals) for vip in sorted(state.goal.state.vips)),
         refused=tuple(f"{line}: {reason}" for line, reason in state.refused),
-        virtual_servers=tuple(map(each, virtual_servers(state.goal, held, state.health, now))),
+        virtual_servers=tuple(map(each, virtual_servers(state.goal, held, state.health, at))),
         checks=checks,
         orders=left_over(state.health),
-        pair=_pair(state, now, lacking),
+        pair=_pair(state, at.now, lacking),
     )
 
 

@@ -8,14 +8,11 @@ docs/cli.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 
 import msgspec
 
-from lvs.checks import DOWN, Reason
 from lvs.health.maintenance import draining
 from lvs.health.orders import Order
-from lvs.health.serving import Effect, Ground, effect
 from lvs.health.ward import Health
 from lvs.kernel import text
 from lvs.kernel.desired import Desired
@@ -28,7 +25,8 @@ from lvs.kernel.state import (
     ServiceKey,
     ServiceOptions,
 )
-from lvs.model import Protocol, VirtualServer, key_of
+from lvs.model import Protocol, VirtualServer
+from lvs.why import Moment, clock, duration, lasted, rule, said
 
 SORRY = "sorry server"
 
@@ -143,11 +141,11 @@ class Status(msgspec.Struct, frozen=True):
 
 
 def virtual_servers(
-    goal: Desired, held: Mapping[ServiceKey, Held], health: Health, now: float
+    goal: Desired, held: Mapping[ServiceKey, Held], health: Health, at: Moment
 ) -> Iterator[VirtualServerStatus]:
     """Ours in the configuration's order, then what else is in the table."""
     for key, configured in goal.origin.items():
-        yield _ours(key, configured, goal, held.get(key), (health, now))
+        yield _ours(key, configured, goal, held.get(key), (health, at))
     for key, found in held.items():
         if key not in goal.state.services:  # what else is ours are ways for checks
             rows = [_row("", k, c, "not ours: left alone") for k, c in found.destinations.items()]
@@ -167,7 +165,7 @@ def _ours(
     configured: tuple[VirtualServer, ...],
     goal: Desired,
     found: Held | None,
-    health: tuple[Health, float],
+    health: tuple[Health, Moment],
 ) -> VirtualServerStatus:
     first = configured[0]
     rows = list(_rows(configured, found, *health))
@@ -193,7 +191,7 @@ def _ours(
 
 
 def _rows(
-    configured: Iterable[VirtualServer], found: Held | None, health: Health, now: float
+    configured: Iterable[VirtualServer], found: Held | None, health: Health, at: Moment
 ) -> Iterator[RealServerStatus]:
     left = dict(found.destinations) if found else {}
     seen: set[DestinationKey] = set()
@@ -207,22 +205,20 @@ def _rows(
                 if key in seen:
                     continue
                 seen.add(key)
-            why = rule(health, virtual_server, index, now)
-            since_s = None if why.since is None else max(0.0, now - why.since)
+            why = rule(health, virtual_server, index, at.now)
+            told = said(why, at)
             held = left.get(key) if real_server.active else None
             if held is not None:
                 del left[key]
-                told = said(why, since_s)
                 if why.weight != held.destination.weight:
                     told = f"weight {why.weight or 0} is meant, {told}"
                 row = _row(real_server.name, key, held, told)
             else:
-                told = (
-                    said(why, since_s) if why.weight is None else f"not in the kernel; {said(why, since_s)}"
-                )
+                if why.weight is not None:
+                    told = f"not in the kernel; {told}"
                 name = text.destination_name(key)
                 row = RealServerStatus(real_server.name, name, "-", real_server.weight, 0, 0, False, told)
-            yield msgspec.structs.replace(row, state=str(why.reason), since_s=since_s)
+            yield msgspec.structs.replace(row, state=str(why.reason), since_s=lasted(why, at))
     for key, held in left.items():
         if key.address in sorry:
             yield _row(SORRY, key, held, "serves while too few others do")
@@ -265,36 +261,6 @@ def left_over(health: Health) -> tuple[OrderStatus, ...]:
         for order in health.orders
         if (order.address, order.virtual) not in there
     )
-
-
-def rule(health: Health, virtual_server: VirtualServer, index: int, now: float) -> Effect:
-    """What is done with a real server, and why."""
-    roster = health.rosters.get(key_of(virtual_server))
-    if roster is None or roster.virtual_server is not virtual_server:
-        one = virtual_server.real_servers[index]
-        return Effect(one.weight, Reason.NOT_CHECKED_YET, "not looked at yet")
-    return effect(roster, index, Ground(health.orders, health.loads, now))
-
-
-def said(why: Effect, since_s: float | None) -> str:
-    """`up 3 min: connected`, `down 12 s: connection refused`, `draining, ordered by root`."""
-    if since_s is None:
-        return why.text
-    word = "down" if why.reason in DOWN or why.weight is None else "up"
-    return f"{word} {duration(since_s)}: {why.text}"
-
-
-def duration(seconds: float) -> str:
-    """`12 s`, `3 min`, `5 h`, `2 d`: the largest unit that is there at least twice, but seconds."""
-    for unit, name in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{int(seconds // unit)} {name}"
-    return f"{int(seconds)} s"
-
-
-def clock(seconds: float) -> str:
-    """A time since the epoch, as a clock on the wall shows it."""
-    return datetime.fromtimestamp(seconds, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _row(name: str, key: DestinationKey, held: Connections, why: str) -> RealServerStatus:

@@ -28,13 +28,13 @@ from lvs.io import control, fetching, notes, trial, updates
 from lvs.io.systemd import JOURNAL, journal_is_ours
 from lvs.io.updates import Places, Trusted
 from lvs.protocol import SOCKET_NAME, HealthRequest
-from lvs.status import clock
 from lvs.updating import note as noted
 from lvs.updating import slots
 from lvs.updating.manifest import Machine, unfit
 from lvs.updating.note import Note, Pending, Stage
 from lvs.updating.slots import Slot
 from lvs.updating.version import newer
+from lvs.why import clock
 
 LOOK_EVERY_S = 1.0
 HOLD_S = 10.0  # for which it must stay healthy: a daemon that comes up and dies is not

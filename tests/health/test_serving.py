@@ -98,7 +98,8 @@ def test_below_the_quorum_those_that_are_up_give_way_to_the_sorry_server() -> No
     found = roster(UP, DOWN, quorum=Quorum(2), **SORRY)
     after, who, _ = serving(found, NOTHING, None)
     assert who == Serving((None, None), sorry=True)
-    assert effect(after, 0, NOTHING).reason is Reason.QUORUM_LOST
+    why = effect(after, 0, NOTHING)
+    assert (why.reason, why.since) == (Reason.QUORUM_LOST, NOTHING.now)
 
 
 def test_without_a_sorry_server_those_that_are_left_go_on() -> None:

@@ -53,6 +53,7 @@ class Roster(msgspec.Struct, frozen=True):
     virtual_server: VirtualServer
     members: tuple[Member, ...]  # one for each real server, in the configuration's order
     quorum: bool = True  # enough of them serve
+    quorum_since: float | None = None  # monotonic seconds; None: it never changed
 
 
 def checks(virtual_server: VirtualServer) -> tuple[Check, ...]:
@@ -147,8 +148,7 @@ def enrolled(
     load = None if unchecked else load_check(virtual_server, rsh_command)
     if not asked and load is None and (before is None or nobody_asked(before)):
         nobody = (NOBODY,) * len(virtual_server.real_servers)
-        quorum = before is None or before.quorum
-        return Roster(key_of(virtual_server), virtual_server, nobody, quorum)
+        return Roster(key_of(virtual_server), virtual_server, nobody, *_quorum(before))
     sctp = virtual_server.protocol is Protocol.SCTP
     held = {} if before is None else _held(before)
     found: Known = (None,) * len(virtual_server.real_servers) if held else known(virtual_server)
@@ -173,8 +173,12 @@ def enrolled(
         else:
             verdicts = guesses[in_use]
         members.append(Member(targets, verdicts, watched, old.up_from if old else None, mark))
-    quorum = before.quorum if before is not None else True
-    return Roster(key_of(virtual_server), virtual_server, tuple(members), quorum)
+    return Roster(key_of(virtual_server), virtual_server, tuple(members), *_quorum(before))
+
+
+def _quorum(before: Roster | None) -> tuple[bool, float | None]:
+    """What was held of the quorum, and since when."""
+    return (True, None) if before is None else (before.quorum, before.quorum_since)
 
 
 def nobody_asked(roster: Roster) -> bool:

@@ -28,6 +28,7 @@ class Effect(msgspec.Struct, frozen=True, gc=False):
     text: str
     since: float | None = None  # monotonic seconds
     next_at: float | None = None  # when time alone changes it
+    order: Order | None = None  # by which it is so
 
 
 class Ground(msgspec.Struct, frozen=True, gc=False):
@@ -45,9 +46,8 @@ def effect(roster: Roster, index: int, ground: Ground) -> Effect:
         return rule
     weight = 0 if roster.virtual_server.quiesce_server else None
     least = roster.virtual_server.quorum.least
-    return Effect(
-        weight, Reason.QUORUM_LOST, f"up, but a quorum of {least} is not met: the sorry server serves"
-    )
+    text = f"up, but a quorum of {least} is not met: the sorry server serves"
+    return Effect(weight, Reason.QUORUM_LOST, text, roster.quorum_since)
 
 
 def _rule(roster: Roster, index: int, ground: Ground) -> Effect:
@@ -74,14 +74,14 @@ def _rule(roster: Roster, index: int, ground: Ground) -> Effect:
 
 def _ordered(order: Order, virtual_server: VirtualServer) -> Effect:
     if order.verb is Verb.DISABLE:
-        return Effect(None, Reason.DISABLED, f"disabled by {order.by}")
+        return Effect(None, Reason.DISABLED, "disabled", order=order)
     if order.over:
-        return Effect(None, Reason.DRAINED, f"drained, ordered by {order.by}")
+        return Effect(None, Reason.DRAINED, "drained, ordered", order=order)
     leaves = virtual_server.protocol is Protocol.UDP and virtual_server.drain is Drain.LEAVE
     weight = None if leaves else 0  # a flow of UDP would stay with weight 0 as long as it is steady
     if order.drained:
-        return Effect(weight, Reason.DRAINED, f"drained, ordered by {order.by}")
-    return Effect(weight, Reason.DRAINING, f"draining, ordered by {order.by}", next_at=order.deadline)
+        return Effect(weight, Reason.DRAINED, "drained, ordered", order=order)
+    return Effect(weight, Reason.DRAINING, "draining, ordered", next_at=order.deadline, order=order)
 
 
 def _weighed(roster: Roster, index: int, ground: Ground, plain: Effect) -> Effect:
@@ -154,7 +154,7 @@ def serving(roster: Roster, ground: Ground, before: Serving | None) -> tuple[Ros
         next_at = min([rule.next_at for rule in rules if rule.next_at is not None], default=None)
     met = quorum(roster, weights)
     if met is not roster.quorum:
-        roster = msgspec.structs.replace(roster, quorum=met)
+        roster = msgspec.structs.replace(roster, quorum=met, quorum_since=ground.now)
     sorry = not met and roster.virtual_server.sorry_server is not None
     if sorry:
         instead = 0 if roster.virtual_server.quiesce_server else None

@@ -194,5 +194,5 @@ def test_a_load_moves_the_weight() -> None:
     assert weights_of(found) == (8,)
     idle = effect(found, 0, Ground((), {watched: 0.0}, 0.0))
     assert (idle.weight, idle.reason) == (80, Reason.LOAD)
-    assert effect(found, 0, Ground((), {watched: 0.9}, 0.0)).weight == 41
+    assert effect(found, 0, Ground((), {watched: 0.9}, 0.0)).weight == 42
     assert effect(found, 0, Ground((), {watched: -0.5}, 0.0)).weight == 4

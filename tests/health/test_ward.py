@@ -18,7 +18,7 @@ from lvs.health.orders import Order, Verb
 from lvs.health.serving import Ground, serving
 from lvs.health.ward import Health
 from lvs.model import VirtualServer, key_of
-from strategies import config
+from strategies import config, real_server, virtual_server
 
 ICMP = msgspec.structs.replace(PLAIN, checks=(Icmp(),))
 VIRTUAL = [
@@ -116,17 +116,35 @@ def test_a_fault_of_ours_is_a_first_answer_to_the_quorum() -> None:
     assert [type(event).__name__ for event in told.told] == ["QuorumLost"]
 
 
-def test_a_small_step_of_the_load_is_none() -> None:
-    """As nanny: a quarter of the weight (lvs.cf section 4.7)."""
-    watched = servers(2, 1, checking=msgspec.structs.replace(PLAIN, load_monitor="rup"))
+def weights_by(*values: float) -> list[int | None]:
+    """The weights that a load monitor's answers give, one after the other, to a configured 100."""
+    watched = virtual_server(
+        "web",
+        "192.0.2.1",
+        real_server("r1", "10.0.0.1", 100),
+        checking=msgspec.structs.replace(PLAIN, load_monitor="rup"),
+    )
     health, change = ward.configured(Health(), config(watched), 0.0)
     check, monitor = change.follow
     health, _ = ward.answered(health, [(check, Answer(True, Reason.ANSWERED, "connected"))], 1.0)
-
-    def weight(load: float) -> int | None:
-        nonlocal health
-        said = Answer(True, Reason.ANSWERED, "its load", load)
+    found = []
+    for value in values:
+        said = Answer(True, Reason.ANSWERED, "its load", value)
         health, _ = ward.answered(health, [(monitor, said)], 2.0)
-        return health.serving[key_of(watched)].weights[0]
+        found.append(health.serving[key_of(watched)].weights[0])
+    return found
 
-    assert [weight(load) for load in (0.0, 0.001, 0.5, 1.0, 3.0)] == [40, 40, 33, 4, 4]
+
+def test_a_small_step_of_the_load_is_none() -> None:
+    """As nanny: a quarter of the weight (lvs.cf section 4.7)."""
+    assert weights_by(0.0, 0.001, 0.5, 0.49, 1.0, 3.0) == [1000, 1000, 825, 825, 100, 100]
+
+
+@given(st.floats(-1.0, 2.0), st.floats(-1.0, 2.0))
+def test_b21_the_weight_depends_on_the_last_answer_alone(before: float, last: float) -> None:
+    assert weights_by(before, last)[1] == weights_by(last)[0]
+
+
+def test_a_share_of_the_weight_is_reached_from_anywhere() -> None:
+    """0% above all, which drains a real server."""
+    assert weights_by(-0.2, -1e-6, -0.24, -0.8, -1.0) == [20, 0, 24, 80, 100]

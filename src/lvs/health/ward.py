@@ -15,7 +15,6 @@ import msgspec
 from lvs import events
 from lvs.checks import Answer, Reason, Target
 from lvs.events import Event
-from lvs.health import load
 from lvs.health.marks import Marks, Way
 from lvs.health.orders import Order
 from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up, nobody_asked
@@ -181,7 +180,7 @@ def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: floa
     for target, answer in answers:
         for key, index, number in health.askers.get(target, ()):
             if number < 0:
-                if answer.ok and answer.value is not None and _weighs(health, target, answer.value):
+                if answer.ok and answer.value is not None:
                     loads[target] = answer.value
                     touched[key] = None
                 continue
@@ -213,19 +212,6 @@ def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: floa
     )
     new, change = served(new, touched, now)
     return new, msgspec.structs.replace(change, told=(*told, *change.told), hooks=(*hooks, *change.hooks))
-
-
-def _weighs(health: Health, target: Target, value: float) -> bool:
-    """Whether a load moves some weight by more than a small step (lvs.cf section 4.7: a quarter)."""
-    before = health.loads.get(target)
-    if before is None:
-        return True
-    for key, index, number in health.askers[target]:
-        configured = health.rosters[key].virtual_server.real_servers[index].weight
-        step = abs(load.weight(configured, value) - load.weight(configured, before))
-        if number < 0 and step >= max(1, configured // 4):
-            return True
-    return False
 
 
 def _moved(

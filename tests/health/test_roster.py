@@ -68,6 +68,9 @@ def test_checks_by_lvs_cfs_options(meant: VirtualServer, found: Check) -> None:
         ({"timeout_s": 10, "reentry_s": 180}, Exchange(), Pace(10.0, 10.0, 20.0, 18, 1)),
         ({"timeout_s": 10, "reentry_s": 5}, Connect(), Pace(10.0, 10.0, 10.0, 1, 1)),
         ({"reentry_s": 0}, Program(("/bin/true",)), Pace(6.0, 6.0, 6.0, 30, 1)),
+        ({"reentry_s": 60, "interval_s": 1.0}, Connect(), Pace(1.0, 6.0, 6.0, 60, 1)),
+        ({"reentry_s": 60, "interval_s": 0.1}, Connect(), Pace(0.1, 6.0, 6.0, 600, 1)),
+        ({"reentry_s": 15, "interval_s": 60.0}, Connect(), Pace(60.0, 6.0, 6.0, 1, 1)),
         (
             {"interval_s": 0.5, "limit_s": 0.2, "rise": 3, "fall": 2, "down_interval_s": 5.0},
             Http(),

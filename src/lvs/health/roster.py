@@ -84,10 +84,11 @@ def _pace(
     steps: int,
 ) -> Pace:
     rise, fall, down_interval_s = more
+    interval_s = interval_s or float(timeout_s)
     if rise is None:
-        rise = max(1, int((reentry_s or _NO_REENTRY_S) // timeout_s))
+        rise = max(1, int((reentry_s or _NO_REENTRY_S) / interval_s + 1e-6))  # 60 / 0.1 is less than 600
     return Pace(
-        interval_s=interval_s or float(timeout_s),
+        interval_s=interval_s,
         step_s=limit_s or float(timeout_s),
         limit_s=limit_s or float(timeout_s * steps),
         rise=rise,
@@ -99,7 +100,8 @@ def _pace(
 def pace(virtual_server: VirtualServer, check: Check) -> Pace:
     """How often and how patiently; nanny's mapping of timeout and reentry where nothing else is set.
 
-    nanny allowed `timeout` for connecting and as much for the answer (lvs.cf section 4.3).
+    Where there is an interval, reentry is counted in it: as long as before, not as often. nanny allowed
+    `timeout` for connecting and as much for the answer (lvs.cf section 4.3).
     """
     c = virtual_server.checking
     steps = 1 if isinstance(check, Connect | Program | Icmp | Neighbour) else 2

@@ -60,7 +60,7 @@ def test_a_real_server_that_is_down() -> None:
         "  state    down 10 s: connection refused [refused]",
         "  kernel   not in the table",
         "  check    connect port 80 every 6 s, limit 6 s",
-        "  answer   0 s ago: connection refused [refused], 3 in a row",
+        "  answer   0 s ago: connection refused [refused], 3 bad in a row",
         "  again    in 2.0 s; good 0 of 2 times in a row",
     ]
 

@@ -275,9 +275,20 @@ class Pace(msgspec.Struct, frozen=True, gc=False):
     interval_s: float  # at least 0.1
     step_s: float  # limit of connecting, and of what follows, each
     limit_s: float  # limit of the whole probe
-    rise: int = 1  # good answers in a row that make a real server up
+    down_interval_s: float | None = None  # between probes while it is down; None: interval_s
+
+
+class Rows(msgspec.Struct, frozen=True, gc=False):
+    """How many answers in a row change what is held of a real server; at least 1.
+
+    No part of a target: each of those who want to know of it has its own.
+    """
+
+    rise: int = 1  # good ones that make it up
     fall: int = 1  # bad ones that make it down
-    down_interval_s: float | None = None  # between probes while the last was bad; None: interval_s
+
+
+ONCE = Rows()  # the next answer counts
 
 
 class Path(msgspec.Struct, frozen=True, gc=False):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 import msgspec
 
-from lvs.checks import Target
+from lvs.checks import Rows, Target
 from lvs.events import Event
 from lvs.health.orders import Order
 from lvs.health.ward import Hook
@@ -47,6 +48,7 @@ class Ask(msgspec.Struct, frozen=True):
     follow: tuple[Target, ...]
     forget: tuple[Target, ...]
     again: tuple[Target, ...]  # asked already: tell what they answer, even if it is nothing new
+    rows: Mapping[Target, Rows] = {}  # of these: how many equal answers are told; else one
 
 
 class RunAs(msgspec.Struct, frozen=True):

@@ -17,7 +17,6 @@ from lvs import __version__, connections, events, outcomes, pair, roles, telling
 from lvs.checks import Answer, Reason, Target
 from lvs.commands import (
     Announce,
-    Ask,
     Cause,
     Command,
     Converge,
@@ -73,6 +72,7 @@ from lvs.state import (
     Repeat,
     State,
     Step,
+    ask,
     changed,
     goes_on,
     held_vips,
@@ -222,7 +222,7 @@ def _loaded(state: State, loaded: ConfigLoaded, now: float) -> Step:
     user = None if state.config is None else state.config.check_user
     run_as = (RunAs(config.check_user),) if config.check_user != user else ()
     converge = Converge(goal, Cause.CONFIG, before, only)
-    return new, (*warnings, *serial, converge, *run_as, *paired, *_follows(change))
+    return new, (*warnings, *serial, converge, *run_as, *paired, *_follows(health, change))
 
 
 # Health
@@ -260,11 +260,11 @@ def planned(state: State, config: Config, now: float) -> Desired:
     return desired(config, state.goal, health.serving, pairing.role, state.open_to_all)
 
 
-def _follows(change: Change) -> tuple[Command, ...]:
+def _follows(health: Health, change: Change) -> tuple[Command, ...]:
     """Commands for what follows from a change of health; many real servers at once are told as one."""
     commands: list[Command] = []
     if change.follow or change.forget or change.again:
-        commands.append(Ask(change.follow, change.forget, change.again))
+        commands.append(ask(health, change.follow, change.forget, change.again))
     told = change.told
     if len(told) > telling.ONE_BY_ONE:
         moved = [event for event in told if isinstance(event, events.RealServerUp | events.RealServerDown)]
@@ -280,7 +280,7 @@ def _turned(state: State, turn: tuple[Health, Change]) -> Step:
     health, change = turn
     if health is state.health:
         return state, ()
-    commands = list(_follows(change))
+    commands = list(_follows(health, change))
     if change.orders_changed:
         commands.append(KeepOrders(health.orders))
     new = msgspec.structs.replace(state, health=health)

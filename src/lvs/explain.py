@@ -7,10 +7,10 @@ from typing import Protocol
 
 import msgspec
 
-from lvs.checks import Answer, Pace, Target
+from lvs.checks import Answer, Rows, Target
 from lvs.health import ward
 from lvs.health.orders import Order, applying
-from lvs.health.roster import Roster
+from lvs.health.roster import Roster, rows_of
 from lvs.health.verdict import Verdict
 from lvs.kernel import text
 from lvs.kernel.keys import destination_of, service_key
@@ -83,7 +83,7 @@ def _one(scene: Scene, roster: Roster, index: int) -> Iterator[str]:
     together = " (any of them is enough)" if virtual_server.checking.need is Need.ANY else " (all are needed)"
     for target, verdict in zip(member.targets, member.verdicts, strict=True):
         yield f"  check    {described(target)}{together if len(member.targets) > 1 else ''}"
-        yield from _last(target, verdict, scene.asked(target), now)
+        yield from _last(verdict, rows_of(virtual_server), scene.asked(target), now)
     if member.load is not None:
         value = state.health.loads.get(member.load)
         yield f"  load     {'no answer yet' if value is None else f'{value:g}'}"
@@ -91,22 +91,23 @@ def _one(scene: Scene, roster: Roster, index: int) -> Iterator[str]:
         yield f"  next     its weight changes in {duration(max(0.0, why.next_at - now))}"
 
 
-def _last(target: Target, verdict: Verdict, last: Asked, now: float) -> Iterator[str]:
+def _last(verdict: Verdict, counts: Rows, last: Asked, now: float) -> Iterator[str]:
     if last.answer is not None and last.at is not None:
         ago = duration(max(0.0, now - last.at))
-        row = f", {last.streak} in a row" if last.streak > 1 else ""
+        word = "good" if last.answer.ok else "bad"
+        row = f", {last.streak} {word} in a row" if last.streak > 1 else ""
         yield f"  answer   {ago} ago: {last.answer.text} [{last.answer.reason}]{row}"
     else:
         yield "  answer   none yet"
     if last.next_at is not None:
-        yield f"  again    in {max(0.0, last.next_at - now):.1f} s{_turning(verdict, target.pace)}"
+        yield f"  again    in {max(0.0, last.next_at - now):.1f} s{_turning(verdict, counts)}"
 
 
-def _turning(verdict: Verdict, pace: Pace) -> str:
+def _turning(verdict: Verdict, counts: Rows) -> str:
     """How far it is from changing its mind."""
     if verdict.fresh:
         return "; the first answer counts"
-    needed, word = (pace.fall, "bad") if verdict.up else (pace.rise, "good")
+    needed, word = (counts.fall, "bad") if verdict.up else (counts.rise, "good")
     return f"; {word} {verdict.against} of {needed} times in a row" if needed > 1 or verdict.against else ""
 
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 import msgspec
 
 from lvs import events, pair, telling
-from lvs.commands import Announce, Ask, Cause, Command, Converge, Quit, Report
+from lvs.commands import Announce, Cause, Command, Converge, Quit, Report
 from lvs.events import Event
 from lvs.inputs import Converged, ConvergeFailed
 from lvs.kernel import text
 from lvs.kernel.desired import Desired
 from lvs.kernel.state import AddService, Op, Vip
 from lvs.model import Config, OnStop
-from lvs.state import LOOK_EVERY_S, Applying, Repeat, State, Step, left, on_stop
+from lvs.state import LOOK_EVERY_S, Applying, Repeat, State, Step, ask, left, on_stop
 from lvs.sync.messages import Refusals
 
 
@@ -66,7 +66,7 @@ def converged(state: State, result: Converged, now: float) -> Step:
     )
     if command.goal is state.goal:
         if state.later and not state.stopping:
-            commands.append(Ask(state.later, (), ()))
+            commands.append(ask(state.health, state.later))
         new = msgspec.structs.replace(new, moving=frozenset(), all_moving=False, later=())
         if command.only is None or command.cause is Cause.ROLE:
             pairing, holds = pair.held(new.pairing)

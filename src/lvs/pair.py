@@ -13,7 +13,7 @@ from enum import StrEnum
 import msgspec
 
 from lvs import events
-from lvs.checks import Answer, Icmp, Pace, Reason, Target
+from lvs.checks import Answer, Icmp, Pace, Reason, Rows, Target
 from lvs.commands import Ask, Command, Report, RunHook, TellPulse, Unwire, Wire
 from lvs.events import Event
 from lvs.health.verdict import Verdict, fold
@@ -45,7 +45,7 @@ from lvs.pulse.words import (
 
 LATE_S = 60.0  # for which it is remembered how late the pulse was
 # A witness is asked once a second; three answers that did not come are a fault.
-_WITNESS_PACE = Pace(1.0, 1.0, 1.0, rise=1, fall=3)
+_WITNESS_PACE, _WITNESS_ROWS = Pace(1.0, 1.0, 1.0), Rows(rise=1, fall=3)
 
 
 class Seat(StrEnum):
@@ -123,7 +123,7 @@ def situated(pairing: Pairing, config: Config, *, starts: bool = False) -> Step:
         held = {target: pairing.witnesses.get(target, fresh) for target in sorted(targets, key=str)}
         follow = tuple(target for target in held if target not in pairing.witnesses)
         forget = tuple(target for target in pairing.witnesses if target not in held)
-        commands.append(Ask(follow, forget, ()))
+        commands.append(Ask(follow, forget, (), dict.fromkeys(follow, _WITNESS_ROWS)))
         pairing = msgspec.structs.replace(pairing, witnesses=held)
     return pairing, (*commands, *_told_role(before, pairing, config))
 
@@ -254,7 +254,7 @@ def witnessed(pairing: Pairing, answers: tuple[tuple[Target, Answer], ...], now:
         target: after
         for target, answer in answers
         if (before := pairing.witnesses.get(target)) is not None
-        and (after := fold(before, answer, target.pace, now)) is not before
+        and (after := fold(before, answer, _WITNESS_ROWS, now)) is not before
     }
     if not changed:
         return pairing

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import msgspec
 
 from lvs.checks import Target
-from lvs.commands import Command
+from lvs.commands import Ask, Command
 from lvs.events import counted
-from lvs.health import maintenance
+from lvs.health import maintenance, ward
 from lvs.health.ward import Health
 from lvs.kernel import text
 from lvs.kernel.desired import NOTHING, Desired
@@ -88,6 +88,17 @@ def deadline(state: State) -> float | None:
     if not state.stopping and (at := maintenance.deadline(state.health)) is not None:
         times.append(at)
     return min(times, default=None)
+
+
+def ask(
+    health: Health,
+    follow: tuple[Target, ...],
+    forget: tuple[Target, ...] = (),
+    again: tuple[Target, ...] = (),
+) -> Ask:
+    """The command to ask real servers, with as many equal answers as count for somebody."""
+    rows = {target: ward.patience(health, target) for target in (*follow, *again)}
+    return Ask(follow, forget, again, rows)
 
 
 def settled(state: State) -> bool:

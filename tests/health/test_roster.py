@@ -8,7 +8,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from lvs.checks import Check, Connect, Dns, Exchange, Http, Icmp, Load, Pace, Path, Program, Reason, Unchecked
+from lvs.checks import (
+    Check,
+    Connect,
+    Dns,
+    Exchange,
+    Http,
+    Icmp,
+    Load,
+    Pace,
+    Path,
+    Program,
+    Reason,
+    Rows,
+    Unchecked,
+)
 from lvs.health import ward
 from lvs.health.roster import (
     Member,
@@ -19,6 +33,7 @@ from lvs.health.roster import (
     load_check,
     pace,
     pending,
+    rows_of,
 )
 from lvs.health.verdict import Verdict
 from lvs.model import Checking, CheckPath, Need, Protocol, Start, VirtualServer
@@ -64,22 +79,43 @@ def test_checks_by_lvs_cfs_options(meant: VirtualServer, found: Check) -> None:
 @pytest.mark.parametrize(
     ("checking", "check", "found"),
     [
-        ({}, Connect(), Pace(6.0, 6.0, 6.0, 2, 1)),
-        ({"timeout_s": 10, "reentry_s": 180}, Exchange(), Pace(10.0, 10.0, 20.0, 18, 1)),
-        ({"timeout_s": 10, "reentry_s": 5}, Connect(), Pace(10.0, 10.0, 10.0, 1, 1)),
-        ({"reentry_s": 0}, Program(("/bin/true",)), Pace(6.0, 6.0, 6.0, 30, 1)),
-        ({"reentry_s": 60, "interval_s": 1.0}, Connect(), Pace(1.0, 6.0, 6.0, 60, 1)),
-        ({"reentry_s": 60, "interval_s": 0.1}, Connect(), Pace(0.1, 6.0, 6.0, 600, 1)),
-        ({"reentry_s": 15, "interval_s": 60.0}, Connect(), Pace(60.0, 6.0, 6.0, 1, 1)),
+        ({}, Connect(), Pace(6.0, 6.0, 6.0)),
+        ({"timeout_s": 10}, Exchange(), Pace(10.0, 10.0, 20.0)),
+        ({}, Program(("/bin/true",)), Pace(6.0, 6.0, 6.0)),
         (
             {"interval_s": 0.5, "limit_s": 0.2, "rise": 3, "fall": 2, "down_interval_s": 5.0},
             Http(),
-            Pace(0.5, 0.2, 0.2, 3, 2, 5.0),
+            Pace(0.5, 0.2, 0.2, 5.0),
         ),
     ],
 )
-def test_pace_by_nannys_timeout_and_reentry(checking: dict[str, Any], check: Check, found: Pace) -> None:
+def test_pace_by_nannys_timeout(checking: dict[str, Any], check: Check, found: Pace) -> None:
     assert pace(web(**checking), check) == found
+
+
+@pytest.mark.parametrize(
+    ("checking", "found"),
+    [
+        ({}, Rows(2, 1)),
+        ({"timeout_s": 10, "reentry_s": 180}, Rows(18, 1)),
+        ({"timeout_s": 10, "reentry_s": 5}, Rows(1, 1)),
+        ({"reentry_s": 0}, Rows(30, 1)),
+        ({"reentry_s": 60, "interval_s": 1.0}, Rows(60, 1)),
+        ({"reentry_s": 60, "interval_s": 0.1}, Rows(600, 1)),
+        ({"reentry_s": 15, "interval_s": 60.0}, Rows(1, 1)),
+        ({"interval_s": 0.5, "rise": 3, "fall": 2}, Rows(3, 2)),
+    ],
+)
+def test_rows_by_rise_and_fall_or_nannys_reentry(checking: dict[str, Any], found: Rows) -> None:
+    assert rows_of(web(**checking)) == found
+
+
+def test_a_check_that_names_the_port_that_is_meant_anyway_is_the_same() -> None:
+    named, plain = (
+        enrolled(web(checks=(check,)), None, ward.nothing_known, 0.0).members[0].targets[0]
+        for check in (Connect(port=80), Connect())
+    )
+    assert named == plain
 
 
 @pytest.mark.parametrize(

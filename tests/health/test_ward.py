@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from health.warded import PLAIN, servers
-from lvs.checks import Answer, Icmp, Reason, Target
+from lvs.checks import Answer, Icmp, Reason, Rows, Target
 from lvs.health import maintenance, ward
 from lvs.health.orders import Order, Verb
 from lvs.health.serving import Ground, serving
@@ -103,6 +103,32 @@ def test_a_batch_with_the_same_target_twice_counts_both() -> None:
     health, change = ward.answered(health, [(target, bad), (target, good), (target, good)], 1.0)
     [roster] = health.rosters.values()
     assert roster.members[0].verdicts[0].up
+
+
+def patient(port: int, rise: int, fall: int) -> VirtualServer:
+    checking = msgspec.structs.replace(PLAIN, checks=(Icmp(),), rise=rise, fall=fall)
+    return servers(port, 0, checking=checking)
+
+
+def test_b20_one_probe_for_virtual_servers_that_believe_it_sooner_or_later() -> None:
+    eager, slow = patient(2, 1, 1), patient(4, 3, 2)
+    health, change = ward.configured(Health(), config(eager, slow), 0.0)
+    [target] = change.follow
+    assert ward.patience(health, target) == Rows(3, 2)
+    bad, good = Answer(False, Reason.REFUSED, "refused"), Answer(True, Reason.ANSWERED, "connected")
+    found = []
+    for answer in (good, bad, bad, good, good, good):
+        health, _ = ward.answered(health, [(target, answer)], 1.0)
+        found.append([health.serving[key_of(one)].weights[0] for one in (eager, slow)])
+    assert found == [[1, 1], [None, 1], [None, None], [1, None], [1, None], [1, 1]]
+
+
+def test_another_rise_is_another_number_of_answers_and_no_other_probe() -> None:
+    health, change = ward.configured(Health(), config(patient(2, 1, 1)), 0.0)
+    [target] = change.follow
+    health, change = ward.configured(health, config(patient(2, 4, 1)), 1.0)
+    assert (change.follow, change.forget, change.again) == ((), (), (target,))
+    assert ward.patience(health, target) == Rows(4, 1)
 
 
 def test_a_fault_of_ours_is_a_first_answer_to_the_quorum() -> None:

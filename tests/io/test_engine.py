@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from io_fakes import FakeAsker, FakeLoop
-from lvs.checks import Answer, File, Http, Icmp, Load, Pace, Reason, Target, Unchecked
+from lvs.checks import Answer, File, Http, Icmp, Load, Pace, Reason, Rows, Target, Unchecked
 from lvs.io import engine as module
 from lvs.io.engine import TICK_S, Engine
 from lvs.io.findings import Finished, Last
@@ -133,9 +133,9 @@ def test_followed_fifty_times_is_one_probe(world: World) -> None:
 
 
 def test_what_changes_nothing_is_not_told(world: World) -> None:
-    one = target(pace=Pace(interval_s=1.0, step_s=1.0, limit_s=1.0, rise=2, fall=3))
+    one = target(pace=Pace(interval_s=1.0, step_s=1.0, limit_s=1.0))
     world.asker.reply = lambda _: GOOD
-    world.engine.follow([one])
+    world.engine.follow([one], {one: Rows(rise=2, fall=3)})
     world.loop.run_for(20)
     assert len(world.told) == 3
     assert world.engine.last(one).streak >= 19
@@ -146,6 +146,46 @@ def test_what_changes_nothing_is_not_told(world: World) -> None:
     world.loop.run_for(20)
     assert [finished.answer for finished in world.told[6:]] == [BAD] * 3
     assert world.told[-1].target == one
+
+
+def test_as_many_are_told_as_the_most_patient_asks_for(world: World) -> None:
+    """Who joins hears as many as it needs, also where nothing changes; one probe is enough for both."""
+    one = target(pace=Pace(interval_s=1.0, step_s=1.0, limit_s=1.0))
+    world.asker.reply = lambda _: GOOD
+    world.engine.follow([one], {one: Rows(rise=2)})
+    world.loop.run_for(20)
+    world.told.clear()
+    world.engine.loudly([one], {one: Rows(rise=1, fall=4)})
+    world.loop.run_for(20)
+    assert [finished.answer for finished in world.told] == [GOOD] * 4
+    world.engine.follow([one], {one: Rows(rise=2)})
+    world.loop.run_for(20)
+    assert len(world.told) == 8
+    world.told.clear()
+    world.asker.reply = lambda _: BAD
+    world.loop.run_for(20)
+    assert [finished.answer for finished in world.told] == [BAD] * 4
+    assert len(world.starts(one)) <= 82
+
+
+def test_slower_only_once_it_is_down(world: World) -> None:
+    """Down within interval x fall and up within interval x rise, however rarely a dead one is asked."""
+    one = target(pace=Pace(interval_s=2.0, step_s=1.0, limit_s=1.0, down_interval_s=30.0))
+    world.asker.reply = lambda _: GOOD
+    world.engine.follow([one], {one: Rows(rise=2, fall=3)})
+    world.loop.run_for(20)
+    reasons = iter([Reason.REFUSED, Reason.TIMED_OUT, *[Reason.REFUSED] * 100])  # each is a bad one
+    world.asker.reply = lambda _: down(next(reasons), "it is down")
+    before = len(world.starts(one))
+    world.loop.run_for(100)
+    gaps = [after - before for before, after in pairwise(world.starts(one)[before - 1 :])]
+    assert [round(gap) for gap in gaps] == [2, 2, 2, 30, 30, 30]
+    world.asker.reply = lambda _: GOOD
+    before = len(world.starts(one))
+    world.loop.run_for(35)
+    gaps = [after - before for before, after in pairwise(world.starts(one)[before:])]
+    assert gaps
+    assert {round(gap) for gap in gaps} == {2}
 
 
 def test_another_reason_is_a_change(world: World) -> None:

@@ -23,6 +23,7 @@ from lvs.checks import (
     Path,
     Program,
     Reason,
+    Rows,
     Target,
     Unchecked,
 )
@@ -76,38 +77,44 @@ def checks(virtual_server: VirtualServer) -> tuple[Check, ...]:
 @lru_cache(maxsize=256)
 def _pace(
     timeout_s: float,
-    reentry_s: float,
     interval_s: float | None,
     limit_s: float | None,
-    more: tuple[int | None, int, float | None],
+    down_interval_s: float | None,
     *,
     steps: int,
 ) -> Pace:
-    rise, fall, down_interval_s = more
-    interval_s = interval_s or float(timeout_s)
-    if rise is None:
-        rise = max(1, int((reentry_s or _NO_REENTRY_S) / interval_s + 1e-6))  # 60 / 0.1 is less than 600
     return Pace(
-        interval_s=interval_s,
+        interval_s=interval_s or float(timeout_s),
         step_s=limit_s or float(timeout_s),
         limit_s=limit_s or float(timeout_s * steps),
-        rise=rise,
-        fall=fall,
         down_interval_s=down_interval_s,
     )
 
 
 def pace(virtual_server: VirtualServer, check: Check) -> Pace:
-    """How often and how patiently; nanny's mapping of timeout and reentry where nothing else is set.
+    """How often and how patiently; nanny's timeout where nothing else is set.
 
-    Where there is an interval, reentry is counted in it: as long as before, not as often. nanny allowed
-    `timeout` for connecting and as much for the answer (lvs.cf section 4.3).
+    nanny allowed it for connecting and as much for the answer (lvs.cf section 4.3).
     """
     c = virtual_server.checking
     steps = 1 if isinstance(check, Connect | Program | Icmp | Neighbour) else 2
-    return _pace(
-        c.timeout_s, c.reentry_s, c.interval_s, c.limit_s, (c.rise, c.fall, c.down_interval_s), steps=steps
-    )
+    return _pace(c.timeout_s, c.interval_s, c.limit_s, c.down_interval_s, steps=steps)
+
+
+def rows_of(virtual_server: VirtualServer) -> Rows:
+    """How many answers in a row change what is held of its real servers; from nanny's reentry, if need be.
+
+    Where there is an interval, reentry is counted in it: as long as before, not as often.
+    """
+    c = virtual_server.checking
+    return _rows(c.rise, c.fall, c.reentry_s, c.interval_s or float(c.timeout_s))
+
+
+@lru_cache(maxsize=256)
+def _rows(rise: int | None, fall: int, reentry_s: float, every_s: float) -> Rows:
+    if rise is None:
+        rise = max(1, int((reentry_s or _NO_REENTRY_S) / every_s + 1e-6))  # 0.3 / 0.1 is less than 3
+    return Rows(rise, fall)
 
 
 def load_check(virtual_server: VirtualServer, rsh_command: str) -> Load | None:
@@ -213,10 +220,20 @@ _LOAD_PACE = Pace(LOAD_EVERY_S, LOAD_EVERY_S / 2, LOAD_EVERY_S / 2)
 def _target(real_server: RealServer, check: Check, rhythm: Pace, path: Path | None, *, sctp: bool) -> Target:
     if isinstance(check, Icmp | Neighbour):
         return Target(real_server.address, 0, check, rhythm)
-    port = getattr(check, "port", None) or real_server.check_port
+    port = getattr(check, "port", None)
+    if port is None:
+        port = real_server.check_port
+    else:
+        check = _anywhere(check)
     if isinstance(check, Program | File | Load):
         path = None  # they go their own way
     return Target(real_server.address, port, check, rhythm, sctp and isinstance(check, Connect), path)
+
+
+@lru_cache(maxsize=256)
+def _anywhere(check: Check) -> Check:
+    """A check without its port, which is the target's: one that names what is meant anyway is the same."""
+    return msgspec.structs.replace(check, port=None)
 
 
 def _watched(real_server: RealServer, load: Load) -> Target:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from lvs.checks import Answer, Pace, Reason
+from lvs.checks import Answer, Reason, Rows
 
 
 class Verdict(msgspec.Struct, frozen=True, gc=False):
@@ -28,7 +28,7 @@ def guess(now: float, reason: Reason, text: str, *, up: bool) -> Verdict:
     return Verdict(up, now, reason, text, fresh=True)
 
 
-def fold(before: Verdict, answer: Answer, pace: Pace, now: float) -> Verdict:
+def fold(before: Verdict, answer: Answer, rows: Rows, now: float) -> Verdict:
     """Fold one answer into a verdict; the identical object if nothing changes.
 
     A fault of this director is no news of the real server. But one that nothing is known of, and that was
@@ -44,6 +44,6 @@ def fold(before: Verdict, answer: Answer, pace: Pace, now: float) -> Verdict:
     if answer.ok == before.up:
         return msgspec.structs.replace(before, against=0) if before.against else before
     against = before.against + 1
-    if against < (pace.fall if before.up else pace.rise):
+    if against < (rows.fall if before.up else rows.rise):
         return msgspec.structs.replace(before, against=against)
     return Verdict(answer.ok, now, answer.reason, answer.text)

@@ -13,11 +13,11 @@ from typing import TypeVar
 import msgspec
 
 from lvs import events
-from lvs.checks import Answer, Reason, Target
+from lvs.checks import Answer, Reason, Rows, Target
 from lvs.events import Event
 from lvs.health.marks import Marks, Way
 from lvs.health.orders import Order
-from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up, nobody_asked
+from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up, nobody_asked, rows_of
 from lvs.health.serving import Ground, serving
 from lvs.health.shared import Findings, believed
 from lvs.health.verdict import fold
@@ -165,11 +165,26 @@ def _askers(
 
 
 def _asks_the_same(before: Roster | None, after: Roster) -> bool:
-    """Whether nobody is asked anything else, nor for anybody else."""
+    """Whether nobody is asked anything else, nor for anybody else, nor more often."""
     if before is None or len(before.members) != len(after.members):
+        return False
+    if rows_of(before.virtual_server) != rows_of(after.virtual_server):
         return False
     pairs = zip(before.members, after.members, strict=True)
     return all([old.targets is new.targets and old.load is new.load for old, new in pairs])  # noqa: C419
+
+
+def patience(health: Health, target: Target) -> Rows:
+    """How many equal answers of a target change anything for somebody who asks for it."""
+    wanted = [
+        rows_of(health.rosters[key].virtual_server)
+        for key, _, number in health.askers.get(target, ())
+        if number >= 0
+    ]
+    if len(wanted) == 1:
+        return wanted[0]
+    rise, fall = [one.rise for one in wanted], [one.fall for one in wanted]
+    return Rows(max(rise, default=1), max(fall, default=1))
 
 
 def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: float) -> Turn:
@@ -185,9 +200,10 @@ def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: floa
                     touched[key] = None
                 continue
             changed = members.setdefault(key, {})
-            member = changed.get(index) or health.rosters[key].members[index]
+            roster = health.rosters[key]
+            member = changed.get(index) or roster.members[index]
             before = member.verdicts[number]
-            after = fold(before, answer, target.pace, now)
+            after = fold(before, answer, rows_of(roster.virtual_server), now)
             if after is not before:
                 verdicts = (*member.verdicts[:number], after, *member.verdicts[number + 1 :])
                 changed[index] = msgspec.structs.replace(member, verdicts=verdicts)

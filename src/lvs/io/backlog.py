@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
-from lvs.checks import Target
-
-Order = tuple[Callable[[Target], None], Iterator[Target]]
+Item = TypeVar("Item")  # a target, or one with what is wanted of it
+Order = tuple[Callable[[Any], None], Iterator[Any]]
 
 
 class Backlog:
@@ -17,15 +17,15 @@ class Backlog:
         self.orders: deque[Order] = deque()
         self._clock = clock
 
-    def add(self, what: Callable[[Target], None], targets: Iterable[Target]) -> None:
-        self.orders.append((what, iter(tuple(targets))))
+    def add(self, what: Callable[[Item], None], items: Iterable[Item]) -> None:
+        self.orders.append((what, iter(tuple(items))))
 
     def carry_out(self, until: float) -> None:
         """Go on with them; what is left is for the next time."""
         while self.orders:
-            what, targets = self.orders[0]
-            for count, target in enumerate(targets, 1):
-                what(target)
+            what, items = self.orders[0]
+            for count, item in enumerate(items, 1):
+                what(item)
                 if not count % 32 and self._clock() > until:
                     return
             self.orders.popleft()

@@ -101,9 +101,9 @@ class Checking:
         if not self._open:
             self._owed.append(command)
             return
-        self._engine.follow(command.follow)
+        self._engine.follow(command.follow, command.rows)
         self._engine.forget(command.forget)
-        self._engine.loudly(command.again)
+        self._engine.loudly(command.again, command.rows)
         self._engine.now(command.again)
 
     def run_as(self, user: str | None) -> None:

@@ -12,7 +12,7 @@ Deadlines are of the clock (keepalived#1637): a tick finds them, no event of a s
 But time during which this process did not run is not counted against a real server.
 
 What changes nothing is only remembered: a result is told while the row of equal ones is not
-longer than the pace's rise or fall, when its value changed, or when a newcomer wants to know.
+longer than somebody's rise or fall, when its reason or value changed, or when a newcomer wants to know.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from random import Random
 
 import msgspec
 
-from lvs.checks import Answer, Connect, Load, Reason, Target, Unchecked
+from lvs.checks import ONCE, Answer, Connect, Load, Reason, Rows, Target, Unchecked
 from lvs.io.asked import Asked
-from lvs.io.backlog import Backlog
+from lvs.io.backlog import Backlog, Item
 from lvs.io.failure import ExhaustedError, unable
 from lvs.io.findings import Asker, Finished, Last, Vitals
 from lvs.io.probe import ASKED, CONNECTING, FRESH, GONE, IDLE, READY, TALKING, Probe, needs_no_talk
@@ -41,7 +41,10 @@ STARTS_PER_S = 5000  # of targets that are new
 RETRY_S = 1.0  # after a fault of this director
 HOLD_S = 0.25  # without starts once no socket could be had
 STALLED_S = 0.5  # a tick this late means that real servers could not be heard
+NOBODYS: Mapping[Target, Rows] = {}
 LOCAL_FAULT = Reason.LOCAL_FAULT  # looked up for each result
+
+Wanted = tuple[Target, Rows]
 
 
 class Engine:
@@ -111,17 +114,17 @@ class Engine:
 
     # Orders: carried out one after the other, a slice in each tick
 
-    def follow(self, targets: Iterable[Target]) -> None:
+    def follow(self, targets: Iterable[Target], rows: Mapping[Target, Rows] = NOBODYS) -> None:
         """Probe these from now on. Followed n times is probed once a period, until forgotten n times."""
-        self._order(self._follow, targets)
+        self._order(self._follow, [(target, rows.get(target, ONCE)) for target in targets])
 
     def forget(self, targets: Iterable[Target]) -> None:
         """Probe these no more; a result that was found already may still be told."""
         self._order(self._forget, targets)
 
-    def loudly(self, targets: Iterable[Target]) -> None:
+    def loudly(self, targets: Iterable[Target], rows: Mapping[Target, Rows] = NOBODYS) -> None:
         """Tell the next results of these (as many as rise or fall asks for), even if nothing changed."""
-        self._order(self._loudly, targets)
+        self._order(self._loudly, [(target, rows.get(target, ONCE)) for target in targets])
 
     def now(self, targets: Iterable[Target]) -> None:
         """Probe these at once; when the next is due stays as it is."""
@@ -141,17 +144,19 @@ class Engine:
         waiting = len(self._ready)
         return Vitals(len(self._probes), self._in_flight, waiting, self._serial, late_s, stall_s, overdue)
 
-    def _order(self, what: Callable[[Target], None], targets: Iterable[Target]) -> None:
-        self._backlog.add(what, targets)
+    def _order(self, what: Callable[[Item], None], items: Iterable[Item]) -> None:
+        self._backlog.add(what, items)
         if self._loop is not None:
             self._arm(self._clock())
 
-    def _follow(self, target: Target) -> None:
+    def _follow(self, wanted: Wanted) -> None:
+        target, rows = wanted
         probe = self._probes.get(target)
         if probe is not None:
             probe.users += 1
+            self._loudly(wanted)
         elif type(target.check) is not Unchecked:
-            self._probes[target] = probe = Probe(target, self._clock())
+            self._probes[target] = probe = Probe(target, self._clock(), rows)
             self._fresh.append(probe)
 
     def _forget(self, target: Target) -> None:
@@ -170,9 +175,11 @@ class Engine:
             self._asked.cut(probe)
             self._in_flight -= 1
 
-    def _loudly(self, target: Target) -> None:
+    def _loudly(self, wanted: Wanted) -> None:
+        target, rows = wanted
         probe = self._probes.get(target)
         if probe is not None:
+            probe.heed(rows)
             probe.loud = probe.most
 
     def _now(self, target: Target) -> None:
@@ -360,9 +367,11 @@ class Engine:
         probe.answer = answer
         probe.at = now
         probe.took_s = now - probe.started
-        if before is not None and before.ok == answer.ok and before.reason is answer.reason:
+        if before is not None and before.ok == answer.ok:
             probe.streak += 1
-            told = probe.streak <= probe.most or before.value != answer.value
+            told = (
+                probe.streak <= probe.most or before.value != answer.value or before.reason != answer.reason
+            )
         else:
             probe.streak = 1
             told = True
@@ -373,7 +382,7 @@ class Engine:
             self._results.append(Finished(target, answer, now, probe.took_s))
         pace = target.pace
         interval_s = pace.interval_s
-        if not answer.ok and pace.down_interval_s is not None:
+        if not answer.ok and probe.streak >= probe.fall and pace.down_interval_s is not None:
             interval_s = pace.down_interval_s
         probe.period_s = interval_s
         if before is None:

@@ -26,7 +26,7 @@ class Last(msgspec.Struct, frozen=True, gc=False):
     at: float | None = None  # monotonic; end of the last probe
     took_s: float = 0.0
     next_at: float | None = None  # monotonic; None: under way, or not followed
-    streak: int = 0  # equal results in a row
+    streak: int = 0  # good or bad results in a row, as the last
 
 
 class Vitals(msgspec.Struct, frozen=True, gc=False):

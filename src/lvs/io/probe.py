@@ -7,7 +7,7 @@ import socket
 from contextlib import suppress
 from socket import SocketType
 
-from lvs.checks import Address, Answer, Connect, Dns, Exchange, Radius, Reason, Sip, Target
+from lvs.checks import ONCE, Address, Answer, Connect, Dns, Exchange, Radius, Reason, Rows, Sip, Target
 from lvs.io.failure import broken, failure
 from lvs.io.findings import Last
 from lvs.probes.talk import Talk, down, up
@@ -52,6 +52,7 @@ class Probe:
         "datagrams",
         "deadline",
         "due",
+        "fall",
         "faulty",
         "heard",
         "kind",
@@ -76,7 +77,7 @@ class Probe:
         "users",
     )
 
-    def __init__(self, target: Target, now: float) -> None:
+    def __init__(self, target: Target, now: float, rows: Rows = ONCE) -> None:
         self.target = target
         self.users = 1
         self.phase = FRESH
@@ -104,9 +105,15 @@ class Probe:
         self.streak = 0
         pace = target.pace
         self.overdue_s = OVERDUE * max(pace.interval_s, pace.down_interval_s or 0.0) + pace.limit_s
-        self.most = max(target.pace.rise, target.pace.fall)
+        self.most = max(rows.rise, rows.fall)  # equal results that are told
+        self.fall = rows.fall
         self.patience_s = min(target.pace.step_s, target.pace.limit_s)  # with connecting
         self.loud = 0  # results that are told even if nothing changed
+
+    def heed(self, rows: Rows) -> None:
+        """Somebody else wants to know, and may need more equal results; nobody asks for fewer later."""
+        self.most = max(self.most, rows.rise, rows.fall)
+        self.fall = max(self.fall, rows.fall)
 
     def last(self) -> Last:
         """What is to be told of it."""

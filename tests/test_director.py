@@ -53,7 +53,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import strategies
-from lvs import events
+from lvs import director, events
 from lvs.checks import Answer, Reason
 from lvs.commands import (
     Announce,
@@ -74,7 +74,7 @@ from lvs.commands import (
 from lvs.config.located import Problem, Severity
 from lvs.director import SETTLE_S, step
 from lvs.health.orders import Order, Verb
-from lvs.health.ward import Health
+from lvs.health.ward import Change, Health
 from lvs.inputs import (
     Announced,
     ConfigLoaded,
@@ -637,6 +637,17 @@ def test_a_machine_that_dies_in_many_virtual_servers_is_named() -> None:
         state, commands = step(state, ProbesAnswered(answers), 1.0)
     (moved,) = [event for event in told(commands) if isinstance(event, events.RealServersMoved)]
     assert "10.0.0.1 down in 51 virtual servers (refused: connection refused)" in moved.text()
+
+
+def test_many_real_servers_are_told_as_one_number_and_all_else_as_it_is() -> None:
+    def told(*found: events.Event) -> list[str]:
+        commands = director._follows(Health(), Change(told=found))
+        return [type(one.event).__name__ for one in commands if isinstance(one, Report)]
+
+    down = events.RealServerDown("web", "real1", "10.0.0.1:80", "refused", "connection refused")
+    lost, soon = events.QuorumLost("web", 1, ""), events.CertificateExpires("web", "real1", "", 3, "")
+    assert told(*[down] * 51, lost) == ["RealServersMoved", "QuorumLost"]
+    assert told(*[soon] * 51) == ["CertificateExpires"] * 51
 
 
 def test_many_problems_are_counted_and_the_first_told() -> None:

@@ -72,7 +72,9 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     ok: bool
     reason: Reason
     text: str
-    value: float | None = None  # of a load monitor: the load, or a share of the weight (see `Load`)
+    # Of a load monitor: the load, or a share of the weight (see `Load`). Of a check that is good: for how
+    # many days its certificate is still valid, once these are fewer than `Tls.expires_days`.
+    value: float | None = None
 
 
 class Tls(msgspec.Struct, frozen=True, gc=False):

@@ -266,10 +266,10 @@ def _follows(health: Health, change: Change) -> tuple[Command, ...]:
     if change.follow or change.forget or change.again:
         commands.append(ask(health, change.follow, change.forget, change.again))
     told = change.told
-    if len(told) > telling.ONE_BY_ONE:
-        moved = [event for event in told if isinstance(event, events.RealServerUp | events.RealServerDown)]
+    moved = [event for event in told if isinstance(event, events.RealServerUp | events.RealServerDown)]
+    if len(moved) > telling.ONE_BY_ONE:
         rest = [event for event in told if not isinstance(event, events.RealServerUp | events.RealServerDown)]
-        told = (telling.moved(moved), *rest) if moved else tuple(rest)
+        told = (telling.moved(moved), *rest)
     commands += [Report(event) for event in told]
     commands += [RunHook(hook) for hook in change.hooks]
     return tuple(commands)

@@ -114,8 +114,8 @@ def modules() -> str:
     from lvs.firstboot import options as firstboot_options
     from lvs.firstboot import values as given_values
     from lvs.firstboot import words as firstboot_words
+    from lvs.health import expiry, maintenance, marks, orders, roster, serving, shared, verdict, ward
     from lvs.health import load as dynamic_weight
-    from lvs.health import maintenance, marks, orders, roster, serving, shared, verdict, ward
     from lvs.io import (
         addresses,
         announce,

@@ -160,6 +160,7 @@ def test_certificate_that_ends_soon_is_told(made: Path) -> None:
         assert answer.ok
         warning = f"certificate expires on 2120-01-01, {said}" if said else ""
         assert answer.text.partition("; ")[2] == warning
+        assert answer.value == (int(days) if said else None)
 
 
 def test_no_tls_there(made: Path) -> None:

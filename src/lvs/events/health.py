@@ -57,6 +57,36 @@ class RealServersMoved(Event, frozen=True):
         )
 
 
+class CertificateExpires(Event, frozen=True):
+    """The certificate of a real server that is up is about to expire."""
+
+    MESSAGE_ID: ClassVar[str] = "a3f0ddc5ce7842aba6bc25b573f05630"
+    PRIORITY: ClassVar[Priority] = Priority.WARNING
+    virtual_server: str
+    real_server: str
+    address: str
+    days: int  # that are left
+    answer: str  # says when
+
+    def text(self) -> str:
+        return f"real server {self.real_server} of {self.virtual_server} ({self.address}): {self.answer}"
+
+
+class CertificateRenewed(Event, frozen=True):
+    """A real server has another certificate than the one that was about to expire."""
+
+    MESSAGE_ID: ClassVar[str] = "3ea5c8f172264e6fbc18bee92f2e50df"
+    PRIORITY: ClassVar[Priority] = Priority.NOTICE
+    virtual_server: str
+    real_server: str
+    address: str
+    answer: str
+
+    def text(self) -> str:
+        who = f"{self.real_server} of {self.virtual_server} ({self.address})"
+        return f"the certificate of real server {who} no longer expires soon: {self.answer}"
+
+
 class QuorumLost(Event, frozen=True):
     """Too few real servers of a virtual server are up."""
 

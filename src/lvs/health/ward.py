@@ -15,6 +15,7 @@ import msgspec
 from lvs import events
 from lvs.checks import Answer, Reason, Rows, Target
 from lvs.events import Event
+from lvs.health.expiry import Expiring, concerns, noted, reworded
 from lvs.health.marks import Marks, Way
 from lvs.health.orders import Order
 from lvs.health.roster import Known, Member, Roster, decisive, enrolled, is_up, nobody_asked, rows_of
@@ -53,6 +54,7 @@ class Health(msgspec.Struct, frozen=True):
     orders: tuple[Order, ...] = ()
     next_at: dict[VirtualKey, float] = {}  # when time alone changes who serves
     unchecked: bool = False  # take every real server as up
+    expiring: Expiring = frozenset()  # certificates of which it is told
     marks: dict[Way, int] = {}  # firewall marks of checks through the VIP
 
 
@@ -109,6 +111,7 @@ def configured(
         serving=_without(health.serving, gone),
         next_at=_without(health.next_at, gone),
         loads={target: value for target, value in health.loads.items() if target in askers},
+        expiring=frozenset([one for one in health.expiring if _is_asked(askers, *one)]),
         marks=marks.known,
     )
     new, change = served(new, fresh, now)
@@ -164,6 +167,10 @@ def _askers(
     return askers, Change(tuple(follow), tuple(forget), tuple(again))
 
 
+def _is_asked(askers: dict[Target, tuple[Asker, ...]], key: VirtualKey, target: Target) -> bool:
+    return any(asker[0] == key for asker in askers.get(target, ()))
+
+
 def _asks_the_same(before: Roster | None, after: Roster) -> bool:
     """Whether nobody is asked anything else, nor for anybody else, nor more often."""
     if before is None or len(before.members) != len(after.members):
@@ -192,6 +199,8 @@ def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: floa
     members: dict[VirtualKey, dict[int, Member]] = {}
     loads: dict[Target, float] = {}
     touched: dict[VirtualKey, None] = {}
+    told: list[Event] = []
+    expiring = health.expiring
     for target, answer in answers:
         for key, index, number in health.askers.get(target, ()):
             if number < 0:
@@ -204,11 +213,16 @@ def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: floa
             member = changed.get(index) or roster.members[index]
             before = member.verdicts[number]
             after = fold(before, answer, rows_of(roster.virtual_server), now)
+            if concerns(expiring, key, target, answer, after):
+                real_server = roster.virtual_server.real_servers[index]
+                name = (roster.virtual_server.name, real_server.name, address_of(real_server))
+                expiring, news = noted(expiring, key, target, answer, name)
+                told += news
+                after = reworded(after, answer)
             if after is not before:
                 verdicts = (*member.verdicts[:number], after, *member.verdicts[number + 1 :])
                 changed[index] = msgspec.structs.replace(member, verdicts=verdicts)
     rosters = dict(health.rosters)
-    told: list[Event] = []
     hooks: list[Hook] = []
     for key, changed in members.items():
         if not changed:
@@ -221,10 +235,13 @@ def answered(health: Health, answers: Iterable[tuple[Target, Answer]], now: floa
             hooks += hook
             touched[key] = None
         rosters[key] = msgspec.structs.replace(roster, members=tuple(rows))
-    if not touched:
+    if not touched and expiring is health.expiring:
         return health, Change()
     new = msgspec.structs.replace(
-        health, rosters=rosters, loads={**health.loads, **loads} if loads else health.loads
+        health,
+        rosters=rosters,
+        loads={**health.loads, **loads} if loads else health.loads,
+        expiring=expiring,
     )
     new, change = served(new, touched, now)
     return new, msgspec.structs.replace(change, told=(*told, *change.told), hooks=(*hooks, *change.hooks))

@@ -172,7 +172,7 @@ class TlsTalk:
         date = datetime.fromtimestamp(ends_at, UTC).strftime("%Y-%m-%d")
         left = "1 day" if days == 1 else f"{days} days"
         text = f"{answer.text}; certificate expires on {date}, in {left}"
-        return Answer(ok=True, reason=answer.reason, text=text)
+        return Answer(ok=True, reason=answer.reason, text=text, value=float(days))
 
     def ended(self) -> Answer:
         if self._plain:

@@ -50,6 +50,13 @@ def drain(**changes: Any) -> Ground:
         (roster(UP), NOTHING, 1, Reason.ANSWERED),
         (roster(DOWN), NOTHING, None, Reason.REFUSED),
         (roster(DOWN, quiesce_server=True), NOTHING, 0, Reason.REFUSED),
+        (roster(DOWN, quiesce_server=True, protocol=Protocol.UDP), NOTHING, None, Reason.REFUSED),
+        (
+            roster(DOWN, quiesce_server=True, protocol=Protocol.UDP, drain=Drain.STAY),
+            NOTHING,
+            0,
+            Reason.REFUSED,
+        ),
         (roster(NEW), NOTHING, None, Reason.NOT_CHECKED_YET),
         (roster(NEW, quiesce_server=True), NOTHING, None, Reason.NOT_CHECKED_YET),
         (roster(UP, weights=(0,)), NOTHING, 0, Reason.WEIGHT_ZERO),

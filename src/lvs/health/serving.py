@@ -61,7 +61,8 @@ def _rule(roster: Roster, index: int, ground: Ground) -> Effect:
             return _ordered(order, virtual_server)
     verdict = decisive(member, virtual_server.checking.need)
     if not is_up(member, virtual_server.checking.need) and verdict is not None:
-        weight = 0 if virtual_server.quiesce_server and not pending(member) else None
+        stays = virtual_server.quiesce_server and not pending(member) and not _leaves(virtual_server)
+        weight = 0 if stays else None
         return Effect(weight, verdict.reason, verdict.text, verdict.since)
     if verdict is None:
         reason, text, since = Reason.UNCHECKED, "up, not checked", None
@@ -77,11 +78,15 @@ def _ordered(order: Order, virtual_server: VirtualServer) -> Effect:
         return Effect(None, Reason.DISABLED, "disabled", order=order)
     if order.over:
         return Effect(None, Reason.DRAINED, "drained, ordered", order=order)
-    leaves = virtual_server.protocol is Protocol.UDP and virtual_server.drain is Drain.LEAVE
-    weight = None if leaves else 0  # a flow of UDP would stay with weight 0 as long as it is steady
+    weight = None if _leaves(virtual_server) else 0
     if order.drained:
         return Effect(weight, Reason.DRAINED, "drained, ordered", order=order)
     return Effect(weight, Reason.DRAINING, "draining, ordered", next_at=order.deadline, order=order)
+
+
+def _leaves(virtual_server: VirtualServer) -> bool:
+    """Whether clients leave only if it is taken out: a steady flow of UDP stays on one of weight 0, dead or not."""
+    return virtual_server.protocol is Protocol.UDP and virtual_server.drain is Drain.LEAVE
 
 
 def _weighed(roster: Roster, index: int, ground: Ground, plain: Effect) -> Effect:

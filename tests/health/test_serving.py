@@ -203,3 +203,14 @@ def test_a_load_moves_the_weight() -> None:
     assert (idle.weight, idle.reason) == (80, Reason.LOAD)
     assert effect(found, 0, Ground((), {watched: 0.9}, 0.0)).weight == 42
     assert effect(found, 0, Ground((), {watched: -0.5}, 0.0)).weight == 4
+
+
+def test_a_slow_start_grows_to_the_weight_by_load() -> None:
+    watched = Target(RIP, 0, Load(("rup", "%h")), Pace(20, 10, 10))
+    found = roster(UP, weights=(8,), slow_start_s=10.0)
+    member = msgspec.structs.replace(found.members[0], load=watched, up_from=0.0)
+    found = msgspec.structs.replace(found, members=(member,))
+    begun = effect(found, 0, Ground((), {watched: -0.5}, 5.0))
+    assert (begun.weight, begun.reason) == (2, Reason.SLOW_START)
+    done = effect(found, 0, Ground((), {watched: -0.5}, 10.0))
+    assert (done.weight, done.reason) == (4, Reason.LOAD)

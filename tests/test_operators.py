@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 import msgspec
 import pytest
 
 from lvs import operators
 from lvs.commands import Cause, Converge
 from lvs.errors import Exit
+from lvs.health.orders import Order, Verb
 from lvs.inputs import Converged, ConvergeFailed
 from lvs.kernel.desired import NOTHING, desired
 from lvs.kernel.diff import diff
 from lvs.kernel.state import Destination, LoadModule, ServiceKey, SetDestination
-from lvs.model import Scheduler
+from lvs.model import Scheduler, key_of
+from lvs.protocol import Reply
 from lvs.state import State
 from lvs.status import CheckVitals, Connections, Held
 from lvs.why import Moment
@@ -71,6 +75,41 @@ def test_status() -> None:
     assert operators.status(State(), "lvs.toml", {}, AT, CheckVitals()).serial_no is None
     pieces = operators.status(state, "lvs.toml", held(), AT, CheckVitals(followed=4), each=operators.encoded)
     assert msgspec.json.encode(pieces) == msgspec.json.encode(shown)
+
+
+HERE = ip_address("10.0.0.1")
+DRAIN = Order(Verb.DRAIN, HERE, None, "carla", 0.0)
+OUT = Order(Verb.DISABLE, HERE, None, "root", 0.0)
+
+
+@pytest.mark.parametrize(
+    ("orders", "left", "reply"),
+    [
+        ((DRAIN,), 3, Reply(sessions=3)),
+        ((DRAIN,), 0, Reply(out=("real1: drained, no session is left",), sessions=0)),
+        (
+            (msgspec.structs.replace(DRAIN, over=True, drained=True),),
+            0,
+            Reply(out=("real1: drained, its deadline came",), sessions=0),
+        ),
+        (
+            (),
+            3,
+            Reply(Exit.FAILED, err=("real1: no longer draining: the order was taken back, or has expired",)),
+        ),
+        (
+            (),
+            0,
+            Reply(Exit.FAILED, err=("real1: no longer draining: the order was taken back, or has expired",)),
+        ),
+        ((OUT,), 0, Reply(Exit.FAILED, err=("real1: no longer draining: disabled by root",))),
+    ],
+)
+def test_how_a_drain_is_getting_on(orders: tuple[Order, ...], left: int, reply: Reply) -> None:
+    assert operators.emptying(orders, "real1", (HERE, None), left) == reply
+    stranger = msgspec.structs.replace(DRAIN, address=ip_address("10.0.0.2"))
+    elsewhere = msgspec.structs.replace(DRAIN, virtual=key_of(ONE.virtual_servers[0]))
+    assert operators.emptying((*orders, stranger, elsewhere), "real1", (HERE, None), left) == reply
 
 
 def test_plan_of_nothing() -> None:

@@ -341,7 +341,7 @@ class Desk:
             for index, one in enumerate(roster.virtual_server.real_servers)
             if one.address == address
         )
-        return Reply(sessions=left)
+        return operators.emptying(self._director.state.health.orders, server, found, left)
 
 
 def _shown(state: State, file: str, held: dict[ServiceKey, Held], vitals: CheckVitals, lacking: str) -> Reply:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
 from lvs import __version__, events, telling
 from lvs.errors import Exit
 from lvs.events import counted
+from lvs.health.orders import Order, Verb
 from lvs.inputs import Converged, ConvergeFailed
 from lvs.kernel import text
 from lvs.kernel.desired import Desired
@@ -22,7 +23,7 @@ from lvs.kernel.state import (
     TakeVip,
     Vip,
 )
-from lvs.model import Config, Role
+from lvs.model import Address, Config, Role, VirtualKey
 from lvs.pair import Seat
 from lvs.protocol import Reply
 from lvs.pulse.line import Seen
@@ -132,6 +133,24 @@ def _pair(state: State, now: float, lacking: str) -> DirectorStatus | None:
 def _vip(vip: Vip, refusals: set[str]) -> str:
     missing = " (refused)" if text.line(TakeVip(vip)) in refusals else ""
     return f"{text.vip(vip)} {vip.label or vip.device}{missing}"
+
+
+def emptying(
+    orders: Iterable[Order], server: str, where: tuple[Address, VirtualKey | None], left: int
+) -> Reply:
+    """How many sessions a drained real server has left, what is said at the end, or why it drains no more."""
+    address, virtual = where
+    ours = [one for one in orders if one.address == address and one.virtual in (None, virtual)]
+    drains = [one for one in ours if one.verb is Verb.DRAIN]
+    if not drains:
+        why = f"disabled by {ours[0].by}" if ours else "the order was taken back, or has expired"
+        return Reply(Exit.FAILED, err=(f"{server}: no longer draining: {why}",))
+    if left:
+        return Reply(sessions=left)
+    over = any(one.over for one in drains)
+    return Reply(
+        out=(f"{server}: drained, {'its deadline came' if over else 'no session is left'}",), sessions=0
+    )
 
 
 def plan(

@@ -10,7 +10,6 @@ import argparse
 import re
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from lvs.arguments import run_directory
@@ -101,36 +100,27 @@ def _asked(run_directory: Path, request: Request) -> Reply:
 
 
 def _watch(asked: argparse.Namespace) -> int:
-    """Show the sessions that are left until there is none."""
+    """Show the sessions that are left until there is none, or the order is no more."""
     drawn = sys.stdout.isatty()
     most, told_at = 0, -TELL_EVERY_S
     try:
-        for reply in _sessions(asked):
-            if reply.exit_code:
-                print(*reply.err, sep="\n", file=sys.stderr)
-                return reply.exit_code
+        while True:
+            reply = control.ask(asked.run_dir / SOCKET_NAME, SessionsRequest(asked.server, asked.virtual))
             left = reply.sessions or 0
             most = max(most, left)
-            if drawn:
-                print(f"\r\033[K{bar(left, most)}", end="", flush=True)
+            if drawn and not reply.exit_code:
+                print(f"\r\033[K{bar(left, most)}", end="" if left else "\n", flush=True)
+            elif drawn:
+                print(flush=True)
             elif time.monotonic() - told_at >= TELL_EVERY_S and left:
                 told_at = time.monotonic()
                 print(f"{asked.server}: {counted(left, 'session')} left", flush=True)
+            if not left:
+                return show(reply)
+            time.sleep(LOOK_EVERY_S)
     except KeyboardInterrupt:
         print(f"\n{asked.server}: goes on draining; `lvsd enable {asked.server}` takes it back")
         return Exit.OK
-    print(f"{chr(10) if drawn else ''}{asked.server}: drained, no session is left")
-    return Exit.OK
-
-
-def _sessions(asked: argparse.Namespace) -> Iterator[Reply]:
-    """Replies, one a second, until no session is left."""
-    while True:
-        reply = control.ask(asked.run_dir / SOCKET_NAME, SessionsRequest(asked.server, asked.virtual))
-        yield reply
-        if reply.exit_code or not reply.sessions:
-            return
-        time.sleep(LOOK_EVERY_S)
 
 
 def bar(left: int, most: int) -> str:

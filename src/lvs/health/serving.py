@@ -85,7 +85,7 @@ def _ordered(order: Order, virtual_server: VirtualServer) -> Effect:
 
 
 def _leaves(virtual_server: VirtualServer) -> bool:
-    """Whether clients leave only if it is taken out: a steady flow of UDP stays on one of weight 0, dead or not."""
+    """Whether clients leave by removal only: a steady flow of UDP stays on weight 0, even a dead one."""
     return virtual_server.protocol is Protocol.UDP and virtual_server.drain is Drain.LEAVE
 
 

@@ -77,6 +77,22 @@ def test_status() -> None:
     assert msgspec.json.encode(pieces) == msgspec.json.encode(shown)
 
 
+def test_a_real_server_that_is_nowhere_active() -> None:
+    idle = [
+        virtual_server(name, "192.0.2.9", real_server("real9", "10.0.0.9"), port=port, active=False)
+        for port, name in ((80, "old"), (81, "older"))
+    ]
+    there = config(*ONE.virtual_servers, *idle)
+    for of, server, virtual, told in (
+        (there, "real9", "old", "real server real9 is in old, which is not active"),
+        (there, "10.0.0.9", None, "real server 10.0.0.9 is in old, older, which are not active"),
+        (there, "real9", "web", "no real server real9 in web; `lvsd status` names them"),
+        (there, "real8", None, "no real server real8; `lvsd status` names them"),
+        (None, "real9", None, "no real server real9; `lvsd status` names them"),
+    ):
+        assert operators.unknown(of, server, virtual) == Reply(Exit.PROBLEMS, err=(told,))
+
+
 HERE = ip_address("10.0.0.1")
 DRAIN = Order(Verb.DRAIN, HERE, None, "carla", 0.0)
 OUT = Order(Verb.DISABLE, HERE, None, "root", 0.0)

@@ -228,7 +228,7 @@ class Desk:
         director = self._director
         scene = Scene(director.state, held, director.checking.last, time.monotonic(), time.time())
         lines = explained(scene, server, virtual)
-        return Reply(out=lines) if lines else self._unknown(server, virtual)
+        return Reply(out=lines) if lines else operators.unknown(self._director.state.config, server, virtual)
 
     def _health(self) -> Reply:
         director = self._director
@@ -267,7 +267,7 @@ class Desk:
         """The one real server that is meant, and in which virtual server; None: in all."""
         found = maintenance.servers_called(self._director.state.health, server, virtual)
         if not found:
-            return self._unknown(server, virtual)
+            return operators.unknown(self._director.state.config, server, virtual)
         if len(found) > 1:
             which = ", ".join(map(str, found))
             message = f"{server} is more than one real server: name one by its address ({which})"
@@ -278,10 +278,6 @@ class Desk:
         if len(keys) > 1:
             return Reply(Exit.PROBLEMS, err=(f"more than one virtual server is called {virtual}",))
         return address, keys[0]
-
-    def _unknown(self, server: str, virtual: str | None) -> Reply:
-        where = "" if virtual is None else f" in {virtual}"
-        return Reply(Exit.PROBLEMS, err=(f"no real server {server}{where}; `lvsd status` names them",))
 
     def _order(self, request: DrainRequest | DisableRequest, by: str) -> Reply:
         found = self._found(request.server, request.virtual)

@@ -135,6 +135,22 @@ def _vip(vip: Vip, refusals: set[str]) -> str:
     return f"{text.vip(vip)} {vip.label or vip.device}{missing}"
 
 
+def unknown(config: Config | None, server: str, virtual: str | None) -> Reply:
+    """That no active virtual server has such a real server; which others have it, if any."""
+    idle = [
+        one.name
+        for one in (() if config is None else config.virtual_servers)
+        if not one.active
+        and virtual in (None, one.name)
+        and any(server in (real.name, str(real.address)) for real in one.real_servers)
+    ]
+    if idle:
+        where = f"{', '.join(idle)}, which {'is' if len(idle) == 1 else 'are'} not active"
+        return Reply(Exit.PROBLEMS, err=(f"real server {server} is in {where}",))
+    where = "" if virtual is None else f" in {virtual}"
+    return Reply(Exit.PROBLEMS, err=(f"no real server {server}{where}; `lvsd status` names them",))
+
+
 def emptying(
     orders: Iterable[Order], server: str, where: tuple[Address, VirtualKey | None], left: int
 ) -> Reply:

@@ -1,6 +1,6 @@
 """What a check is, as frozen values: how a real server is asked whether it serves.
 
-One struct per kind of check; `Check` is their union, `Watch` adds how often and how patiently.
+One struct per kind of check; `Check` is their union, `Pace` adds how often and how patiently.
 Values that came through `lvs.config.build` are sound: expressions compile, numbers are in
 range. Durations are seconds. A check says nothing about whom it asks: that is a `Target`.
 """

@@ -142,7 +142,7 @@ def test_what_changes_nothing_is_not_told(world: World) -> None:
     world.asker.reply = lambda _: BAD
     world.loop.run_for(20)
     assert [finished.answer for finished in world.told[3:]] == [BAD] * 3
-    world.engine.loudly([one])
+    world.engine.loudly([one], {one: Rows(rise=2, fall=3)})
     world.loop.run_for(20)
     assert [finished.answer for finished in world.told[6:]] == [BAD] * 3
     assert world.told[-1].target == one
@@ -166,6 +166,20 @@ def test_as_many_are_told_as_the_most_patient_asks_for(world: World) -> None:
     world.loop.run_for(20)
     assert [finished.answer for finished in world.told] == [BAD] * 4
     assert len(world.starts(one)) <= 82
+
+
+def test_who_gets_less_patient_waits_no_longer(world: World) -> None:
+    one = target(pace=Pace(interval_s=2.0, step_s=1.0, limit_s=1.0, down_interval_s=30.0))
+    world.asker.reply = lambda _: GOOD
+    world.engine.follow([one], {one: Rows(fall=5)})
+    world.engine.loudly([one], {one: Rows()})
+    world.loop.run_for(20)
+    world.told.clear()
+    world.asker.reply = lambda _: BAD
+    before = len(world.starts(one))
+    world.loop.run_for(60)
+    assert len(world.starts(one)) - before <= 3
+    assert len(world.told) == 1
 
 
 def test_slower_only_once_it_is_down(world: World) -> None:

@@ -111,9 +111,10 @@ class Probe:
         self.loud = 0  # results that are told even if nothing changed
 
     def heed(self, rows: Rows) -> None:
-        """Somebody else wants to know, and may need more equal results; nobody asks for fewer later."""
-        self.most = max(self.most, rows.rise, rows.fall)
-        self.fall = max(self.fall, rows.fall)
+        """Tell as many equal results as its one follower wants, or the most patient of several."""
+        most = max(rows.rise, rows.fall)
+        self.most = most if self.users == 1 else max(self.most, most)
+        self.fall = rows.fall if self.users == 1 else max(self.fall, rows.fall)
 
     def last(self) -> Last:
         """What is to be told of it."""

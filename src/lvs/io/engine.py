@@ -369,9 +369,8 @@ class Engine:
         probe.took_s = now - probe.started
         if before is not None and before.ok == answer.ok:
             probe.streak += 1
-            told = (
-                probe.streak <= probe.most or before.value != answer.value or before.reason != answer.reason
-            )
+            other = before.reason is not answer.reason or before.value != answer.value
+            told = other or probe.streak <= probe.most
         else:
             probe.streak = 1
             told = True

@@ -124,6 +124,13 @@ def test_a_lower_threshold_given_two_ways() -> None:
     assert told(text) == [message]
 
 
+def test_many_ports_are_counted_in_each_message() -> None:
+    many = "".join(server(port=8000 + number).replace('"s3"', f'"s{number}"') for number in range(9))
+    said = [problem for problem in told(HTTP + many + HTTPS + server(port=8443)) if "forwards to" in problem]
+    assert len(said) == 1
+    assert "forwards to 10.0.0.3 at 9 ports, this one at port 8443" in said[0]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "theirs", "ours"),
     [

@@ -127,6 +127,10 @@ BEHIND = "virtual[0].check[0]"
         ('type = "lpd"', f"{BEHIND}.queue: missing; a check of type lpd needs it"),
         ('type = "dialogue"', f"{BEHIND}.steps: missing; a check of type dialogue needs it"),
         ('type = "program"', f"{BEHIND}.program: missing; a check of type program needs it"),
+        (
+            f'type = "program"\nprogram = "{"a" * 5000}"',
+            f"{BEHIND}.program: at most 4096 characters are asked for, got 5000",
+        ),
         ('type = "program"\nprogram = "a \'b"', f'{BEHIND}.program: no closing quotation in "a \'b"'),
         (
             'type = "http"\npath = "health"',

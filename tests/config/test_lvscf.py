@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from growth import is_no_square
 from lvs.config.load import Loaded, load
-from lvs.config.located import Severity
+from lvs.config.located import UNKNOWN, Severity
+from lvs.config.lvscf import Reader
 from lvs.model import Config, Scheduler, VirtualServer
 
 
@@ -430,3 +432,28 @@ def test_any_bytes(text: bytes) -> None:
 )
 def test_big_nonsense_is_read_quickly(text: str) -> None:
     cf(text)
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["server x {\naddress = 10.1.1.1\n", "server x {\naddress = 10.1.1.1\n}\n", "serial_no = 1\n", "x\n"],
+)
+def test_time_grows_with_the_text_only(line: str) -> None:
+    is_no_square(lambda lines: "virtual a {\n" + line * lines, cf, 2000)
+
+
+def test_words_that_are_no_options_are_not_kept() -> None:
+    unknown = "".join(f"unknown{number} = 1\n" for number in range(1000))
+    text = f"{unknown}timeout = 1\nserial_no = x\nvirtual a {{\nserver b {{\n{unknown}port = x\n"
+    part = Reader().read(text)
+    assert len(part.notes) == 2005  # one for the end that is missing
+    assert part.bad == {UNKNOWN, "timeout", "serial_no"}
+    assert part.virtuals[0].servers[0].bad == {UNKNOWN, "port"}
+
+
+def test_names_have_an_end() -> None:
+    assert good(block(name="x" * 255)).virtual_servers[0].name == "x" * 255
+    text = block("server one {", "address = 10.0.0.3", "}", name="x" * 256)
+    said = f'a name has at most 255 characters, got "{"x" * 57}..."'
+    assert told(text) == [f"lvs.cf:1: virtual[0]: {said}"]
+    assert told(block(f"server {'x' * 300} {{", "}")) == [f"lvs.cf:6: virtual[0].server[0]: {said}"]

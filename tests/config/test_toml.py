@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config import golden
+from growth import is_no_square
 from lvs.config.load import Loaded, load
-from lvs.config.located import Place
+from lvs.config.located import UNKNOWN, Place
 from lvs.config.options import OPTIONS
 from lvs.config.toml import Reader, locate
 from lvs.model import Format
@@ -86,6 +87,39 @@ def test_nonsense_is_read_quickly(text: str) -> None:
     loaded = toml(text)
     assert loaded.config is None
     assert loaded.problems
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '[[virtual]]\nname = "a"\n',
+        '[[virtual]]\nname = "a"\n[[virtual.check]]\n',
+        "port = 1\n",
+        "[other]\n",
+        f"{{number}} = {'9' * 3999}\n",
+    ],
+)
+def test_time_grows_with_the_text_only(line: str) -> None:
+    def lines(count: int) -> str:
+        return "".join(line.replace("{number}", str(number)) for number in range(count))
+
+    is_no_square(lambda count: lines(count) + "z = " + "9" * 5000, toml, 100)
+
+
+def test_words_that_are_no_options_are_not_kept() -> None:
+    unknown = "".join(f"unknown{number} = 1\n" for number in range(1000))
+    part = Reader().read(f'{unknown}serial_no = "x"\n[[virtual]]\nname = "a"\n{unknown}port = -1\n')
+    assert len(part.notes) == 2002
+    assert part.bad == {UNKNOWN, "serial_no"}
+    assert part.virtuals[0].bad == {UNKNOWN, "port"}
+
+
+def test_names_have_an_end() -> None:
+    text = f'[[virtual]]\nname = "{"x" * 256}"\nactive = false\n'
+    assert told(text) == [
+        f'lvs.toml:2: virtual[0].name: a name has at most 255 characters, got "{"x" * 57}..."'
+    ]
+    assert not told(text.replace("xx", "x", 1))
 
 
 def test_a_megabyte_of_comment_is_a_configuration() -> None:

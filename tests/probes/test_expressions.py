@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lvs.probes.expressions import posix
+from growth import is_no_square
+from lvs.probes.expressions import LONGEST, posix
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,22 @@ def test_refused_with_a_sentence(expression: bytes) -> None:
 def test_lazy_repetitions_mean_two_things(expression: bytes) -> None:
     with pytest.raises(ValueError, match=r"`.*\?` is two repetitions; which counts\?$"):
         posix(expression)
+
+
+@pytest.mark.parametrize("end", [b"", b"]", b":]"])
+@pytest.mark.parametrize("piece", [b"[", b"[[:", b"[[:a", b"[a-z]", b"[[:alpha:]]", b"(", b"a*", b"[^]"])
+def test_no_expression_takes_long(piece: bytes, end: bytes) -> None:
+    def compiled(expression: bytes) -> None:
+        with contextlib.suppress(ValueError):
+            posix.__wrapped__(expression)
+
+    is_no_square(lambda pieces: piece * pieces + end, compiled, 100)
+
+
+def test_expressions_have_an_end() -> None:
+    assert posix(b"a" * LONGEST).search(b"a" * LONGEST)
+    with pytest.raises(ValueError, match="at most 4096 bytes, but of 4097"):
+        posix(b"a" * 4097)
 
 
 def test_no_answer_takes_long() -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lvs.model import Address, Config, RealServer
 
 
+MOST_PORTS_SAID = 8  # in one message
 Held = tuple[int, str, str | None, int | None]  # an address as a number: device, label, prefix
 
 
@@ -202,6 +203,8 @@ def _port(virtual: VirtualServer, real: RealServer) -> int:
 
 
 def _ports(ports: dict[int, int]) -> str:
+    if len(ports) > MOST_PORTS_SAID:
+        return f"{len(ports)} ports"
     return " and ".join(f"port {port}" if port else "each connection's own port" for port in sorted(ports))
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MOST_STEPS = 64
+LONGEST_COMMAND = 4096  # shlex takes a word letter by letter, in time square to its length
 # An absolute path, or the name of a systemd credential (lvs.io.secrets)
 _CREDENTIAL = r"/.+|[A-Za-z0-9_][A-Za-z0-9._-]{0,254}"
 _RANGE = r"([0-9]{3})(?:-([0-9]{3}))?"
@@ -38,8 +39,11 @@ def _bytes(_: Option, value: object) -> bytes:
 
 
 def _command(_: Option, value: object) -> tuple[str, ...]:
+    text = _clean(value)
+    if len(text) > LONGEST_COMMAND:
+        raise Refused(f"at most {LONGEST_COMMAND} characters are asked for, got {len(text)}")
     try:
-        words = tuple(shlex.split(_clean(value)))
+        words = tuple(shlex.split(text))
     except ValueError as error:
         raise Refused(f"{str(error).lower()} in {shown(value)}") from None
     if not words or not words[0]:

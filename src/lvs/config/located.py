@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+UNKNOWN = ""  # in `bad`: any number of words that are no options
+LONGEST_NAME = 255  # characters of a virtual or real server's name; it is in messages about others
 GIVEN_BEFORE = "given before; the last one counts"
 
 
@@ -76,7 +78,7 @@ class Server(msgspec.Struct):
 
     name: str
     values: dict[str, Any]  # by option
-    bad: frozenset[str] = frozenset()  # options refused: what depends on them is not judged
+    bad: frozenset[str] = frozenset()  # options refused: what depends on them is not judged; UNKNOWN
     port: int | None = None  # lvs.cf: what it inherits from the virtual server above it
 
 
@@ -85,7 +87,7 @@ class CheckTable(msgspec.Struct):
 
     type: str  # empty: missing, or unknown
     values: dict[str, Any]
-    bad: frozenset[str] = frozenset()
+    bad: bool = False  # something of it was refused
 
 
 class Virtual(msgspec.Struct):

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lvs.config.located import GIVEN_BEFORE, Note, Part, Place, Server, Severity, Virtual
+from lvs.config.located import GIVEN_BEFORE, UNKNOWN, Note, Part, Place, Server, Severity, Virtual
 from lvs.config.option import Scope
+from lvs.config.options import NAMES
 from lvs.config.passages import Passages
 from lvs.config.statements import (
     ALIASES,
@@ -209,7 +210,7 @@ class _Reading:
         holder = self.server or self.block or self.part
         name = ALIASES.get((Scope.GLOBAL if holder is self.part else Scope.VIRTUAL, key), key)
         if key:
-            holder.bad |= {name}
+            holder.bad |= {name if name in NAMES else UNKNOWN}
             holder.values.pop(name, None)
             if self.places is not None:
                 self.places[self._place(name)] = line

@@ -15,6 +15,7 @@ OPTIONS: tuple[Option, ...] = (*global_options.OPTIONS, *virtual_options.OPTIONS
 GLOBAL: dict[str, Option] = {option.name: option for option in OPTIONS if option.scope is Scope.GLOBAL}
 VIRTUAL: dict[str, Option] = {option.name: option for option in OPTIONS if option.scope is Scope.VIRTUAL}
 SERVER: dict[str, Option] = {option.name: option for option in OPTIONS if option.scope is Scope.SERVER}
+NAMES = frozenset(option.name for option in OPTIONS)
 BY_SCOPE: dict[Scope, dict[str, Option]] = {
     Scope.GLOBAL: GLOBAL,
     Scope.VIRTUAL: VIRTUAL,

@@ -15,7 +15,7 @@ import re
 from ipaddress import IPv4Address
 from typing import TYPE_CHECKING, Any
 
-from lvs.config.located import Part, Server, Virtual
+from lvs.config.located import LONGEST_NAME, Part, Server, Virtual
 from lvs.config.option import Kind, Scope
 from lvs.config.options import BY_SCOPE
 from lvs.config.refusal import Refused
@@ -24,10 +24,11 @@ from lvs.config.values import FROM_WORD
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_NAME = r"([!#-&(-z|~]+)"  # no blank, mark or brace
+_NAME = rf"([!#-&(-z|~]{{1,{LONGEST_NAME}}})"  # no blank, mark or brace
 _ADDRESS = r"([0-9.]+)"
 _VIRTUAL = re.compile(rf"virtual {_NAME} \{{\n(.*?)address = {_ADDRESS} (.*)", re.DOTALL)
-_SERVER = re.compile(rf"server {_NAME} \{{\n[ \t]*address = {_ADDRESS}\n([^}}]*\}})\n")
+# Options of any length would be looked for to the end of the file, once for each block without a brace.
+_SERVER = re.compile(rf"server {_NAME} \{{\n[ \t]*address = {_ADDRESS}\n([^}}]{{0,1000}}+\}})\n")
 _OURS = "address = 192.0.2.1"
 _RIP = BY_SCOPE[Scope.SERVER]["address"]
 _OCTETS = {str(octet): octet for octet in range(256)}

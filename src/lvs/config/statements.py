@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from lvs.config.located import LONGEST_NAME
 from lvs.config.option import Kind, Option, Scope
 from lvs.config.options import BY_SCOPE
 from lvs.config.refusal import Refused, shown
@@ -139,6 +140,8 @@ def _opening(kind: str, found: list[str]) -> tuple[str, Opening]:
     """Read `virtual NAME {`; return the name, and what else there is to say."""
     name = found[1] if len(found) > 1 else ""
     rest = found[2:]
+    if len(name) > LONGEST_NAME:
+        return "", Opening(kind, f"a name has at most {LONGEST_NAME} characters, got {shown(name)}")
     if len(rest) == 1 and rest[0] == "{":
         if not name:
             return name, Opening(kind, "the name is empty")

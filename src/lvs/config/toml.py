@@ -11,9 +11,19 @@ from typing import Any
 
 import tomli
 
-from lvs.config.located import BadSyntaxError, CheckTable, Note, Part, Place, Server, Virtual
+from lvs.config.located import (
+    LONGEST_NAME,
+    UNKNOWN,
+    BadSyntaxError,
+    CheckTable,
+    Note,
+    Part,
+    Place,
+    Server,
+    Virtual,
+)
 from lvs.config.option import Option, Scope
-from lvs.config.options import BY_SCOPE
+from lvs.config.options import BY_SCOPE, NAMES
 from lvs.config.refusal import Refused, shown
 from lvs.config.unknown import unknown
 from lvs.config.values import FROM_TOML
@@ -102,7 +112,7 @@ class Reader:
             try:
                 values[key] = read(key, value)
             except Refused as refused:
-                holder.bad |= {key}
+                holder.bad |= {key if key in NAMES else UNKNOWN}
                 notes.append(Note(Place(key, place.block, place.server), str(refused)))
 
     def locate(self, text: str) -> dict[Place, int]:
@@ -120,7 +130,7 @@ def parsed(text: str) -> dict[str, Any]:
     except RecursionError:
         raise BadSyntaxError("nested too deeply", 0) from None
     except ValueError:  # Python reads no number of more than 4300 digits
-        match = re.search(r"[0-9_]{4000}", text)
+        match = re.search(r"(?<![0-9_])[0-9_]{4000}", text)
         line = text.count("\n", 0, match.start()) + 1 if match else 0
         raise BadSyntaxError("a number has too many digits", line) from None
 
@@ -131,7 +141,7 @@ def _check(table: dict[str, Any], place: Place, notes: list[Note]) -> CheckTable
 
     def refuse(key: str, message: str) -> None:
         notes.append(Note(Place(key, place.block, check=place.check), message))
-        check.bad |= {key}
+        check.bad = True
 
     check = CheckTable("", {})
     name = table.pop("type", None)
@@ -176,10 +186,16 @@ def _tables(value: object, header: str, place: Place, part: Part) -> list[dict[s
 
 def _name(table: dict[str, Any], place: Place, part: Part) -> str:
     name = table.pop("name", None)
-    if isinstance(name, str) and name and (name.isprintable() or not re.search(r"[\0-\x1f\x7f]", name)):
+    if (
+        isinstance(name, str)
+        and 0 < len(name) <= LONGEST_NAME
+        and (name.isprintable() or not re.search(r"[\0-\x1f\x7f]", name))
+    ):
         return name
     if name is None:
         message = 'a name is missing: name = "..."'
+    elif isinstance(name, str) and len(name) > LONGEST_NAME:
+        message = f"a name has at most {LONGEST_NAME} characters, got {shown(name)}"
     elif isinstance(name, str):
         message = f"a name without control characters is asked for, got {shown(name)}"
     else:

@@ -16,10 +16,13 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 MOST_MEMORY = 1 << 20  # bytes for one compiled expression
+LONGEST = 4096  # bytes of one; RE2 reads unclosed classes in time square to its length
 
-# Two repetitions in a row, the second a `?`, outside of brackets and not behind a backslash.
+# Two repetitions in a row, the second a `?`, outside of brackets and not behind a backslash; of an expression
+# that RE2 has taken, so that every bracket has its end.
 _TOKEN = re.compile(
-    rb"\\.|\[\^?\]?(?:\[[:.=].*?[:.=]\]|[^\]])*\]|(?P<lazy>(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\?)|.", re.DOTALL
+    rb"\\.|\[\^?\]?(?:\[:\^?[a-z]{1,9}:\]|[^\]])*+\]|(?P<lazy>(?:[*+?]|\{[0-9]+(?:,[0-9]*)?\})\?)|.",
+    re.DOTALL,
 )
 
 
@@ -36,12 +39,8 @@ def posix(pattern: bytes) -> Expression:
 
     Errors: ValueError with a sentence.
     """
-    for token in _TOKEN.finditer(pattern):
-        if token["lazy"]:
-            signs = token["lazy"].decode()
-            raise ValueError(
-                f"not a POSIX extended regular expression: `{signs}` is two repetitions; which counts?"
-            )
+    if len(pattern) > LONGEST:
+        raise ValueError(f"not an expression of at most {LONGEST} bytes, but of {len(pattern)}")
     import re2  # only configurations with expressions pay for it
 
     options: Any = re2.Options()
@@ -55,5 +54,11 @@ def posix(pattern: bytes) -> Expression:
     except re2.error as fault:
         said = fault.args[0] if fault.args else "not understood"
         text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
-        raise ValueError(f"not a POSIX extended regular expression: {text}") from fault
+        raise ValueError(f"not a POSIX extended regular expression: {text[:100]}") from fault
+    for token in _TOKEN.finditer(pattern):
+        if token["lazy"]:
+            signs = token["lazy"].decode()
+            raise ValueError(
+                f"not a POSIX extended regular expression: `{signs}` is two repetitions; which counts?"
+            )
     return compiled

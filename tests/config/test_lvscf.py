@@ -172,6 +172,17 @@ def test_server_outside_a_block() -> None:
     ]
 
 
+def test_a_misspelt_block_is_judged_as_what_was_meant() -> None:
+    text = block("servr s {", "address = 10.0.0.3", "weight = 70000", "}").replace("virtual", "virtaul")
+    assert told(text + "failovr f {\n}\n") == [
+        'lvs.cf:1: virtual[0]: unknown word "virtaul"; did you mean "virtual"?',
+        'lvs.cf:6: virtual[0].server[0]: unknown word "servr"; did you mean "server"?',
+        "lvs.cf:8: virtual[0].server[0].weight: 0 to 65535, got 70000",
+        f"lvs.cf:11: warning: failover[0]: {FAILOVER}",
+        'lvs.cf:11: failover[0]: unknown word "failovr"; did you mean "failover"?',
+    ]
+
+
 def test_global_option_in_a_block() -> None:
     assert told(block("keepalive = 3")) == [
         "lvs.cf:6: virtual[0].keepalive: unknown option here; it belongs outside all blocks"

@@ -191,6 +191,19 @@ def test_table_after_the_virtual_servers() -> None:
     ]
 
 
+def test_misspelt_blocks() -> None:
+    text = '[[virtual]]\nname = "a"\nactive = false\n'
+    assert told(text + "[[virtual.sever]]\n[[virtual.checks]]\n") == [
+        "lvs.toml:4: virtual[0].sever: unknown block; did you mean [[virtual.server]]?",
+        "lvs.toml:5: virtual[0].checks: unknown block; did you mean [[virtual.check]]?",
+    ]
+    assert told("[[virtaul]]\n[[virtaul.server]]\n" + text + "[[server]]\n[[virtuals]]\n") == [
+        "lvs.toml:1: virtaul: unknown block; did you mean [[virtual]]?",
+        "lvs.toml:6: server: unknown block; did you mean [[virtual.server]]?",
+        "lvs.toml:7: virtuals: unknown block; did you mean [[virtual]]?",
+    ]
+
+
 def test_names_are_required() -> None:
     assert told("[[virtual]]\nactive = false\n[[virtual.server]]\nactive = false\n") == [
         'lvs.toml:1: virtual[0]: a name is missing: name = "..."',

@@ -203,7 +203,7 @@ def test_b14_a_bad_file_is_refused_with_place_and_suggestion(lab: Lab, director:
     for place, suggestion in (
         ("virtual[0].scheduler", '"rr"'),
         ("virtual[0].protocol", '"tcp"'),
-        ("virtual[0].wieght", ""),
+        ("virtual[0].wieght", '"weight", which belongs in [[virtual.server]]'),
     ):
         (line,) = [line for line in said.splitlines() if place in line]
         assert re.search(r"lvs\.toml:\d+: ", line), line

@@ -15,6 +15,7 @@ import msgspec
 
 from lvs import checks
 from lvs.config.option import Kind, Option, Scope, option_of
+from lvs.config.options import VIRTUAL
 from lvs.config.unknown import suggestion
 from lvs.probes import dialogue
 
@@ -325,4 +326,6 @@ def unknown_option(name: str, check: Type) -> str:
     homes = [one.name for one in TYPES.values() if name in one.options]
     if homes:
         return f"unknown option of type {check.name}; known to {', '.join(homes)}"
+    if name in VIRTUAL:
+        return "unknown option here; it belongs in [[virtual]]"
     return f"unknown option; type {check.name} has " + (", ".join(check.options) or "none")

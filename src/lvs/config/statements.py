@@ -14,9 +14,9 @@ import msgspec
 
 from lvs.config.located import LONGEST_NAME
 from lvs.config.option import Kind, Option, Scope
-from lvs.config.options import BY_SCOPE
+from lvs.config.options import BY_SCOPE, NAMES
 from lvs.config.refusal import Refused, shown
-from lvs.config.unknown import unknown
+from lvs.config.unknown import CF_BLOCKS, FOREIGN_LIKENESS, closest, unknown
 from lvs.config.values import FROM_WORD
 from lvs.model import Format
 
@@ -208,7 +208,10 @@ def _assignment(scope: Scope, first: str, found: list[str]) -> Entry:
     if option is None or Format.LVS_CF not in option.formats:
         if scope is Scope.SERVER and first == "nmask":
             return (UNUSED, first, "a real server has no mask; ignored")
-        key, problem = _unknown_word(scope, first, found)
+        meant = _block_meant(first, found)
+        if meant and any("{" in word for word in found):
+            return _misspelt(meant, found)
+        key, problem = ("", _no_block(first, meant)) if meant else _unknown_word(scope, first, found)
         return _wrong(key, problem, closes=len(found) > 1 and found[-1] == "}")
     if len(found) == 1 or found[1] != "=":
         example = f"{first} = {' '.join(found[1:]).lstrip('= ') or '...'}"
@@ -224,20 +227,44 @@ def _assignment(scope: Scope, first: str, found: list[str]) -> Entry:
     return (UNUSED, first, f"{option.help}; ignored")
 
 
+_OPTION = r"[A-Za-z_][A-Za-z0-9_.-]{0,39}"
+
+
+def _block_meant(first: str, found: list[str]) -> str:
+    """Return the word that was meant by one before a name and a brace; nothing if that is an option."""
+    if len(found) < 2 or "=" in first or found[1].startswith("="):
+        return ""
+    if any("{" in word for word in found):
+        return closest(first, CF_BLOCKS)
+    meant = closest(first, (*CF_BLOCKS, *NAMES), FOREIGN_LIKENESS)  # or it may be a remark
+    return meant if meant in CF_BLOCKS else ""
+
+
+def _no_block(first: str, meant: str) -> str:
+    return f'unknown word {shown(first)}; did you mean "{meant}"?'
+
+
+def _misspelt(meant: str, found: list[str]) -> Entry:
+    """Open the block that was meant, so that what is in it is judged as such."""
+    name, opening = _opening(meant, found)
+    opening = msgspec.structs.replace(opening, problem=_no_block(found[0], meant))
+    return (SERVER_OPENS if meant == "server" else BLOCK_OPENS, name, opening)
+
+
 def _unknown_word(scope: Scope, first: str, found: list[str]) -> tuple[str, str]:
     """Return the key and the problem of a line that begins with no word of the language."""
     if first.startswith("}"):
         return "", f"a blank is missing after the closing brace, got {shown(first)}"
     key, equals, value = first.partition("=")
+    if equals and re.fullmatch(_OPTION, key) and key not in BY_SCOPE[scope]:
+        return key, f"= stands between blanks; {unknown(key, scope, Format.LVS_CF)}"
     if equals and key in BY_SCOPE[scope]:
         rest = " ".join([value, *found[1:]]).strip() or "..."
         return key, f"= stands between blanks: {shown(f'{key} = {rest}')[1:-1]}"
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}", first):
+    if not re.fullmatch(_OPTION, first):
         return "", f"an option is expected, got {shown(first)}"
     if len(found) > 1 and found[1] == "=":
         return first, unknown(first, scope, Format.LVS_CF)
-    if first.lower() in ("virtual", "server", "failover"):
-        return "", f"unknown word {shown(first)}; write {first.lower()}"
     problem = unknown(first, scope, Format.LVS_CF)
     if problem == "unknown option":
         return "", f"an option and = are expected, got {shown(first)}; a comment begins with #"

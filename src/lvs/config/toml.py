@@ -25,7 +25,7 @@ from lvs.config.located import (
 from lvs.config.option import Option, Scope
 from lvs.config.options import BY_SCOPE, NAMES
 from lvs.config.refusal import Refused, shown
-from lvs.config.unknown import unknown
+from lvs.config.unknown import TOML_BLOCKS, unknown, unknown_block
 from lvs.config.values import FROM_TOML
 from lvs.model import Format
 
@@ -47,7 +47,8 @@ class Values:
     def read(self, key: str, value: object) -> Any:
         known = self.words.get(key)
         if known is None:
-            raise Refused(unknown(key, self.scope, Format.TOML))
+            block = unknown_block(key) if key in TOML_BLOCKS or _holds_tables(value) else ""
+            raise Refused(block or unknown(key, self.scope, Format.TOML))
         if type(value) is not str:
             read, option = self.readers[key]
             return read(option, value)
@@ -169,6 +170,10 @@ def _check(table: dict[str, Any], place: Place, notes: list[Note]) -> CheckTable
         except Refused as refused:
             refuse(key, str(refused))
     return check
+
+
+def _holds_tables(value: object) -> bool:
+    return isinstance(value[0] if isinstance(value, list) and value else value, dict)
 
 
 def _is_one(virtuals: object) -> bool:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 from lvs.config.option import Scope
-from lvs.config.options import BY_SCOPE
+from lvs.config.options import BY_SCOPE, OPTIONS
 from lvs.model import Format
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 # Keys seen in files that Piranha refuses: what to say instead of "unknown option".
 KNOWN_MISTAKES: dict[str, str] = {
@@ -14,14 +20,29 @@ KNOWN_MISTAKES: dict[str, str] = {
 }
 
 
-def suggestion(word: str, known: list[str], likeness: float = 0.65) -> str:
-    """Return `; did you mean "scheduler"?`, or nothing if no known word is close."""
+LIKENESS = 0.65
+FOREIGN_LIKENESS = (
+    0.82  # of options of other blocks: pmask is not what is meant by the nmask of a real server
+)
+
+CF_BLOCKS = ("virtual", "server", "failover")
+TOML_BLOCKS = {"virtual": "[[virtual]]", "server": "[[virtual.server]]", "check": "[[virtual.check]]"}
+
+
+def closest(word: str, known: Iterable[str], likeness: float = LIKENESS) -> str:
+    """Return the known word that is most like `word`, or nothing if none is close."""
     if len(word) > 40:
         return ""
     import difflib
 
     close = difflib.get_close_matches(word.lower(), known, 1, likeness)
-    return f'; did you mean "{close[0]}"?' if close else ""
+    return close[0] if close else ""
+
+
+def suggestion(word: str, known: Iterable[str], likeness: float = LIKENESS) -> str:
+    """Return `; did you mean "scheduler"?`, or nothing if no known word is close."""
+    close = closest(word, known, likeness)
+    return f'; did you mean "{close}"?' if close else ""
 
 
 _WHERE = {
@@ -36,6 +57,12 @@ _WHERE = {
         Scope.SERVER: "in [[virtual.server]]",
     },
 }
+
+
+def unknown_block(name: str) -> str:
+    """Say which block of lvs.toml is meant; nothing if none is."""
+    close = closest(name, TOML_BLOCKS)
+    return f"unknown block; did you mean {TOML_BLOCKS[close]}?" if close else ""
 
 
 def unknown(name: str, scope: Scope, file_format: Format) -> str:
@@ -55,5 +82,21 @@ def unknown(name: str, scope: Scope, file_format: Format) -> str:
     if homes:
         where = _WHERE[file_format][homes[0]]
         return f"unknown option here; it belongs {where}"
-    names = [option.name for option in BY_SCOPE[scope].values() if file_format in option.formats]
-    return "unknown option" + suggestion(name, names)
+    return "unknown option" + _meant(name, scope, file_format)
+
+
+def _meant(name: str, scope: Scope, file_format: Format) -> str:
+    """Suggest an option of this scope, or one of another if that is closer."""
+    own, foreign = _known(scope, file_format)
+    close = closest(name, (closest(name, own), closest(name, foreign, FOREIGN_LIKENESS)), 0)
+    if not close or close in own:
+        return f'; did you mean "{close}"?' if close else ""
+    return f'; did you mean "{close}", which belongs {_WHERE[file_format][foreign[close]]}?'
+
+
+@cache
+def _known(scope: Scope, file_format: Format) -> tuple[frozenset[str], dict[str, Scope]]:
+    """Return the options of `scope`, and those of the others with theirs."""
+    homes = {option.name: option.scope for option in OPTIONS if file_format in option.formats}
+    own = frozenset(name for name, option in BY_SCOPE[scope].items() if file_format in option.formats)
+    return own, {name: home for name, home in homes.items() if name not in own}

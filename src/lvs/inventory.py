@@ -93,6 +93,8 @@ def modules() -> str:
         services,
         statements,
         toml,
+        toml_lines,
+        toml_syntax,
         unknown,
         values,
         virtual_options,

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from lvs.config import toml
+from lvs.config import toml, toml_lines
 from lvs.config.located import BadSyntaxError, Place, Problem
 from lvs.errors import ConfigError, Exit, SystemFault
 from lvs.io import control, files
@@ -53,10 +53,10 @@ def read(file: Path) -> Central:
     try:
         central = judge(toml.parsed(text))
     except BadSyntaxError as fault:
-        raise ConfigError((Problem(str(file), fault.line, "", str(fault)),)) from fault
+        raise ConfigError((Problem(str(file), fault.line, fault.place.path(), str(fault)),)) from fault
     if isinstance(central, Central):
         return central
-    lines = toml.locate(text)
+    lines = toml_lines.locate(text)
     raise ConfigError(
         sorted(Problem(str(file), lines.get(Place(key), 0), key, said) for key, said in central.items())
     )

@@ -99,7 +99,7 @@ def _load(
         try:
             stretches, network = cutter.stretches(decoded)
         except BadSyntaxError as error:
-            notes.append(Note(Place(), str(error), line=error.line))
+            notes.append(Note(error.place, str(error), line=error.line))
             decoded = None
     if decoded is None:  # what is known is kept: the next text may be like the one before this
         before = previous or Loaded(None, (), file_format)

@@ -64,6 +64,9 @@ class Place(msgspec.Struct, frozen=True, gc=False):
         return f"{path}.{self.key}" if self.key else path
 
 
+NOWHERE = Place()
+
+
 class Note(msgspec.Struct, frozen=True, gc=False):
     """A problem in a stretch of text, before its line and index in the file are known."""
 
@@ -114,8 +117,9 @@ class Part(msgspec.Struct):
 
 
 class BadSyntaxError(Exception):
-    """The text is not of its language at all; `line` says where, if it is known."""
+    """The text is not of its language at all; `line` and `place` say where, if it is known."""
 
-    def __init__(self, message: str, line: int) -> None:
+    def __init__(self, message: str, line: int, place: Place = NOWHERE) -> None:
         super().__init__(message)
         self.line = line
+        self.place = place

@@ -1,7 +1,7 @@
 """lvs.toml text -> located tree.
 
-tomli reads strictly, but tells no line of what it has read. Lines are wanted only when something
-is wrong: `locate` then goes over the text, which tomli has found valid, for table headers and keys.
+tomli reads strictly, but tells no line of what it has read: `toml_lines` finds those again, and `toml_syntax`
+says in an operator's words what tomli stumbles over.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from lvs.config.located import (
 from lvs.config.option import Option, Scope
 from lvs.config.options import BY_SCOPE, NAMES
 from lvs.config.refusal import Refused, shown
+from lvs.config.toml_lines import deepest, locate
 from lvs.config.unknown import TOML_BLOCKS, unknown, unknown_block
 from lvs.config.values import FROM_TOML
 from lvs.model import Format
@@ -125,11 +126,11 @@ def parsed(text: str) -> dict[str, Any]:
     try:
         return tomli.loads(text)
     except tomli.TOMLDecodeError as error:
-        message = re.sub(r" \(at .*\)$", "", str(error), flags=re.DOTALL)
-        line = getattr(error, "lineno", 0)
-        raise BadSyntaxError(shown(message)[1:-1], line if isinstance(line, int) else 0) from None
+        from lvs.config.toml_syntax import explained  # most files are TOML
+
+        raise explained(text, error.msg, error.lineno) from None
     except RecursionError:
-        raise BadSyntaxError("nested too deeply", 0) from None
+        raise BadSyntaxError("nested too deeply", deepest(text)) from None
     except ValueError:  # Python reads no number of more than 4300 digits
         match = re.search(r"(?<![0-9_])[0-9_]{4000}", text)
         line = text.count("\n", 0, match.start()) + 1 if match else 0
@@ -208,90 +209,3 @@ def _name(table: dict[str, Any], place: Place, part: Part) -> str:
     key = "" if name is None else "name"
     part.notes.append(Note(Place(key, place.block, place.server), message))
     return ""
-
-
-# --- lines
-
-_BARE = r"""(?:[A-Za-z0-9_-]+|"(?:\\.|[^"\\\n])*"|'[^'\n]*')"""
-_KEY = re.compile(rf"[ \t]*({_BARE})[ \t]*[=.]")
-_TABLE = re.compile(rf"[ \t]*\[\[?[ \t]*({_BARE})[ \t]*(?:\.[ \t]*({_BARE})[ \t]*(\.[^\]\n]*)?)?\]")
-# What a value is made of; the texts first, so that nothing in them is taken for anything else.
-_TOKEN = re.compile(
-    r'"""(?:\\[\s\S]|[^\\"]|"(?!""))*"{3,5}'
-    r"|'''[\s\S]*?'{3,5}"
-    r'|"(?:\\.|[^"\\\n])*"'
-    r"|'[^'\n]*'"
-    r"|#[^\n]*"
-    r"|[\[{]|[\]}]|\n"
-    r"|[^\"'#\[\]{}\n]+"
-)
-
-
-def locate(text: str) -> dict[Place, int]:
-    """Return the lines of tables and keys of a valid text, from 1; the first of each."""
-    places: dict[Place, int] = {}
-    here: Place | None = Place()  # the table that keys belong to; None: some other
-    counts = dict.fromkeys(_INNER, -1)  # within the virtual server
-    block = -1
-    line = 1
-    at = 0
-    while at < len(text):
-        table = _TABLE.match(text, at)
-        key = None if table else _KEY.match(text, at)
-        if table is not None:
-            outer, inner = _unquoted(table[1]), _unquoted(table[2])
-            if outer != "virtual":
-                here = None
-                places.setdefault(Place(outer or ""), line)
-            elif inner is None:
-                block += 1
-                counts = dict.fromkeys(_INNER, -1)
-                here = Place("", block)
-                places.setdefault(here, line)
-            elif inner not in counts:
-                here = None
-                places.setdefault(Place(inner, block), line)
-            elif table[3]:  # a table within that of a check
-                here = None
-                places.setdefault(
-                    _inner(block, inner, counts[inner], _unquoted(table[3][1:].strip()) or ""), line
-                )
-            else:
-                counts[inner] += 1
-                here = _inner(block, inner, counts[inner])
-                places.setdefault(here, line)
-        elif key is not None and here is not None:
-            name = _unquoted(key[1]) or ""
-            places.setdefault(Place(name, here.block, here.server, check=here.check), line)
-        at, line = _statement_end(text, at, line)
-    return places
-
-
-_INNER = ("server", "check")
-
-
-def _inner(block: int, table: str, index: int, key: str = "") -> Place:
-    return Place(key, block, index) if table == "server" else Place(key, block, check=index)
-
-
-def _unquoted(key: str | None) -> str | None:
-    return key[1:-1] if key and key[0] in "\"'" else key
-
-
-def _statement_end(text: str, at: int, line: int) -> tuple[int, int]:
-    """Return where the next statement begins, and its line."""
-    depth = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            return len(text), line
-        piece = match[0]
-        at = match.end()
-        line += piece.count("\n")
-        if piece in "[{":
-            depth += 1
-        elif piece in "]}":
-            depth -= 1
-        elif piece == "\n" and depth <= 0:
-            break
-    return at, line

@@ -110,7 +110,7 @@ def _toml_integer(option: Option, value: object) -> int:
 
 
 def _unquote(value: object) -> str:
-    return f"; write {value}" if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,12}", value) else ""
+    return f"; write {int(value)}" if isinstance(value, str) and re.fullmatch(r"-?[0-9]{1,12}", value) else ""
 
 
 def _toml_seconds(option: Option, value: object) -> float:
@@ -123,8 +123,9 @@ def _toml_seconds(option: Option, value: object) -> float:
 def _toml_switch(_: Option, value: object) -> bool:
     if isinstance(value, bool):
         return value
-    if value in (0, 1, "0", "1", "yes", "no", "on", "off", "true", "false"):
-        truth = "true" if value in (1, "1", "yes", "on", "true") else "false"
+    word = value.lower() if isinstance(value, str) else value
+    if word in (0, 1, "0", "1", "yes", "no", "on", "off", "true", "false"):
+        truth = "true" if word in (1, "1", "yes", "on", "true") else "false"
         raise Refused(f"true or false, got {shown(value)}; write {truth}")
     raise Refused(f"true or false, got {shown(value)}")
 

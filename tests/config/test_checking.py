@@ -212,5 +212,5 @@ def test_load_monitors(monitor: str) -> None:
 
 
 def test_lvs_cf_cannot_say_it() -> None:
-    message = "known in lvs.toml only; lvsd convert --to toml writes one from this file"
+    message = "known in lvs.toml only: take this line out, run lvsd convert --to toml, and put it there"
     assert told("virtual v {\nrise = 2\n}\n", "lvs.cf") == [f"virtual[0].rise: {message}"]

@@ -10,6 +10,7 @@ from growth import is_no_square
 from lvs.config.load import Loaded, load
 from lvs.config.located import UNKNOWN, Severity
 from lvs.config.lvscf import Reader
+from lvs.config.render import to_toml
 from lvs.model import Config, Scheduler, VirtualServer
 
 
@@ -396,6 +397,26 @@ def test_network_may_stand_anywhere() -> None:
         f"{first}{second}network = direct\n",
     ):
         assert {server.forwarding for server in good(text).virtual_servers} == {"direct"}
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "written", "there"),
+    [
+        ("protocol = sctp", "", 'protocol = "tcp"', 'protocol = "sctp"'),
+        ("fall = 3", "", 'protocol = "tcp"', 'protocol = "tcp"\nfall = 3'),
+        ("sorry_server = fe80::1", "sorry_server = 192.0.2.9", '"192.0.2.9"', '"10.0.0.9"'),
+    ],
+)
+def test_the_advice_for_what_only_toml_has_can_be_followed(
+    line: str, instead: str, written: str, there: str
+) -> None:
+    text = block(line).replace("protocol = tcp\n", "")
+    (problem,) = cf(text).problems
+    assert "run lvsd convert --to toml" in problem.message
+    assert (problem.message.count("take this line out") == 1) is not bool(instead)
+    converted = to_toml(taken(text.replace(line, instead)))
+    assert written in converted
+    assert not load(converted.replace(written, there), "lvs.toml").problems
 
 
 # --- never an exception

@@ -75,7 +75,8 @@ def cf_address(option: Option, word: str) -> tuple[Address | None, str]:
         if ":" in word:
             raise Refused(
                 f"an IPv4 address is asked for, got {shown(word)}; "
-                "IPv6 is for lvs.toml: lvsd convert --to toml writes one from this file"
+                "IPv6 is for lvs.toml: put an IPv4 address here, run lvsd convert --to toml, "
+                "and put this one there"
             )
         raise Refused(_why_not_ipv4(word))
     if not found and option.zero_is_unset:

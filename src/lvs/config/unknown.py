@@ -25,6 +25,9 @@ FOREIGN_LIKENESS = (
     0.82  # of options of other blocks: pmask is not what is meant by the nmask of a real server
 )
 
+# A file with an error is not converted.
+TOML_ADVICE = "take this line out, run lvsd convert --to toml, and put it there"
+
 CF_BLOCKS = ("virtual", "server", "failover")
 TOML_BLOCKS = {"virtual": "[[virtual]]", "server": "[[virtual.server]]", "check": "[[virtual.check]]"}
 
@@ -70,7 +73,7 @@ def unknown(name: str, scope: Scope, file_format: Format) -> str:
     option = BY_SCOPE[scope].get(name)
     if option is not None:
         if file_format is Format.LVS_CF:
-            return "known in lvs.toml only; lvsd convert --to toml writes one from this file"
+            return f"known in lvs.toml only: {TOML_ADVICE}"
         return f"{option.help}; not in lvs.toml"
     if file_format is Format.LVS_CF and name in KNOWN_MISTAKES:
         return f"unknown option; {KNOWN_MISTAKES[name]}"

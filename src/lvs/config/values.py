@@ -16,7 +16,7 @@ from lvs.config.addresses import addresses, cf_address, cf_mask, group, toml_add
 from lvs.config.option import Kind, Option
 from lvs.config.refusal import Refused, shown
 from lvs.config.services import TCP_SERVICES
-from lvs.config.unknown import suggestion
+from lvs.config.unknown import TOML_ADVICE, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -224,7 +224,7 @@ def _choice(option: Option, word: str) -> Any:
 
 def _cf_choice(option: Option, word: str) -> tuple[Any, str]:
     if word in option.toml_words:
-        raise Refused(f"{word} is known in lvs.toml only; lvsd convert --to toml writes one from this file")
+        raise Refused(f"{word} is known in lvs.toml only: {TOML_ADVICE}")
     return _choice(option, word), ""
 
 

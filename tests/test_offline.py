@@ -89,6 +89,17 @@ def test_convert_there_and_back(
     assert converted.config is not None
 
 
+def test_what_lvs_cf_cannot_say_is_told_where_it_stands(
+    valid: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    valid.write_text(VALID + "[[virtual.check]]\ntype = 'icmp'\n")
+    line = VALID.count("\n") + 1
+    assert cli.main(["convert", "--to", "cf", str(valid)]) == Exit.PROBLEMS
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err == f"lvsd: {valid}:{line}: virtual[0].check: lvs.cf has no [[virtual.check]]\n"
+
+
 def test_convert_of_a_wrong_file(wrong: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["convert", "--to", "cf", str(wrong)]) == Exit.PROBLEMS
     said = capsys.readouterr()

@@ -47,15 +47,19 @@ def convert_arguments(parser: argparse.ArgumentParser) -> None:
 
 def convert(asked: argparse.Namespace) -> int:
     """Write a file in the other language; the exit code."""
-    from lvs.config.load import load
+    from lvs.config.load import line_of, load
     from lvs.config.render import to_cf, to_toml
     from lvs.io import files
 
-    loaded = load(*text(asked, files.read))
+    content, name = text(asked, files.read)
+    loaded = load(content, name)
     for problem in loaded.problems:
         print(problem, file=sys.stderr)
     if loaded.config is None:
         return Exit.PROBLEMS
-    written = to_cf if Format(asked.to) is Format.LVS_CF else to_toml
-    sys.stdout.buffer.write(written(loaded.config).encode("utf-8", "surrogateescape"))
+    if Format(asked.to) is Format.LVS_CF:
+        written = to_cf(loaded.config, name, line_of(loaded))
+    else:
+        written = to_toml(loaded.config)
+    sys.stdout.buffer.write(written.encode("utf-8", "surrogateescape"))
     return Exit.OK

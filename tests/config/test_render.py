@@ -7,7 +7,7 @@ from hypothesis import given, settings
 
 from config import golden
 from config.strategies import EXAMPLES, configs
-from lvs.config.load import load
+from lvs.config.load import line_of, load
 from lvs.config.render import to_cf, to_toml
 from lvs.errors import ConfigError
 from lvs.model import Config, Format
@@ -54,7 +54,7 @@ def test_rendered(name: str) -> None:
     assert loaded.config is not None, [str(problem) for problem in loaded.problems]
     golden.check(f"{name}.to_toml", to_toml(loaded.config))
     try:
-        text = to_cf(loaded.config)
+        text = to_cf(loaded.config, name, line_of(loaded))
     except ConfigError as error:
         text = f"{error}\n"
     golden.check(f"{name}.to_cf", text)

@@ -27,7 +27,7 @@ from lvs.config.options import GLOBAL
 from lvs.model import Config, Format, Forwarding, VirtualServer
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lvs.config import lvscf, toml
     from lvs.config.located import Part
@@ -355,6 +355,12 @@ class _Finder:
             self.known[index] = self.reader.locate(self.stretches[index].text)
         line = _line(place, self.known[index])
         return msgspec.structs.replace(note, line=line + self.lines_before[index] if line else 0)
+
+
+def line_of(loaded: Loaded) -> Callable[[Place], int]:
+    """Return what tells the line of a place in a file that was loaded; 0 for what is not written there."""
+    finder = _Finder(loaded.stretches, _reader(loaded.format))
+    return lambda place: finder.located(Note(place, "")).line
 
 
 def _problems(file: str, stretches: Sequence[Stretch], notes: Sequence[Note]) -> tuple[Problem, ...]:

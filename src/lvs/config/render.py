@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from lvs.config.checking import by_http, grows, said_nothing
 from lvs.config.checks import written
-from lvs.config.located import Place, Problem, Severity
+from lvs.config.located import Place, Problem
 from lvs.config.option import Kind, Option, Scope
 from lvs.config.options import BY_SCOPE
 from lvs.config.refusal import Refused, shown
@@ -21,7 +21,7 @@ from lvs.errors import ConfigError
 from lvs.model import Format, Forwarding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from lvs.model import Config, DeviceAddress, RealServer, VirtualServer
 
@@ -222,12 +222,12 @@ def _plain(value: Any) -> Any:
 _ESCAPED = {"\\": "\\\\", "\r": "\\r", "\n": "\\n", "\t": "\\t", '"': '\\"'}
 
 
-def to_cf(config: Config, file: str = "lvs.cf") -> str:
-    """Return lvs.cf text.
+def to_cf(config: Config, file: str = "lvs.toml", line: Callable[[Place], int] = lambda _: 0) -> str:
+    """Return lvs.cf text; `file` is what `config` was read from, `line` tells where something stands in it.
 
     Errors: ConfigError with a problem for everything that lvs.cf cannot say.
     """
-    writer = _CfWriter(file)
+    writer = _CfWriter(file, line)
     values = _globals(config, Format.LVS_CF)
     text = writer.lines(Scope.GLOBAL, values, Place(), "")
     for index, virtual in enumerate(config.virtual_servers):
@@ -242,7 +242,7 @@ def to_cf(config: Config, file: str = "lvs.cf") -> str:
             text.append("    }")
         text.append("}")
     if writer.problems:
-        raise ConfigError(writer.problems)
+        raise ConfigError(sorted(writer.problems))
     return "\n".join(text) + "\n"
 
 
@@ -253,12 +253,13 @@ def _in_words(value: Any) -> str:
 class _CfWriter:
     """Writes lines, and collects what cannot be written."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, line: Callable[[Place], int]) -> None:
         self.file = file
+        self.line = line
         self.problems: list[Problem] = []
 
     def refuse(self, place: Place, message: str) -> None:
-        self.problems.append(Problem(self.file, 0, place.path(), message, Severity.ERROR))
+        self.problems.append(Problem(self.file, self.line(place), place.path(), message))
 
     def judge(self, virtual: VirtualServer, place: Place) -> None:
         """Refuse checks that lvs.cf has no options for."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from lvs import cli
@@ -43,20 +39,6 @@ def test_a_mistake_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("lvs.requests.reload", fail)
     with pytest.raises(ZeroDivisionError):
         cli.main(["reload"])
-
-
-def test_a_reader_that_went_away() -> None:
-    """As in `lvsd check FILE | true`: no traceback, not even at exit."""
-    read, write = os.pipe()
-    os.close(read)
-    done = subprocess.run(
-        (sys.executable, "-m", "lvs.cli", "completion", "bash"),
-        stdout=write,
-        stderr=subprocess.PIPE,
-        check=False,
-    )
-    os.close(write)
-    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("words", [[], ["serve"], ["check"], ["convert", "x"], ["run", "--on-stop", "maybe"]])

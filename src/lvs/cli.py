@@ -6,17 +6,19 @@ kernel. Exit codes are `lvs.errors.Exit`.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 
 from lvs import subcommands
 from lvs.errors import Exit, LvsError
+from lvs.io import standard
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the binary; errors become sentences and exit codes here and nowhere else."""
-    argv = sys.argv[1:] if argv is None else argv
+    if argv is None:
+        argv = sys.argv[1:]
+        standard.outlive_readers()
     if argv[:1] == ["pulse"] and len(argv) == 2 and argv[1].isdigit():  # the daemon's, not a person's
         from lvs import pulsing
 
@@ -28,14 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     asked = subcommands.parser(argv).parse_args(argv)
     try:
         code = subcommands.run(asked)
-        sys.stdout.flush()  # here, where a reader that went away is handled
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a full disk is told of
     except LvsError as fault:
         print(f"lvsd: {fault}", file=sys.stderr)
         return int(fault.exit_code)
-    except BrokenPipeError:
-        # The reader of our output went away, as `| head` does; say no more, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return int(Exit.OK)
     except OSError as fault:  # standard output on a full disk, for one
         print(f"lvsd: {fault.strerror or fault}", file=sys.stderr)
         return int(Exit.FAILED)

@@ -176,6 +176,7 @@ def modules() -> str:
         sessions,
         signature,
         stalls,
+        standard,
         strangers,
         streams,
         sysctls,

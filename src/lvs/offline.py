@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from lvs.arguments import file, text
-from lvs.errors import Exit
+from lvs.errors import Exit, SystemFault
 from lvs.model import Format
 
 
@@ -61,5 +61,7 @@ def convert(asked: argparse.Namespace) -> int:
         written = to_cf(loaded.config, name, line_of(loaded))
     else:
         written = to_toml(loaded.config)
+    if sys.stdout is None:
+        raise SystemFault("standard output is closed")
     sys.stdout.buffer.write(written.encode("utf-8", "surrogateescape"))
     return Exit.OK

@@ -95,13 +95,13 @@ def explain(asked: argparse.Namespace) -> int:
 def _asked(run_directory: Path, request: Request) -> Reply:
     reply = control.ask(run_directory / SOCKET_NAME, request)
     show(reply)
-    sys.stdout.flush()  # what is watched next may take an hour
+    print(end="", flush=True)  # what is watched next may take an hour
     return reply
 
 
 def _watch(asked: argparse.Namespace) -> int:
     """Show the sessions that are left until there is none, or the order is no more."""
-    drawn = sys.stdout.isatty()
+    drawn = sys.stdout is not None and sys.stdout.isatty()
     most, told_at = 0, -TELL_EVERY_S
     try:
         while True:

@@ -48,7 +48,9 @@ def statuses(low: int, high: int) -> st.SearchStrategy[tuple[tuple[int, int], ..
     return st.lists(codes, min_size=1, max_size=3).map(tuple)
 
 
-TLS = st.builds(Tls, st.booleans(), HOSTS, st.none() | PATHS, st.integers(0, 3650))
+TLS = st.builds(Tls, st.just(True), HOSTS, st.none() | PATHS, st.integers(0, 3650)) | st.builds(
+    Tls, st.just(False), HOSTS, st.none(), st.integers(0, 3650)
+)
 
 
 @st.composite
@@ -59,12 +61,13 @@ def expected(draw: Any) -> dict[str, Any]:
 
 @st.composite
 def https(draw: Any) -> Http:
+    fields = draw(expected())
     return Http(
         draw(PATHS),
         draw(HOSTS),
-        draw(st.sampled_from(["GET", "HEAD"])),
+        draw(st.sampled_from(["GET", "HEAD"] if fields["expect"] is None else ["GET"])),
         draw(statuses(100, 599)),
-        **draw(expected()),
+        **fields,
         tls=draw(st.none() | TLS),
         port=draw(PORTS),
     )
@@ -135,11 +138,15 @@ CHECKS: st.SearchStrategy[Check] = st.one_of(
     st.builds(Program, st.tuples(WORD, TEXT.filter(str.isprintable)), MAYBE, PORTS),
     https(),
     st.builds(
+        Dns, NAMES, st.sampled_from(["A", "SOA"]), st.just("NXDOMAIN"), st.none(), st.booleans(), PORTS
+    ),
+    st.builds(Dns, NAMES, st.just("SOA"), st.just("NOERROR"), st.none() | WORD, st.booleans(), PORTS),
+    st.builds(
         Dns,
         NAMES,
-        st.sampled_from(["A", "SOA", "AAAA"]),
-        st.sampled_from(["NOERROR", "NXDOMAIN"]),
-        st.none() | WORD,
+        st.just("A"),
+        st.just("NOERROR"),
+        st.sampled_from(["192.0.2.1", "a.example."]),
         st.booleans(),
         PORTS,
     ),

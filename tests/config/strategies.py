@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from config.check_strategies import CHECKS
 from lvs.config.checking import NANNY_EXPECT, NANNY_SEND, grows, said_nothing
+from lvs.config.checks import BESIDE_THE_VIP, type_of
 from lvs.model import (
     Address,
     Checking,
@@ -104,6 +105,11 @@ def checkings(draw: Any, *, plain: bool, masquerading: bool) -> Checking:
     if draw(st.booleans()):
         basic = msgspec.structs.replace(basic, send=None, expect=None, use_regex=False, send_program=None)
         basic = msgspec.structs.replace(basic, checks=tuple(draw(st.lists(CHECKS, min_size=1, max_size=3))))
+    by_vip = not masquerading and (
+        basic.send_program is None
+        if not basic.checks
+        else any(type_of(check) not in BESIDE_THE_VIP for check in basic.checks)
+    )
     return msgspec.structs.replace(
         basic,
         need=draw(st.sampled_from(Need)),
@@ -113,7 +119,7 @@ def checkings(draw: Any, *, plain: bool, masquerading: bool) -> Checking:
         fall=draw(st.integers(1, 1000)),
         down_interval_s=draw(st.none() | PACES),
         start=draw(st.sampled_from(Start)),
-        path=CheckPath.REAL if masquerading else draw(st.sampled_from(CheckPath)),
+        path=draw(st.sampled_from(CheckPath)) if by_vip else CheckPath.REAL,
     )
 
 

@@ -176,6 +176,10 @@ def test_weight_doubling_is_piranha_s() -> None:
             "virtual[0].check_path: vip is for direct and tunnel forwarding only, and this one is nat",
         ),
         (
+            {"check_path": '"vip"', "forwarding": '"direct"', "send_program": '"/bin/x %h"'},
+            "virtual[0].check_path: a check of send_program does not go by the VIP, and there is no other",
+        ),
+        (
             {"slow_start": "3", "weight_doubling": "true"},
             "virtual[0].weight_doubling: slow_start is there too; which of the two counts?",
         ),

@@ -195,6 +195,29 @@ BEHIND = "virtual[0].check[0]"
         ('type = "dns"\nname = "a..b"', f'{BEHIND}.name: a domain name is asked for, got "a..b"'),
         ('type = "dns"\nquery = "RRSIG"', f"{BEHIND}.query: one of A, NS, CNAME"),
         ('type = "dns"\nrcode = "FINE"', f"{BEHIND}.rcode: one of NOERROR, FORMERR"),
+        *[
+            (
+                f'type = "dns"\nquery = "A"\nanswer = "{answer}"',
+                f'{BEHIND}.answer: an IPv4 address, or a name that is an alias, is asked for, got "{answer}"',
+            )
+            for answer in ("2001:db8::1", "192.0.2.300", "192.0.2", "192.0.2.1/32", "10 mail.example.")
+        ],
+        (
+            'type = "dns"\nquery = "AAAA"\nanswer = "192.0.2.1"',
+            f'{BEHIND}.answer: an IPv6 address, or a name that is an alias, is asked for, got "192.0.2.1"',
+        ),
+        (
+            'type = "dns"\nrcode = "NXDOMAIN"\nanswer = "ns1.example."',
+            f"{BEHIND}.answer: a value is found in an answer of NOERROR only, and rcode is NXDOMAIN",
+        ),
+        (
+            'type = "http"\nmethod = "HEAD"\nexpect = "x"',
+            f"{BEHIND}.expect: the answer to HEAD has no page to find it in; GET has",
+        ),
+        (
+            'type = "https"\nca_file = "/x"\nverify = false',
+            f"{BEHIND}.ca_file: verify = false takes any certificate; which of the two counts?",
+        ),
         ('type = "sip"\nuri = "x"', f'{BEHIND}.uri: a URI such as sip:example.org is asked for, got "x"'),
         ('type = "file"\npath = "x"', f'{BEHIND}.path: an absolute path is asked for, got "x"'),
     ],
@@ -202,6 +225,28 @@ BEHIND = "virtual[0].check[0]"
 def test_what_is_refused(check: str, said: str) -> None:
     (message,) = told(block(check))
     assert message.startswith(said)
+
+
+@pytest.mark.parametrize("answer", ["192.0.2.1", "alias.example.", "1.example"])
+def test_answers_to_a_question_for_an_address(answer: str) -> None:
+    good(block(f'type = "dns"\nquery = "A"\nanswer = "{answer}"'))
+
+
+@pytest.mark.parametrize(
+    ("check", "said"),
+    [
+        ('type = "icmp"', "icmp"),
+        ('type = "neighbour"', "neighbour"),
+        ('type = "program"\nprogram = "/bin/x"', "program"),
+        ('type = "file"\npath = "/x"', "file"),
+        ('type = "none"', "none"),
+    ],
+)
+def test_checks_that_do_not_go_by_the_vip(check: str, said: str) -> None:
+    by_the_vip = {"forwarding": '"direct"', "check_path": '"vip"'}
+    message = f"virtual[0].check_path: a check of {said} does not go by the VIP, and there is no other"
+    assert told(block(check, check, **by_the_vip)) == [message]
+    good(block(check, 'type = "http"', **by_the_vip))
 
 
 @pytest.mark.parametrize("option", ['send = "x"', 'expect = "x"', "use_regex = false", 'send_program = "x"'])

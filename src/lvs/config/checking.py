@@ -83,6 +83,8 @@ def built(
         _alone(judge, block.values)
     elif program is not None:
         needs.append(_program(judge, "send_program", program))
+        if block.values.get("check_path") is CheckPath.VIP:
+            beside_the_vip(judge, "send_program")
         if get("use_regex"):
             judge.warn("use_regex", "ignored: what send_program prints is compared as it is, as nanny did")
     else:
@@ -227,6 +229,10 @@ def _more(judge: Judge, values: Mapping[str, Any], given: Mapping[str, Any], nee
         for option in ("quorum_up_cmd", "quorum_down_cmd", "notify_cmd")
         if values[option] is not None
     ]
+
+
+def beside_the_vip(judge: Judge, check: str) -> None:
+    judge.refuse("check_path", f"a check of {check} does not go by the VIP, and there is no other")
 
 
 def _quorum(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING, Any
 
 from lvs.checks import Check, Dialogue, Http, Ipp, Ldap, Tls
@@ -10,15 +13,17 @@ from lvs.config.check_types import TLS_OPTIONS, TYPES, Type, Wraps
 from lvs.config.check_values import WRITTEN
 from lvs.config.needs import Need, Needed, NeedKind
 from lvs.config.option import Kind
-from lvs.model import Protocol
+from lvs.config.refusal import shown
+from lvs.model import CheckPath, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from lvs.config.judge import Judge
     from lvs.config.located import CheckTable, Virtual
     from lvs.config.option import Option
 
+BESIDE_THE_VIP = ("icmp", "neighbour", "program", "file", "none")  # which go their own way (health.roster)
 _BEGINS_TLS = ("tls", "starttls", "starttls_after")
 _NEEDS = {
     Kind.COMMAND: NeedKind.PROGRAM,
@@ -29,6 +34,10 @@ _NEEDS = {
 
 def built(judge: Judge, block: Virtual, protocol: Protocol, needs: list[Needed]) -> tuple[Check, ...]:
     """Judge and build the checks of a virtual server, in their order; what they need is added to `needs`."""
+    if block.values.get("check_path") is CheckPath.VIP and all(
+        table.type in BESIDE_THE_VIP for table in block.checks
+    ):
+        checking.beside_the_vip(judge, block.checks[0].type)
     found: list[Check] = []
     for number, table in enumerate(block.checks):
         if not table.bad:
@@ -89,6 +98,9 @@ def _tls(judge: Judge, number: int, check: Type, values: dict[str, Any], table: 
     if values.get("tls") and (values.get("starttls") or values.get("starttls_after")):
         message = "TLS from the beginning, but starttls is there too; which of the two counts?"
         judge.refuse("tls", message, check=number)
+    if not values["verify"] and "ca_file" in table.values:
+        message = "verify = false takes any certificate; which of the two counts?"
+        judge.refuse("ca_file", message, check=number)
     return Tls(**{option.field or option.name: values[option.name] for option in TLS_OPTIONS})
 
 
@@ -113,6 +125,12 @@ def _expected(judge: Judge, number: int, values: dict[str, Any], _: dict[str, An
     else:
         text = expect if isinstance(expect, str) else expect.decode()
         checking.expression(judge, text, check=number)
+
+
+def _http(judge: Judge, number: int, values: dict[str, Any], given: dict[str, Any]) -> None:
+    _expected(judge, number, values, given)
+    if values["method"] == "HEAD" and values["expect"] is not None:
+        judge.refuse("expect", "the answer to HEAD has no page to find it in; GET has", check=number)
 
 
 def _exchange(judge: Judge, number: int, values: dict[str, Any], given: dict[str, Any]) -> None:
@@ -176,12 +194,35 @@ def _dns(judge: Judge, number: int, values: dict[str, Any], _: dict[str, Any]) -
             question(values["name"], values["query"])
         except ValueError as fault:
             judge.refuse("name", str(fault), check=number)
+        if values["answer"] is not None:
+            _answered(judge, number, values["query"], values["rcode"], values["answer"])
 
 
+def _answered(judge: Judge, number: int, query: str, rcode: str, answer: str) -> None:
+    """Refuse a value that no record of such an answer has; an alias on the way to an address is one, too."""
+    if rcode != "NOERROR":
+        message = f"a value is found in an answer of NOERROR only, and rcode is {rcode}"
+        judge.refuse("answer", message, check=number)
+    asked = _ADDRESSES.get(query)
+    if asked is None:
+        return
+    word, kind = asked
+    try:
+        kind(answer)
+    except ValueError:
+        if re.fullmatch(r"[0-9.]+|.*[:/ ].*", answer):
+            message = f"an {word} address, or a name that is an alias, is asked for, got {shown(answer)}"
+            judge.refuse("answer", message, check=number)
+
+
+_ADDRESSES: dict[str, tuple[str, Callable[[str], object]]] = {
+    "A": ("IPv4", IPv4Address),
+    "AAAA": ("IPv6", IPv6Address),
+}
 _RULES: dict[str, Callable[[Judge, int, dict[str, Any], dict[str, Any]], None]] = {
     "exchange": _exchange,
-    "http": _expected,
-    "https": _expected,
+    "http": _http,
+    "https": _http,
     "dialogue": _dialogue,
     "dns": _dns,
     "ldap": _ldap,

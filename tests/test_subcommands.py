@@ -49,5 +49,5 @@ def test_a_start_imports_what_it_needs(words: list[str], needed: str) -> None:
         (sys.executable, "-v", "-c", asked), capture_output=True, text=True, check=True, encoding="utf-8"
     ).stderr
     found = set(re.findall(r"^import 'lvs\.(\S+)'", said, re.MULTILINE))
-    always = {"cli", "errors", "subcommands"}
+    always = {"cli", "errors", "io", "io.standard", "subcommands"}
     assert found == always.union(needed.split())

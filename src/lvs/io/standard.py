@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from pathlib import Path
 from typing import Any, TextIO
 
 
@@ -36,7 +35,10 @@ def outlive_readers() -> None:
     """
     if sys.stdout is not None:
         sys.stdout = _outliving(sys.stdout)
-    sys.stderr = Path(os.devnull).open("w") if sys.stderr is None else _outliving(sys.stderr)  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115  pathlib is late for every start
+    else:
+        sys.stderr = _outliving(sys.stderr)
 
 
 def _outliving(stream: TextIO) -> TextIO:

@@ -171,7 +171,9 @@ class Checking(msgspec.Struct, frozen=True, gc=False):
     checks: tuple[Check, ...] = ()  # [[virtual.check]]: instead of send, expect and send_program
     need: Need = Need.ALL
     interval_s: float | None = None  # at least 0.1; None: timeout_s
-    limit_s: float | None = None  # of the whole probe; None: timeout_s for each of its two steps
+    limit_s: float | None = (
+        None  # of the whole probe; None: timeout_s for each of its two steps, interval_s at most
+    )
     rise: int | None = None  # at least 1; None: reentry_s / timeout_s
     fall: int = 1
     down_interval_s: float | None = None

@@ -161,6 +161,18 @@ def test_weight_doubling_is_piranha_s() -> None:
 
 
 @pytest.mark.parametrize(
+    "options",
+    [
+        {"check_interval": "1"},
+        {"timeout": "3", "check_interval": "3"},
+        {"timeout": "3", "check_interval": "1", "check_limit": "1"},
+    ],
+)
+def test_an_interval_without_a_limit_is_no_mistake(options: dict[str, str]) -> None:
+    good(virtual(V4, **options))
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (
@@ -170,6 +182,10 @@ def test_weight_doubling_is_piranha_s() -> None:
         (
             {"check_limit": "1.5", "check_interval": "0.5"},
             f"{LONGER}, 0.5 s: one that takes so long delays the next",
+        ),
+        (
+            {"timeout": "3", "check_interval": "1.5"},
+            "warning: virtual[0].timeout: longer than check_interval: a check ends after 1.5 s",
         ),
         (
             {"check_path": '"vip"'},

@@ -82,6 +82,12 @@ def test_checks_by_lvs_cfs_options(meant: VirtualServer, found: Check) -> None:
         ({}, Connect(), Pace(6.0, 6.0, 6.0)),
         ({"timeout_s": 10}, Exchange(), Pace(10.0, 10.0, 20.0)),
         ({}, Program(("/bin/true",)), Pace(6.0, 6.0, 6.0)),
+        # a check of a set interval ends with it
+        ({"interval_s": 1.0}, Connect(), Pace(1.0, 1.0, 1.0)),
+        ({"interval_s": 8.0}, Connect(), Pace(8.0, 6.0, 6.0)),
+        ({"interval_s": 8.0}, Http(), Pace(8.0, 6.0, 8.0)),
+        ({"interval_s": 60.0}, Http(), Pace(60.0, 6.0, 12.0)),
+        ({"interval_s": 1.0, "limit_s": 3.0}, Http(), Pace(1.0, 3.0, 3.0)),
         (
             {"interval_s": 0.5, "limit_s": 0.2, "rise": 3, "fall": 2, "down_interval_s": 5.0},
             Http(),

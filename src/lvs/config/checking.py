@@ -219,6 +219,9 @@ def _more(judge: Judge, values: Mapping[str, Any], given: Mapping[str, Any], nee
     if limit_s is not None and limit_s > interval_s and judge.sound("check_interval", "timeout"):
         longer = f"longer than the time between two checks, {interval_s:g} s"
         judge.warn("check_limit", f"{longer}: one that takes so long delays the next")
+    short_s: float | None = values["check_interval"]
+    if limit_s is None and short_s is not None and given.get("timeout", 0) > short_s:
+        judge.warn("timeout", f"longer than check_interval: a check ends after {short_s:g} s")
     masquerading = values["forwarding"] is Forwarding.MASQUERADING
     if masquerading and values["check_path"] is CheckPath.VIP and judge.sound("forwarding"):
         judge.refuse("check_path", "vip is for direct and tunnel forwarding only, and this one is nat")

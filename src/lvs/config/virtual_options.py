@@ -122,7 +122,7 @@ OPTIONS: tuple[Option, ...] = (
     _virtual(
         "check_limit",
         Kind.SECONDS,
-        "limit of a whole check; not set: timeout for each of its steps",
+        "limit of a whole check; not set: timeout for each of its steps, check_interval at most",
         low=0.1,
         formats=_TOML,
     ),

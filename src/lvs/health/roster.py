@@ -6,6 +6,7 @@ stays down until a check says otherwise, whatever else was edited.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -83,10 +84,11 @@ def _pace(
     *,
     steps: int,
 ) -> Pace:
+    most_s = interval_s or math.inf
     return Pace(
         interval_s=interval_s or float(timeout_s),
-        step_s=limit_s or float(timeout_s),
-        limit_s=limit_s or float(timeout_s * steps),
+        step_s=limit_s or min(float(timeout_s), most_s),
+        limit_s=limit_s or min(float(timeout_s * steps), most_s),
         down_interval_s=down_interval_s,
     )
 
@@ -94,6 +96,7 @@ def _pace(
 def pace(virtual_server: VirtualServer, check: Check) -> Pace:
     """How often and how patiently; nanny's timeout where nothing else is set.
 
+    Without a limit of its own a check has ended when the next one is due, if that is set.
     nanny allowed it for connecting and as much for the answer (lvs.cf section 4.3).
     """
     c = virtual_server.checking

@@ -206,7 +206,7 @@ class Pair:
     def power_off(self, director: Director) -> None:
         """As if its cord was pulled: what was in memory is gone, files stay."""
         machine = director.machine
-        self.lan.remove(machine.name)  # it says nothing more, so nobody has heard of what is not in these files
+        self.lan.remove(machine.name)  # first: nobody has heard then of what is not in the files
         # What it remembers of the file it writes down after the file.
         files = {path: machine.run("cat", path, check=False).out for path in (MEMORY, director.file)}
         director.said_before = director.said

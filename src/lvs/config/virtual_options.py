@@ -129,14 +129,14 @@ OPTIONS: tuple[Option, ...] = (
     _virtual(
         "check_interval_down",
         Kind.SECONDS,
-        "instead of check_interval while the last check failed",
+        "instead of check_interval while it is down",
         low=0.1,
         formats=_TOML,
     ),
     _virtual(
         "rise",
         Kind.INTEGER,
-        "good checks in a row that make a real server up; not set: reentry / timeout",
+        "good checks in a row that make a real server up; not set: reentry / check_interval",
         low=1,
         high=1000,
         formats=_TOML,

@@ -41,7 +41,7 @@ class Director:
         self.process = self.machine.spawn(*words, env=env)
         return self.process
 
-    def start(self, text: str | None = None, *options: str) -> None:
+    def start(self, text: str | bytes | None = None, *options: str) -> None:
         """Start lvsd, with a new file if there is one, and wait until it has applied it."""
         if text is not None:
             self.machine.write(self.file, text)
@@ -62,7 +62,7 @@ class Director:
         assert self.process is not None
         return self.process.output()
 
-    def save(self, text: str) -> str:
+    def save(self, text: str | bytes) -> str:
         """Save a file as an editor does, by rename over the old one; what lvsd then says of it."""
         before = len(self.said)
         self.machine.write(self.file + ".new", text)

@@ -10,6 +10,7 @@ import struct
 import sys
 
 from lab import Machine
+from lab.peers import SCRIPT
 
 REQUEST = 0x1  # NLM_F_REQUEST: dumps come back under the same command numbers, without it
 ROUTE, GENERIC = 0, 16
@@ -53,6 +54,30 @@ class Witness:
         self._tcpdump.stop()
         self._machine.run("ip", "link", "del", "nlmon0")
         return list(_writes(self._machine.read_bytes(FILE, root="tree")))
+
+
+# Before anything else runs: the kernel has hundreds of requests in a datagram, and more are to follow.
+DOOM = """\
+import os, signal, socket, sys
+pid, command = map(int, sys.argv[1:])
+os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+tap.bind(("nlmon0", 3))  # ETH_P_ALL
+print("watching", flush=True)
+while True:
+    data, (_, family, *_) = tap.recvfrom(64)
+    kind, request = int.from_bytes(data[4:6], sys.byteorder), data[6] & 1
+    if family == 16 and kind > 16 and request and data[16] == command:
+        break
+os.kill(pid, signal.SIGKILL)
+"""
+
+
+def doom(machine: Machine, pid: int, letter: str) -> None:
+    """A process is killed when it, or another one, sends the first write of this letter."""
+    machine.run("sh", "-c", "ip link add nlmon0 type nlmon; ip link set nlmon0 up")
+    (command,) = [number for number, name in IPVS_WRITES.items() if name == letter]
+    machine.spawn(*SCRIPT, "-c", DOOM, str(pid), str(command)).expect("watching")
 
 
 def _writes(pcap: bytes) -> list[tuple[float, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import Counter
 
 import pytest
 
@@ -12,7 +13,7 @@ from lab.paths import LVSD
 from lab.peers import traffic
 
 from .director import SLOWEST_S, Director, until
-from .nlmon import Witness
+from .nlmon import Witness, doom
 from .test_reload import FILE, VIP2, real_server
 
 pytestmark = pytest.mark.netns
@@ -100,11 +101,33 @@ def test_b5_a_stop_leaves_all_or_nothing(director: Director, choice: str) -> Non
     director.file = "/etc/lvs/lvs.cf"
     director.start(big.lvs_cf(1000, 10), "--on-stop", choice)
     ipvsadm(director, *FOREIGN.split())
-    assert len(director.table()) == 11_001
+    whole, addresses = director.table(), director.addresses()
+    assert len(whole) == 11_001
+    if choice == "empty":
+        cut_in_its_stop(director)
+        assert {FOREIGN} < set(director.table()) < set(whole)
+        assert held_in_part(director.table()) == set()
+        assert director.addresses() == {"10.0.0.1/24 eth0"}, "no VIP without its service"
+        director.start(None, "--on-stop", choice)
+        assert (director.table(), director.addresses()) == (whole, addresses)
     director.stop()
-    left = 11_001 if choice == "keep" else 1
-    assert len(director.table()) == left
-    assert (len(director.addresses()) > 1) == (choice == "keep")
+    assert director.table() == (whole if choice == "keep" else [FOREIGN])
+    assert director.addresses() == (addresses if choice == "keep" else {"10.0.0.1/24 eth0"})
+
+
+def cut_in_its_stop(director: Director) -> None:
+    """Have lvsd killed as it asks the kernel to remove the first services."""
+    assert director.process is not None
+    doom(director.machine, director.process.pid, "-D")
+    director.process.signal(signal.SIGTERM)
+    assert director.process.wait() == -signal.SIGKILL, director.said
+
+
+def held_in_part(table: list[str]) -> set[str]:
+    """Services that have lost some of their ten real servers; that are nowhere, and have some."""
+    services = {line.split()[2] for line in table if line.startswith("-A")} - {FOREIGN.split()[2]}
+    held = Counter(line.split()[2] for line in table if line.startswith("-a"))
+    return {key for key in services | held.keys() if key not in services or held[key] != 10}
 
 
 def test_b5_settings_are_put_back(director: Director) -> None:

@@ -55,15 +55,19 @@ name = "real2"
 address = "10.0.0.4"
 weight = 1
 """
-# Heartbeats that come to a director are lost; all else arrives.
+# Heartbeats that come to a director, at one device or at all, are lost; all else arrives.
 DEAF = """\
 table inet deaf {
-    chain in { type filter hook input priority -300; udp dport 539 drop; }
+    chain in { type filter hook input priority -300; MATCH udp dport 539 drop; }
 }
 """
 _WORDS = {"is active": "active", "is on standby": "standby", "cannot serve": "fault"}
 _HEARD = re.compile(r"the other director is (heard|not heard)|(no heartbeat): ")
 _ROLE = re.compile(f"this director ({'|'.join(_WORDS)})")
+_PULSE = re.compile(
+    f"this director (?:{'|'.join(_WORDS)}).*|the other director is (?:not )?heard.*|one-way heartbeat.*"
+    "|lvsd could not run for .*|no heartbeat.*|both directors are active.*|neither director was active.*"
+)
 
 
 def text(more: str = TIMES, serial: int = 1) -> str:
@@ -86,35 +90,45 @@ class Pair:
     directors: list[Director]
     client: Machine
     serial: int = 1
-    more: str = TIMES  # global options that both run with
+    content: str = text()  # what both run
     port: int = 20000  # of the client's lasting connection
 
     def start(self, more: str = TIMES) -> None:
         """Start both, and wait until one of them serves."""
+        self.content = text(more)
         for one in self.directors:
-            one.machine.write(one.file, text(more))
+            one.machine.write(one.file, self.content)
             one.machine.write(KEY, key(), 0o600)
             one.spawn()
         self.settled()
 
-    def reload(self, more: str) -> None:
-        """Another file, on the active one; wait until both run it."""
-        self.serial, self.more = self.serial + 1, more
+    def reload(self, more: str = TIMES, *, blocks: str = "", on: Director | None = None) -> None:
+        """Another file, with further blocks, on the active one or on this one; wait until both run it."""
+        self.serial += 1
+        self.content = text(more, self.serial) + blocks
         marks = [len(one.said) for one in self.directors]
-        active = self.active
-        active.machine.write(active.file + ".new", text(more, self.serial))
-        active.machine.run("mv", active.file + ".new", active.file)
+        edited = self.active if on is None else on
+        edited.machine.write(edited.file + ".new", self.content)
+        edited.machine.run("mv", edited.file + ".new", edited.file)
         for one, mark in zip(self.directors, marks, strict=True):
             one.wait_for(rf"applied: serial {self.serial}\b", mark)
+
+    def files(self) -> list[str]:
+        """The file of each."""
+        return [one.machine.read(one.file) for one in self.directors]
 
     def roles(self) -> list[str]:
         """What each says it is; empty where no daemon runs or has said so."""
         return [role(one) for one in self.directors]
 
-    def holders(self) -> list[str]:
+    def told(self) -> list[list[str]]:
+        """What each has said of its role, and of heartbeats that were late or did not come."""
+        return [_PULSE.findall(one.said) for one in self.directors]
+
+    def holders(self, vip: str = f"{VIP}/24 eth0:1") -> list[str]:
         """Machines on which the VIP is."""
         up = [one for one in self.directors if one.machine.name in self.lab.machines]
-        return [one.machine.name for one in up if f"{VIP}/24 eth0:1" in one.addresses()]
+        return [one.machine.name for one in up if vip in one.addresses()]
 
     def settled(self) -> Director:
         """Wait until one is active and holds the VIP alone, and the other on standby; that one."""
@@ -193,12 +207,13 @@ class Pair:
             if one.process is None or not one.process.alive:
                 one.spawn()
         self.settled()
-        if self.more != TIMES:
-            self.reload(TIMES)
+        if self.content != text(TIMES, self.serial):
+            self.reload()
 
-    def deafen(self, director: Director) -> None:
-        """Heartbeats to it are lost."""
-        director.machine.run("nft", "-f", "-", root="tree", stdin=DEAF)
+    def deafen(self, director: Director, device: str = "") -> None:
+        """Heartbeats to it are lost, those to one device or all."""
+        at = f'iifname "{device}"' if device else ""
+        director.machine.run("nft", "-f", "-", root="tree", stdin=DEAF.replace("MATCH", at))
 
     def undeafen(self, director: Director) -> None:
         director.machine.run("nft", "delete", "table", "inet", "deaf", root="tree", check=False)

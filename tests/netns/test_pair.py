@@ -100,7 +100,7 @@ def test_b28_daemon_killed_and_started_within_deadtime(pair: Pair) -> None:
     assert "active before" in one.said
     assert pair.other(one).said.count("is active") == before
     assert client.tally.longest_gap_s < SLACK_S, client.tally
-    pair.reload(TIMES)
+    pair.reload()
 
 
 def test_b28_daemon_killed_and_not_started(pair: Pair) -> None:
@@ -165,6 +165,85 @@ def test_b28_flapping_link(pair: Pair) -> None:
             pair.lan.mend(lost.machine.name)
         pair.settled()
     assert client.tally.longest_gap_s < PROMISE_S, client.tally
+
+
+# The configuration is another
+
+
+VIP2 = """
+[[virtual]]
+name = "more"
+address = "10.0.0.6"
+device = "eth0:2"
+vip_nmask = 24
+port = 80
+scheduler = "rr"
+
+[[virtual.server]]
+name = "real1"
+address = "10.0.0.3"
+
+[[virtual.server]]
+name = "real2"
+address = "10.0.0.4"
+"""
+
+
+def test_b13_a_vip_comes_and_goes_and_who_is_active_stays_so(pair: Pair) -> None:
+    """Saved on the active director, and taken out again on the other."""
+    one = pair.active
+    for name in ("real1", "real2"):
+        pair.lab.machine(name).run("ip", "address", "replace", "10.0.0.6/32", "dev", "lo")
+    before = pair.told()
+    requests = pairs.traffic(pair.client, "tcp", VIP, pairs.PORT, period_s=0.05)
+    with Client(pair) as client:
+        pair.reload(blocks=VIP2)
+        assert pair.holders("10.0.0.6/24 eth0:2") == [one.machine.name]
+        assert pairs.traffic(pair.client, "tcp", "10.0.0.6", pairs.PORT, count=5).tally().failed == 0
+        assert pair.files() == [pair.content] * 2
+        pair.reload(on=pair.other(one))
+        assert pair.holders("10.0.0.6/24 eth0:2") == []
+        assert pair.files() == [pair.content] * 2
+    assert pair.settled() is one
+    assert pair.told() == before
+    assert (client.tally.failed, requests.stop().failed) == (0, 0)
+    assert client.tally.longest_gap_s < SLACK_S, client.tally
+
+
+CROWD = """
+[[virtual]]
+name = "at{port}"
+address = "10.0.0.5"
+device = "eth0:1"
+vip_nmask = 24
+port = {port}
+"""
+ONE = """
+[[virtual.server]]
+name = "{number}"
+address = "10.9.{port}.{number}"
+"""
+
+
+def crowd() -> str:
+    """Virtual servers at further ports of the VIP, with 10,000 real servers."""
+    blocks = []
+    for port in range(100, 140):
+        blocks.append(CROWD.format(port=port))
+        blocks += [ONE.format(port=port, number=number) for number in range(1, 251)]
+    return "".join(blocks)
+
+
+def test_b12_a_reload_of_10_000_real_servers_delays_no_heartbeat(pair: Pair) -> None:
+    """They come to both kernels and go again, and neither director is late or hears the other too late."""
+    one = pair.active
+    before = pair.told()
+    with Client(pair) as client:
+        pair.reload(blocks=crowd())
+        pair.reload()
+    assert pair.settled() is one
+    assert pair.told() == before
+    assert client.tally.longest_gap_s < SLACK_S, client.tally
 
 
 # Planned
@@ -283,7 +362,7 @@ def test_b31_failback_after_the_connection_table_caught_up(pair: Pair) -> None:
     tally = lasting.stop()
     assert (tally.failed, tally.reset) == (0, 0), tally
     assert client.tally.longest_gap_s < PROMISE_S, client.tally
-    pair.reload(TIMES)
+    pair.reload()
 
 
 def shared(director: Director) -> tuple[int, int]:

@@ -41,10 +41,9 @@ class Segment:
         inside: dict[Machine, list[str]] = {}
         for member, given in addresses.items():
             machine = self._lab.machine(member)
-            if member not in self.interface:
-                self.interface[member] = f"eth{machine.interfaces}"
-                machine.interfaces += 1
-            interface = self.interface[member]
+            interface = self.interface.setdefault(member, f"eth{machine.interfaces}")
+            # A machine that was made anew has its interface back, and has counted none.
+            machine.interfaces = max(machine.interfaces, int(interface.removeprefix("eth")) + 1)
             lines.append(f"link add name {_cable(member)} type veth peer name {interface} netns {member}")
             lines.append(f"link set dev {_cable(member)} master br0 up")
             inside[machine] = _addressing(interface, given, self._gateway)

@@ -19,6 +19,7 @@ import pytest
 
 from lab import Lab, Machine
 from lab.peers import SCRIPT
+from lab.segment import Segment
 from lvs.io import pairkey
 from lvs.model import Role
 from lvs.pulse.wire import MAGIC, PROTOCOL
@@ -55,6 +56,17 @@ def pair(started: Pair) -> Iterator[Pair]:
         yield started
     finally:
         print(started.said())
+
+
+PRIVATE = 'primary_private = "10.1.0.1"\nbackup_private = "10.1.0.2"\n'
+
+
+@pytest.fixture
+def cable(pair: Pair) -> Iterator[Segment]:
+    """A second network, of the two directors alone."""
+    made = pair.lab.segment("cable", {"director1": "10.1.0.1/24", "director2": "10.1.0.2/24"})
+    yield made
+    pair.lab.remove(made.switch.name)
 
 
 # A client sees it: B28
@@ -165,6 +177,30 @@ def test_b28_flapping_link(pair: Pair) -> None:
             pair.lan.mend(lost.machine.name)
         pair.settled()
     assert client.tally.longest_gap_s < PROMISE_S, client.tally
+
+
+def test_b28_of_two_networks_both_have_to_be_silent(pair: Pair, cable: Segment) -> None:
+    lost = pair.active
+    heir = pair.other(lost)
+    pair.reload(TIMES + PRIVATE)
+    marks = {one.machine.name: len(one.said) for one in pair.directors}
+    with Client(pair) as client:
+        pair.deafen(heir, "eth0")
+        silent = "no heartbeats arrive on the public network; the other director is heard elsewhere"
+        heir.wait_for(silent, marks[heir.machine.name])
+        since = pair.clock()
+        until(pair.clock, lambda now: now - since >= DEADTIME_S)
+        for one in pair.directors:
+            assert not re.search("this director|is not heard", one.said[marks[one.machine.name] :]), one.said
+        cable.cut(heir.machine.name)
+        pair.became(heir, "active")
+        assert "the other director is silent for" in heir.said[marks[heir.machine.name] :]
+        pair.became(lost, "standby")
+        pair.undeafen(heir)
+        cable.mend(heir.machine.name)
+        assert pair.settled() is heir
+    assert client.tally.longest_gap_s < PROMISE_S, client.tally
+    pair.reload()
 
 
 # The configuration is another

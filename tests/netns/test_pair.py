@@ -73,17 +73,51 @@ def cable(pair: Pair) -> Iterator[Segment]:
 
 
 def test_b28_power_off(pair: Pair) -> None:
+    """Operators' orders outlive it, too: the heir has them, and tells them to the one that is back."""
     lost = pair.active
     heir = pair.other(lost)
+    lost.lvsd("drain", "real1", "--virtual", "tcp", "--no-wait", "--for", "1h")
+    lost.lvsd("disable", "real2", "--virtual", "udp")
+    until(heir.table, lambda table: table == ORDERED)
     with Client(pair) as client:
         pair.power_off(lost)
         pair.became(heir, "active")
         assert pair.holders() == [heir.machine.name]
+        assert heir.table() == ORDERED
         pair.power_on(lost)
         lost.spawn()
         assert pair.settled() is heir, "no failback is asked for"
     assert client.tally.longest_gap_s < PROMISE_S, client.tally
-    assert heir.table() == lost.table()
+    for one in (heir, lost):
+        until(one.table, lambda table: table == ORDERED)
+        said = ordered(one)
+        assert said.pop("udp real2") == "disabled by root"
+        assert re.fullmatch("drain(ing|ed), ordered by root", said.pop("tcp real1"))
+        assert said == {}
+        assert "; expires " in one.lvsd("explain", "real1", "--virtual", "tcp")
+    for name in ("real1", "real2"):
+        lost.lvsd("enable", name)
+    until(lambda: [ordered(one) for one in (heir, lost)], lambda found: found == [{}, {}])
+
+
+# real1 is drained in tcp, real2 disabled in udp.
+ORDERED = [
+    "-A -t 10.0.0.5:80 -s rr",
+    "-A -u 10.0.0.5:80 -s rr",
+    "-a -t 10.0.0.5:80 -r 10.0.0.3:80 -g -w 0",
+    "-a -t 10.0.0.5:80 -r 10.0.0.4:80 -g -w 1",
+    "-a -u 10.0.0.5:80 -r 10.0.0.3:80 -g -w 1",
+]
+
+
+def ordered(director: Director) -> dict[str, str]:
+    """Real servers that operators have taken out, and how status says so."""
+    return {
+        f"{virtual['name']} {row['name']}": row["reason"]
+        for virtual in director.status()["virtual_servers"]
+        for row in virtual["real_servers"]
+        if " by " in row["reason"]
+    }
 
 
 def test_b28_link_down(pair: Pair) -> None:

@@ -26,6 +26,7 @@ FORM = re.compile(
     r"(?P<at>\S+) (?P<act>\S+) (?P<subject>\S+)(?P<detail> (?!for |by )\S+)?"
     r"( for (?P<lasts>\S+))?( by (?P<amount>\S+))?"
 )
+REPLAYS = 10  # at a time, of the whole record
 NAMED = {"late": "late_s", "delay": "delay_s", "skew": "skew_s", "lasts": "lasts", "seed": "seed"}
 PLAIN = Case((TIMINGS[0], TIMINGS[0]))
 
@@ -85,7 +86,9 @@ def _drawn(chance: random.Random, at: float, deadtime_s: float) -> list[Disturba
             text, lag = f"{timing.keepalive_s:g}/{timing.deadtime_s:g}", chance.choice((0.1, 1.0, 4.0))
             return [Disturbance(at, Act.RELOAD, name, text, lag)]
         case Act.REPLAY:
-            return [Disturbance(at, Act.REPLAY, name, chance.choice(NAMES), 0.0, round(chance.random(), 2))]
+            back = sorted(round(chance.random(), 2) for _ in range(REPLAYS))
+            sender = chance.choice(NAMES)
+            return [Disturbance(at, Act.REPLAY, name, sender, 0.0, amount) for amount in back]
         case act:
             return [Disturbance(at, act, name, "", lasts)]
 

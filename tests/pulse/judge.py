@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from lvs.model import Role
-from lvs.pulse.hearing import CLOCKS_S
+from lvs.pulse.hearing import CLOCKS_S, RECENT
 from lvs.pulse.machine import HANDOVER_S
 from lvs.pulse.state import Pulse
 from lvs.pulse.words import Beat
@@ -49,6 +49,7 @@ class Judge:
         self.two_since = NEVER
         self.planned, self.planned_at = False, 0.0  # a handover; when it was last
         self.odd_since = 0.0  # not just one of them holds the VIPs
+        self.known: dict[int, set[int]] = {}  # starts that each start has believed
 
     def violated(self, rule: str, text: str) -> None:
         if self.violation is None:
@@ -119,14 +120,22 @@ class Judge:
         if node.woke_at == self.of.now and beat.role is Role.ACTIVE:
             self.violated("talked before it listened", node.name)
 
+    def stepped(self, pulse: Pulse) -> None:
+        """Note whom it believes."""
+        if pulse.peer is not None:
+            self.known.setdefault(pulse.boot, set()).add(pulse.peer.beat.boot)
+
     def past(self, pulse: Pulse, beat: Beat, skew_s: float) -> bool:
         """Whether a recorded beat is told from a new one; else it is too young."""
         peer = pulse.peer
         if peer is not None and beat.boot == peer.beat.boot:
             return beat.number < peer.beat.number  # what was withheld until now is new
+        if beat.boot in self.known.get(pulse.boot, ()):
+            return True  # there was another one after it
         old = peer is not None and beat.at_s <= peer.beat.at_s
         reflected = beat.primary is pulse.terms.primary
-        return beat.heard != pulse.boot and (old or reflected or abs(skew_s) > CLOCKS_S)
+        answers = beat.heard == pulse.boot and beat.heard_number + RECENT >= pulse.number
+        return not answers and (old or reflected or abs(skew_s) > CLOCKS_S)
 
     def heard_replay(self, node: Node, beat: Beat) -> None:
         """Nobody takes a recorded beat for a new one."""

@@ -48,7 +48,7 @@ KERNEL_S = (0.002, 0.05)  # what taking and giving up VIPs takes
 TICK_S = 1e-6  # of a timer
 START_S = 0.3  # of a daemon that was killed
 AWAY_S = 6.0  # of one that was stopped
-RECORDED = 400  # newest beats of each sender that a third party has
+RECORDED = 2000  # newest beats of each sender that a third party has
 REPLAYED = 4  # of these in a row
 
 
@@ -181,6 +181,7 @@ class Simulation:
             return
         slept = node.pulse.woke_at is not None
         node.pulse, commands = step(node.pulse, what, self.now + node.offset)
+        self.judge.stepped(node.pulse)
         if slept and node.pulse.woke_at is None:
             node.since = self.now
         for command in commands:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from lvs.model import Role
-from lvs.pulse.hearing import CLOCKS_S, RETIRED, listened, overslept, received
+from lvs.pulse.hearing import CLOCKS_S, RECENT, RETIRED, listened, overslept, received
 from lvs.pulse.state import Pulse, begin
 from lvs.pulse.words import Beat, BeatReceived, Command, Notice, Reannounce, Tell, Terms
 
@@ -125,6 +125,15 @@ def test_a_claim_is_over_when_the_known_start_is_heard() -> None:
     assert pulse.claimed is None
 
 
+@pytest.mark.parametrize(("behind", "news"), [(0, True), (RECENT, True), (RECENT + 1, False)])
+def test_whoever_heard_of_ours_heard_it_of_late(behind: int, news: bool) -> None:
+    """Else it is what a start of long ago said to this start of ours."""
+    pulse = known()
+    pulse.number = 1000
+    what = beat(1, boot=8, at_s=0.0, heard=OURS, heard_number=1000 - behind)
+    assert hear(pulse, what, START + 0.5, skew_s=1e5)[0] is news
+
+
 def test_an_active_director_announces_again_who_was_silent() -> None:
     pulse = known()
     pulse.role = Role.ACTIVE
@@ -188,3 +197,10 @@ def test_after_a_pause_silence_means_nothing_for_deadtime() -> None:
     assert (pulse.listen_until, pulse.woke_at) == (START + 6.8, START + 6)
     assert tells(pulse, START + 6.79) == []
     assert tells(pulse, START + 6.8) == ["peer_silent silent for 0.8 s"]
+
+
+def test_after_a_pause_a_longer_deadtime_of_before_counts_too() -> None:
+    pulse = known()
+    pulse.listen_until = START + 20
+    overslept(pulse, 5.0, START + 6, [])
+    assert pulse.listen_until == START + 20

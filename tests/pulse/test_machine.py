@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lvs.model import Failback, Role
+from lvs.pulse.hearing import RETIRED
 from lvs.pulse.machine import HANDOVER_S, step
 from lvs.pulse.state import LAST_TERM, Pulse, begin, deadline
 from lvs.pulse.words import (
@@ -203,6 +204,25 @@ def test_a_goodbye_of_a_start_that_never_heard_ours_does_not_count_at_once() -> 
     assert roles(silence(pulse, 0.79)[1]) == []
     pulse, commands = silence(pulse, 0.8)
     assert roles(commands) == [Role.ACTIVE]
+
+
+def test_a_start_of_long_ago_is_not_believed_however_many_came_after_it() -> None:
+    """Recorded 10 h ago, when it had heard of this start of ours, which still runs."""
+    pulse, recorded, now = lone(primary=False), [], 0.0
+    for boot in range(100, 100 + 2 * RETIRED):
+        now += 5.0
+        pulse, _ = silence(pulse, now)
+        what = beat(boot=boot, primary=True, at_s=now, heard=1, heard_number=pulse.number)
+        pulse, _ = heard(pulse, what, now)
+        recorded.append(what)
+    live = recorded[-1]
+    for what in recorded[:-1]:
+        pulse, _ = step(pulse, BeatReceived(what, "public", 36000.0), now + 0.1)
+    assert pulse.peer is not None
+    assert pulse.peer.beat is live
+    pulse, _ = heard(pulse, msgspec.structs.replace(live, number=2), now + 0.2)
+    assert pulse.peer is not None
+    assert pulse.peer.beat.number == 2
 
 
 def test_nonsense_of_the_other_ends_at_the_last_term() -> None:

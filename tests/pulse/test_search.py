@@ -17,7 +17,7 @@ from pulse.simulator import Simulation
 
 pytestmark = pytest.mark.search
 
-SEEDS = range(12)  # most need one or two
+SEEDS = range(16)  # most need one or two
 DEADTIMES = 100  # of a case; few disturbances are enough
 
 
@@ -87,6 +87,12 @@ def any_start_is_believed(patch: Patch) -> None:
 
 def starts_are_believed_whatever_their_clock(patch: Patch) -> None:
     patch.setattr(hearing, "CLOCKS_S", float("inf"))
+
+
+def starts_are_forgotten(patch: Patch) -> None:
+    """One that heard of ours is believed again when there were others after it."""
+    patch.setattr(hearing, "RETIRED", 1)
+    patch.setattr(hearing, "RECENT", 1 << 62)
 
 
 def any_number_is_fresh(patch: Patch) -> None:
@@ -163,6 +169,7 @@ RULES = [
     no_listening_after_a_fault,
     any_start_is_believed,
     starts_are_believed_whatever_their_clock,
+    starts_are_forgotten,
     any_number_is_fresh,
     one_path_is_all,
     own_deadtime_is_all,

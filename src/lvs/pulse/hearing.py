@@ -7,7 +7,8 @@ from lvs.pulse.state import BURST, BURST_S, LAST_TERM, TELL_EVERY_S, Peer, Pulse
 from lvs.pulse.words import Beat, BeatReceived, Command, Notice, Reannounce, Tell
 
 CLOCKS_S = 30.0  # how far clocks may be apart for a start that has not heard of ours
-RETIRED = 16  # starts of the peer that are remembered as over
+RETIRED = 64  # starts of the peer that are remembered as over
+RECENT = 16  # beats of ours, of which a start that is not known must have heard one
 LONGEST_S = 1e7  # a deadtime; the configuration's limit is below
 
 Paths = dict[str, tuple[float, int]]
@@ -72,7 +73,9 @@ def _believed(new: Pulse, what: BeatReceived, now: float, out: list[Command]) ->
     if beat.boot in new.retired:
         _suspect(new, Notice.REPLAYED, "heartbeats of an earlier start of the other were heard", now, out)
         return False
-    if beat.heard == new.boot:
+    # What it heard of ours tells when it spoke: each start was answered with a beat at least, so that one which
+    # is forgotten, for there were so many after it, has not heard a recent one.
+    if beat.heard == new.boot and beat.heard_number + RECENT >= new.number:
         return True
     apart = not abs(what.skew_s) <= CLOCKS_S
     # By its own clock it is newer than what we know, and it is not an earlier start of our own.
@@ -127,7 +130,7 @@ def listened(new: Pulse, now: float, out: list[Command]) -> None:
 def overslept(new: Pulse, late_s: float, now: float, out: list[Command]) -> None:
     """This director did not run for a while: it listens before it acts."""
     out.append(Tell(Notice.OVERSLEPT, f"lvsd could not run for {late_s:.1f} s"))
-    new.listen_until = now + deadtime(new)
+    new.listen_until = max(new.listen_until, now + deadtime(new))  # a deadtime that was longer counts, too
     new.heard_by = hearing_due(new, now)
     new.woke_at = now
     peer = new.peer

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 from collections.abc import Iterator
 
 import pytest
 
+from lvs.io import heartbeat
 from lvs.io.heartbeat import Heard, Sockets
-from lvs.pulse.line import Way, Wiring
+from lvs.pulse.line import Unusable, Way, Wiring
 from lvs.pulse.wire import encode
 from lvs.pulse.words import Beat, Terms
 
@@ -70,7 +72,30 @@ def test_nobody_there_is_no_fault(both: tuple[Sockets, Sockets]) -> None:
         one.send(BEAT)
         list(one.receive())
     assert one.whole
-    assert list(one.news()) == []
+    assert list(one.news(0.0)) == []
+
+
+def test_who_cannot_send_still_hears_and_says_so_once_a_minute(
+    both: tuple[Sockets, Sockets], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a packet filter that drops what goes out."""
+    one, other = both
+    before, told, now = set(one.descriptors()), list[Unusable](), 0.0
+    send = heartbeat._sent
+    for _ in range(600):  # two minutes, every second beat passes
+        now += 0.2
+        for refused in (errno.EPERM, 0):
+            monkeypatch.setattr(heartbeat, "_sent", lambda *_, refused=refused: refused)
+            one.send(BEAT)
+            told += one.news(now)
+    assert set(one.descriptors()) == before
+    assert one.whole
+    reasons = [news.reason for news in told if news.way == "public" and news.reason]
+    assert reasons == ["127.0.0.1: a packet filter of this machine refuses what is sent"] * 2
+    assert told[-1].reason == ""
+    monkeypatch.setattr(heartbeat, "_sent", send)
+    other.send(BEAT)
+    assert len(heard(one, 2)) == 2
 
 
 def test_an_address_that_is_not_here_is_told_once_and_tried_again(port: int) -> None:
@@ -78,17 +103,17 @@ def test_an_address_that_is_not_here_is_told_once_and_tried_again(port: int) -> 
     sockets.wire(
         wiring(("public", "192.0.2.1", "192.0.2.2"), ("private", "127.0.0.1", "127.0.0.2"), port=port)
     )
-    told = list(sockets.news())
+    told = list(sockets.news(0.0))
     assert [one.way for one in told] == ["public"]
     assert f"192.0.2.1 port {port}: cannot assign requested address" in told[0].reason
     sockets.retry()
-    assert list(sockets.news()) == []
+    assert list(sockets.news(0.0)) == []
     assert not sockets.whole
     sockets.send(BEAT)  # by what there is
     sockets.wire(
         wiring(("public", "127.0.0.3", "127.0.0.2"), ("private", "127.0.0.1", "127.0.0.2"), port=port)
     )
-    assert [(one.way, one.reason) for one in sockets.news()] == [("public", "")]
+    assert [(one.way, one.reason) for one in sockets.news(0.0)] == [("public", "")]
     assert sockets.whole
     sockets.close()
 

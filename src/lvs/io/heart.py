@@ -166,7 +166,7 @@ class Heart:
         assert self._pulse is not None
         if self._owed is not None:
             self._say(self._owed)
-        for news in self._sockets.news():
+        for news in self._sockets.news(now):
             self._say(news)
         if now >= self._seen_at + SEEN_S:
             self._seen_at = now

@@ -8,6 +8,7 @@ a time and only to count. Nothing here waits.
 from __future__ import annotations
 
 import errno
+import math
 import os
 import socket
 import time
@@ -25,10 +26,15 @@ AT_ONCE = 64  # datagrams of a way that are taken before time is looked at again
 COUNT_AT_ONCE = 16
 _TOS = 0xC0  # network control, RFC 4594 section 3.1 (CS6)
 _RECEIVE_BUFFER = 1 << 18
-# What says something of the other director or of the network, and not of this socket.
+# What says something of the other director or of the network, and not of this machine; 0: it was sent.
 _PASSING = frozenset(
-    {errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EAGAIN}
+    {0, errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EAGAIN}
 )
+_WHY = {
+    errno.EPERM: "a packet filter of this machine refuses what is sent",
+    errno.EINVAL: "it is no address of this machine now",
+}
+TELL_EVERY_S = 60.0  # of a way that cannot be used, then can, then cannot
 
 
 class Heard(NamedTuple):
@@ -54,6 +60,7 @@ class Sockets:
         self.version = 0  # counts up when a socket is opened
         self._refused: dict[str, str] = {}  # why a way cannot be used
         self._told: dict[str, str] = {}
+        self._told_at: dict[str, float] = {}
         self._strangers: Counter[str] = Counter()
         self._example = ""
 
@@ -65,7 +72,9 @@ class Sockets:
                 kept[name] = one
             else:
                 _close(one)
-        self._open, self._wiring, self._refused = kept, wiring, {}
+        self._open, self._wiring = kept, wiring
+        self._refused = {name: why for name, why in self._refused.items() if name in kept}
+        self._told_at = {}
         self.retry()
 
     def retry(self) -> None:
@@ -101,29 +110,16 @@ class Sockets:
         """Send a beat by every way; what the network does not take is lost, as if on the wire."""
         assert self._wiring is not None, "send before wire"
         data = encode(msgspec.structs.replace(beat, at_s=time.time()), self._wiring.key)
-        for name, one in list(self._open.items()):
-            try:
-                one.beats.send(data)
-            except OSError as fault:
-                if (
-                    fault.errno == errno.ECONNREFUSED
-                ):  # of an earlier beat: nobody listened; this one was not sent
-                    self._again(one, data)
-                elif fault.errno not in _PASSING:
-                    self._lost(name, fault)
-
-    def _again(self, one: _Open, data: bytes) -> None:
-        try:
-            one.beats.send(data)
-        except OSError as fault:
-            if fault.errno not in _PASSING:
-                self._lost(one.way.name, fault)
-
-    def _lost(self, name: str, fault: OSError) -> None:
-        """A socket cannot be used any more: its address or device is gone."""
-        one = self._open.pop(name)
-        self._refused[name] = f"{one.way.ours}: {(fault.strerror or '').lower()}"
-        _close(one)
+        for name, one in self._open.items():
+            refused = _sent(one.beats, data)
+            if refused == errno.ECONNREFUSED:  # of an earlier beat: nobody listened; this one was not sent
+                refused = _sent(one.beats, data)
+            if refused in _PASSING:
+                self._refused.pop(name, None)
+            else:
+                # The socket stays: it hears as before, and sends again when its address is back or the filter
+                # lets it. Who is mute and deaf would take its VIPs beside the other.
+                self._refused[name] = f"{one.way.ours}: {_WHY.get(refused, os.strerror(refused).lower())}"
 
     def receive(self) -> Iterator[Heard]:
         """Authentic beats that have arrived."""
@@ -143,13 +139,18 @@ class Sockets:
         self._strangers["port" if isinstance(what, Beat) else str(what)] += 1
         self._example = sender
 
-    def news(self) -> Iterator[Unusable]:
-        """Ways that cannot be used, or can again, since the last call."""
+    def news(self, now: float) -> Iterator[Unusable]:
+        """Ways that cannot be used, each one now and then; or can again."""
         for name in self._told.keys() | self._refused.keys():
             reason = self._refused.get(name, "")
-            if self._told.get(name, "") != reason:
-                yield Unusable(name, reason)
-        self._told = dict(self._refused)
+            if self._told.get(name, "") == reason:
+                continue
+            if reason and now - self._told_at.get(name, -math.inf) < TELL_EVERY_S:
+                continue
+            if reason:
+                self._told_at[name] = now
+            self._told[name] = reason
+            yield Unusable(name, reason)
 
     def strangers(self) -> Strangers | None:
         """What was counted since the last call."""
@@ -188,6 +189,15 @@ def _opened(way: Way, port: int) -> _Open:
 def _close(one: _Open) -> None:
     one.beats.close()
     one.others.close()
+
+
+def _sent(one: socket.socket, data: bytes) -> int:
+    """Send a datagram; errno, 0 if it was taken."""
+    try:
+        one.send(data)
+    except OSError as fault:
+        return fault.errno or errno.EIO
+    return 0
 
 
 def _datagrams(one: socket.socket, most: int) -> Iterator[tuple[bytes, str]]:

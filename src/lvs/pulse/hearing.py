@@ -73,8 +73,8 @@ def _believed(new: Pulse, what: BeatReceived, now: float, out: list[Command]) ->
     if beat.boot in new.retired:
         _suspect(new, Notice.REPLAYED, "heartbeats of an earlier start of the other were heard", now, out)
         return False
-    # What it heard of ours tells when it spoke: each start was answered with a beat at least, so that one which
-    # is forgotten, for there were so many after it, has not heard a recent one.
+    # What it heard of ours tells when it spoke: each start was answered with a beat at least, so that one
+    # which is forgotten, for there were so many after it, has not heard a recent one.
     if beat.heard == new.boot and beat.heard_number + RECENT >= new.number:
         return True
     apart = not abs(what.skew_s) <= CLOCKS_S

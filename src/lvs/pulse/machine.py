@@ -23,8 +23,8 @@ The rules, each with what it is there for:
   holds the VIPs, and only then does the first one give them up. If the other does not get them in time the
   first one, which still holds them, takes the service back.
 - **A fresh beat** is newer than all that was heard of this start of the peer. A start that is not known is
-  believed if it has heard of ours of late, or if its clock is within half a minute of ours and ahead of all that was
-  heard: what was recorded before our start, or long ago, is not. Ours tell that one they have
+  believed if it has heard of ours of late, or if its clock is within half a minute of ours and ahead of
+  all that was heard: what was recorded before our start, or long ago, is not. Ours tell that one they have
   heard it, so that it can. A goodbye of a start that has not heard of ours counts after `deadtime` only.
 """
 

@@ -26,6 +26,7 @@ FORM = re.compile(
     r"(?P<at>\S+) (?P<act>\S+) (?P<subject>\S+)(?P<detail> (?!for |by )\S+)?"
     r"( for (?P<lasts>\S+))?( by (?P<amount>\S+))?"
 )
+LOSSES = ((0.5, 0.5), (0.8, 0.8), (0.9, 0.9), (1.0, 0.9), (0.9, 1.0))  # of either director's beats
 REPLAYS = 10  # at a time, of the whole record
 NAMED = {"late": "late_s", "delay": "delay_s", "skew": "skew_s", "lasts": "lasts", "seed": "seed"}
 PLAIN = Case((TIMINGS[0], TIMINGS[0]))
@@ -72,7 +73,12 @@ def _drawn(chance: random.Random, at: float, deadtime_s: float) -> list[Disturba
                 for sender in senders
             ]
         case Act.LOSE:
-            return [Disturbance(at, Act.LOSE, sender, path, lasts) for path in PATHS for sender in NAMES]
+            shares = dict(zip(NAMES, chance.choice(LOSSES), strict=True))
+            return [
+                Disturbance(at, Act.LOSE, sender, path, lasts, shares[sender])
+                for path in PATHS
+                for sender in NAMES
+            ]
         case Act.FAULT:
             grade = str(chance.choice(list(Grade)))
             names = NAMES if chance.random() < 0.2 else (name,)

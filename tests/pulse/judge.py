@@ -8,7 +8,7 @@ import msgspec
 
 from lvs.model import Role
 from lvs.pulse.hearing import CLOCKS_S, RECENT
-from lvs.pulse.machine import HANDOVER_S
+from lvs.pulse.machine import BORNE, HANDOVER_S
 from lvs.pulse.state import Pulse
 from lvs.pulse.words import Beat
 
@@ -49,6 +49,7 @@ class Judge:
         self.two_since = NEVER
         self.planned, self.planned_at = False, 0.0  # a handover; when it was last
         self.odd_since = 0.0  # not just one of them holds the VIPs
+        self.insisted_at: dict[str, float] = {}  # when each heard first that the other is active, too
         self.known: dict[int, set[int]] = {}  # starts that each start has believed
 
     def violated(self, rule: str, text: str) -> None:
@@ -73,6 +74,8 @@ class Judge:
         actives, holders = sum(node.active for node in nodes), sum(node.holds for node in nodes)
         self.none_since = NEVER if actives else min(self.none_since, now)
         self.two_since = NEVER if actives < 2 else min(self.two_since, now)
+        if actives < 2:
+            self.insisted_at = {}
         self.odd_since = NEVER if holders == 1 else min(self.odd_since, now)
         if self.planned:
             self.planned_at = now
@@ -83,9 +86,10 @@ class Judge:
         one, other = self.of.nodes.values()
         if self.none_since is not NEVER:
             well = [node.since for node in (one, other) if node.well]
-            self.lasting(
-                "none is active", max(self.none_since, min(well, default=NEVER)), time, self.patience_s
-            )
+            # Of one that took turns with another, which did not hear it, more silence is borne.
+            turns = any(node.pulse is not None and node.pulse.yields > 1 for node in (one, other))
+            most = self.patience_s + (BORNE * self.deadtime_s if turns else 0)
+            self.lasting("none is active", max(self.none_since, min(well, default=NEVER)), time, most)
         if self.two_since is not NEVER and one.runs and other.runs:
             heard = min(self.heard_since(one.name, other.name), self.heard_since(other.name, one.name))
             most = self.patience_s + (HANDOVER_S if self.planned else 0)
@@ -120,10 +124,19 @@ class Judge:
         if node.woke_at == self.of.now and beat.role is Role.ACTIVE:
             self.violated("talked before it listened", node.name)
 
-    def stepped(self, pulse: Pulse) -> None:
-        """Note whom it believes."""
-        if pulse.peer is not None:
-            self.known.setdefault(pulse.boot, set()).add(pulse.peer.beat.boot)
+    def stepped(self, node: Node) -> None:
+        """Note whom it believes; and whether it bears that the other says again that it is active, too."""
+        pulse = node.pulse
+        if pulse is None or pulse.peer is None:
+            return
+        peer = pulse.peer
+        self.known.setdefault(pulse.boot, set()).add(peer.beat.boot)
+        heard = peer.heard_at == pulse.at and peer.beat.role is Role.ACTIVE
+        if not heard or self.two_since is NEVER or pulse.woke_at is not None:
+            return
+        first = max(self.insisted_at.setdefault(node.name, self.of.now), self.planned_at, node.since)
+        if node.active and not self.planned and self.of.now - first > self.hearing_s + self.deadtime_s:
+            self.violated("two are active, and one hears that now and then", f"{node.name} since {first:.3f}")
 
     def past(self, pulse: Pulse, beat: Beat, skew_s: float) -> bool:
         """Whether a recorded beat is told from a new one; else it is too young."""

@@ -54,7 +54,7 @@ REPLAYED = 4  # of these in a row
 
 class Act(StrEnum):
     CUT = "cut"  # SUBJECT: who is not heard, DETAIL: by which path
-    LOSE = "lose"  # half of the beats of a path are lost
+    LOSE = "lose"  # of the beats of a path AMOUNT are lost, a share
     PAUSE = "pause"  # SUBJECT: director
     FREEZE = "freeze"  # as a snapshot does: its clocks stand still, too
     CRASH = "crash"  # and boots again, its clock on the wall set off by AMOUNT
@@ -143,7 +143,7 @@ class Simulation:
         self.order, self.boots = count(), count(1)
         self.nodes = {name: Node(number, case) for number, name in enumerate(NAMES)}
         self.cut = {(path, name): 0 for path in PATHS for name in NAMES}  # how many cuts lie on it
-        self.lossy = dict(self.cut)
+        self.lossy: dict[tuple[str, str], list[float]] = {key: [] for key in self.cut}  # shares
         self.joined_at = dict.fromkeys(self.cut, 0.0)
         self.recorded = {name: deque[Beat](maxlen=RECORDED) for name in NAMES}
         self.judge = Judge(self)
@@ -181,7 +181,7 @@ class Simulation:
             return
         slept = node.pulse.woke_at is not None
         node.pulse, commands = step(node.pulse, what, self.now + node.offset)
-        self.judge.stepped(node.pulse)
+        self.judge.stepped(node)
         if slept and node.pulse.woke_at is None:
             node.since = self.now
         for command in commands:
@@ -220,7 +220,7 @@ class Simulation:
             if self.cut[path, node.name]:
                 continue
             chance = self.chance(node.number, number, beat.boot, beat.number)
-            if self.lossy[path, node.name] and chance < 0.5:
+            if chance < max(self.lossy[path, node.name], default=0.0):
                 continue
             late = 10 if chance > 0.98 else 2 if chance > 0.9 else 1  # some are overtaken
             other = self.nodes[node.other]
@@ -269,17 +269,21 @@ class Simulation:
         getattr(self, f"do_{one.act}")(one, self.nodes[one.subject])
 
     def do_cut(self, one: Disturbance, node: Node) -> None:
-        self.hinder(self.cut, (one.detail, node.name), one.lasts)
+        key = one.detail, node.name
+        self.cut[key] += 1
+        self.at(self.now + one.lasts, "joined", key)
+
+    def on_joined(self, key: tuple[str, str]) -> None:
+        self.cut[key] -= 1
+        self.joined_at[key] = self.now
 
     def do_lose(self, one: Disturbance, node: Node) -> None:
-        self.hinder(self.lossy, (one.detail, node.name), one.lasts)
+        key = one.detail, node.name
+        self.lossy[key].append(one.amount)
+        self.at(self.now + one.lasts, "found", key, one.amount)
 
-    def hinder(self, hindered: dict[tuple[str, str], int], key: tuple[str, str], lasts: float) -> None:
-        hindered[key] += 1
-        self.at(self.now + lasts, "joined", hindered, key)
-
-    def on_joined(self, hindered: dict[tuple[str, str], int], key: tuple[str, str]) -> None:
-        hindered[key] -= 1
+    def on_found(self, key: tuple[str, str], share: float) -> None:
+        self.lossy[key].remove(share)
         self.joined_at[key] = self.now
 
     def do_pause(self, one: Disturbance, node: Node) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from lvs.model import Failback, Role
 from lvs.pulse.hearing import RETIRED
-from lvs.pulse.machine import HANDOVER_S, step
+from lvs.pulse.machine import BORNE, HANDOVER_S, step
 from lvs.pulse.state import LAST_TERM, Pulse, begin, deadline
 from lvs.pulse.words import (
     Beat,
@@ -151,7 +151,7 @@ def test_whoever_is_alone_and_sound_serves(life: Life) -> None:
         return
     pulse, _ = step(pulse, FaultsChanged(()), now)
     longest_s = max(pulse.terms.deadtime_s, 0.0 if pulse.peer is None else pulse.peer.beat.deadtime_s)
-    by = now + 2 * longest_s + HANDOVER_S
+    by = now + (BORNE + 2) * longest_s + HANDOVER_S
     while now < by and pulse.role is not Role.ACTIVE:
         # The many beats of a silent day tell nothing new: go on where something may happen.
         now = max(deadline(pulse), min(now + longest_s / 50, by))
@@ -196,6 +196,35 @@ def test_equal_terms_are_settled_whatever_the_configurations_say() -> None:
             there = beat(boot=other + 1, heard=number + 1, role=Role.ACTIVE, primary=claims[other])
             left.append(heard(pulse, there, 0.1)[0].role)
         assert sorted(left) == [Role.ACTIVE, Role.STANDBY], claims
+
+
+def test_two_that_hear_each_other_now_and_then_do_not_both_stay() -> None:
+    """The other hears nothing, and is heard each second, at a deadtime of 0.8 s."""
+    pulse, _ = silence(lone(), 1.0)
+    pulse.term = 5
+    ordered: tuple[Command, ...] = ()
+    for second in range(2, 12):
+        pulse, more = silence(pulse, second)
+        ordered += more
+        there = beat(second, role=Role.ACTIVE, term=3, at_s=float(second))
+        pulse, more = heard(pulse, there, float(second))
+        ordered += more
+    assert roles(ordered).count(Role.ACTIVE) == 1  # it gives way, tries it once more, and bears the gaps then
+    assert pulse.role is Role.STANDBY
+    pulse, more = silence(pulse, 14.0)
+    assert roles(more) == [Role.ACTIVE]  # in the end it is gone
+
+
+@pytest.mark.parametrize(("number", "silence_s"), [(40, 3.2), (41, 0.8)])
+def test_more_silence_is_borne_until_the_other_knows_who_serves(number: int, silence_s: float) -> None:
+    pulse = lone()
+    pulse.yields, pulse.yielded_at, pulse.number = 3, 40, 50
+    there = beat(1, role=Role.ACTIVE, term=3, at_s=1.0, heard=1, heard_number=number)
+    pulse, _ = heard(pulse, there, 1.0)
+    pulse, ordered = silence(pulse, 1.0 + silence_s - 0.01)
+    assert Role.ACTIVE not in roles(ordered)
+    pulse, ordered = silence(pulse, 1.0 + silence_s + 0.2)
+    assert Role.ACTIVE in roles(ordered)
 
 
 def test_a_goodbye_of_a_start_that_never_heard_ours_does_not_count_at_once() -> None:

@@ -57,6 +57,18 @@ def higher_term_insists(patch: Patch) -> None:
     patch.setattr(machine, "_both", both)
 
 
+def silence_ends_a_conflict(patch: Patch) -> None:
+    """Of two that hear each other so seldom that each time is the first one."""
+    kept = machine._active
+
+    def active(new: Pulse, heard: Beat | None, now: float, out: list[Command]) -> None:
+        if state.alive(new, now) is None:
+            new.conflict_since = None
+        kept(new, heard, now, out)
+
+    patch.setattr(machine, "_active", active)
+
+
 def no_listening_at_start(patch: Patch) -> None:
     def begin(*args: Any, **more: Any) -> Pulse:
         pulse = state.begin(*args, **more)
@@ -164,6 +176,7 @@ def woken_active_talks(patch: Patch) -> None:
 RULES = [
     lower_term_stays,
     higher_term_insists,
+    silence_ends_a_conflict,
     no_listening_at_start,
     no_listening_after_a_pause,
     no_listening_after_a_fault,

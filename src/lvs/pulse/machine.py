@@ -10,7 +10,8 @@ The rules, each with what it is there for:
   one, and clients have gone there. Equal terms (a cold start in two halves): the primary stays; if both
   say that they are it, by a mistake in the configuration, the one with the higher boot identity.
 - **Who is not heard cannot insist.** The higher term yields, too, if the other still claims to be active
-  after `deadtime`: it cannot hear us, so only we know that there are two (one-way loss).
+  after `deadtime`: it cannot hear us, so only we know that there are two (one-way loss). Silence between
+  its beats does not put that off; whoever gives way to such a one again bears twice the silence each time.
 - **Silence on all paths for `deadtime`** is death; after a start, a pause and a fault a director listens for
   as long before it takes over. While two configurations differ the longer deadtime holds, on both: a
   change reaches one of the two first.
@@ -59,6 +60,7 @@ from lvs.pulse.words import (
 
 HANDOVER_S = 10.0  # in which the other must have taken over: the kernel's part takes milliseconds
 GOODBYES = 3
+BORNE = 8  # deadtimes of silence at most
 
 Step = tuple[Pulse, tuple[Command, ...]]
 
@@ -132,10 +134,13 @@ def _active(new: Pulse, heard: Beat | None, now: float, out: list[Command]) -> N
     if other is not None and other.role is Role.ACTIVE:
         if _both(new, other, heard, now, out):
             return
-    elif new.conflict_since is not None:
-        new.conflict_since = None
-        _settled(new, out)
-        out.append(Reannounce())
+    else:
+        if other is not None:
+            new.conflict_since, new.yields = None, 0  # not by silence: the next beat may say the same
+        if new.conflict:
+            new.conflict = False
+            _settled(new, out)
+            out.append(Reannounce())
     if new.woke_at is None:
         _hand_over(new, other, now, out)
 
@@ -143,6 +148,7 @@ def _active(new: Pulse, heard: Beat | None, now: float, out: list[Command]) -> N
 def _both(new: Pulse, other: Beat, heard: Beat | None, now: float, out: list[Command]) -> bool:
     """Two are active: whether this one gives up."""
     planned = new.handing_until is not None or new.goodbyes is not None or other.handing
+    new.conflict = True
     if new.conflict_since is None:
         new.conflict_since = now
     if not planned and Notice.BOTH_ACTIVE not in new.told:
@@ -159,6 +165,7 @@ def _both(new: Pulse, other: Beat, heard: Beat | None, now: float, out: list[Com
         pass  # it gives up when it hears that we hold the VIPs
     elif heard is not None and now >= new.conflict_since + deadtime(new):
         _give_up(new, Role.STANDBY, "the other director is active and does not hear this one", out)
+        new.yields, new.yielded_at = new.yields + 1, new.number
     return new.role is not Role.ACTIVE
 
 
@@ -191,6 +198,8 @@ def _idle(new: Pulse, now: float, out: list[Command]) -> None:
     if fault is None and new.role is Role.FAULT:
         _be(new, Role.STANDBY, "what kept it from serving is over", out)
         new.idle_since, new.listen_until = None, max(new.listen_until, now + deadtime(new))
+    if other is not None and (other.role is not Role.ACTIVE or _knows(other, new)):
+        new.yields = 0
     _miss(new, other, now, out)
     if fault is not None or new.leaving:
         reason = fault.text if fault is not None else "lvsd stops"
@@ -215,6 +224,11 @@ def _idle(new: Pulse, now: float, out: list[Command]) -> None:
         _want_no_more(new, f"the other director did not hand over within {HANDOVER_S:g} s", out)
 
 
+def _knows(other: Beat, new: Pulse) -> bool:
+    """Whether it has heard that this director gave way."""
+    return other.heard == new.boot and other.heard_number > new.yielded_at
+
+
 def _miss(new: Pulse, other: Beat | None, now: float, out: list[Command]) -> None:
     """Note since when both are awake and none is active, and tell if it lasts."""
     if other is None or other.role is Role.ACTIVE:
@@ -233,9 +247,16 @@ def _alone(new: Pulse, now: float, out: list[Command]) -> None:
     peer = new.peer
     if peer is not None and peer.beat.leaving and (peer.beat.heard == new.boot or now >= new.listen_until):
         _take(new, "the other director has left", out)
+    elif peer is not None and new.yields and now < peer.heard_at + _borne(new) * deadtime(new):
+        pass
     elif now >= new.listen_until:
         heard = "has never been heard" if peer is None else f"is silent for {now - peer.heard_at:.2f} s"
         _take(new, f"the other director {heard}", out)
+
+
+def _borne(new: Pulse) -> int:
+    """Deadtimes of silence that are borne from one that does not hear: else the two took turns for ever."""
+    return min(BORNE, 1 << new.yields - 1)
 
 
 def _nobody(new: Pulse, other: Beat, now: float, out: list[Command]) -> None:
@@ -260,13 +281,14 @@ def _take(new: Pulse, reason: str, out: list[Command]) -> None:
     if new.wants_until is not None:
         new.wants_until = None
         out.append(SwitchoverEnded())
-    new.idle_since, new.conflict_since, new.failback_held = None, None, False
+    new.idle_since, new.conflict_since, new.conflict = None, None, False
+    new.failback_held = False
     _be(new, Role.ACTIVE, reason, out)
     _settled(new, out)
 
 
 def _give_up(new: Pulse, role: Role, reason: str, out: list[Command]) -> None:
-    new.handing_until, new.conflict_since = None, None
+    new.handing_until, new.conflict_since, new.conflict = None, None, False
     new.holding = False  # the VIPs go first
     _be(new, role, reason, out)
     _settled(new, out)

@@ -42,7 +42,10 @@ class Pulse(msgspec.Struct):
     handing_until: float | None = None
     wants_until: float | None = None  # an operator wants this director to be active
     failback_held: bool = False  # an operator took the service from this primary
-    conflict_since: float | None = None  # both are active
+    conflict: bool = False  # both are active, as was heard within deadtime
+    conflict_since: float | None = None  # the other was, whenever it was heard
+    yields: int = 0  # how often in a row it gave way to one that does not hear it
+    yielded_at: int = 0  # number of our newest beat then
     idle_since: float | None = None  # none is
     probe: int = 1  # number of a beat of ours that the other should have heard ...
     heard_by: float = 0.0  # ... by then

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from lvs.model import Role
+from lvs.pulse import wire
 from lvs.pulse.line import FromPulse, Privileges, Seen, Strangers, ToPulse, Way, Wiring, encode, from_pulse
 from lvs.pulse.wire import decode
 from lvs.pulse.words import (
@@ -156,6 +157,21 @@ def test_strangers_are_counted_and_do_no_harm(both: Both, port: int) -> None:
     assert set(counted.counts) == {"address"}
     assert counted.example == "127.0.0.9"
     assert (primary.role, backup.role) == (Role.ACTIVE, Role.STANDBY)
+
+
+def test_an_authentic_beat_that_counts_for_nothing_is_counted(both: Both, port: int) -> None:
+    until(both, settled(both))
+    odd = wire.encode(Beat(boot=9, number=1, deadtime_s=1e9), KEY)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as usurper:
+        usurper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        usurper.bind(("127.0.0.1", port))
+        for _ in range(3):
+            usurper.sendto(odd, ("127.0.0.2", port))
+        until(both, lambda: both[1].found(Strangers))
+    counted = both[1].found(Strangers)[0]
+    assert isinstance(counted, Strangers)
+    assert counted.counts.keys() == {"garbled"}
+    assert counted.example == "127.0.0.1"
 
 
 def test_it_says_what_it_was_refused(both: Both) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from lvs.io import heartbeat
 from lvs.io.heartbeat import Heard, Sockets
-from lvs.pulse.line import Unusable, Way, Wiring
+from lvs.pulse.line import Strangers, Unusable, Way, Wiring
 from lvs.pulse.wire import encode
-from lvs.pulse.words import Beat, Terms
+from lvs.pulse.words import Beat, Ignored, Terms
 
 KEY = b"k" * 32
 TERMS = Terms(True, 1.0, 3.0)
@@ -152,3 +152,11 @@ def test_strangers_are_counted_by_kind(both: tuple[Sockets, Sockets], port: int)
                 counted[kind] = counted.get(kind, 0) + number
     assert counted == {"address": 1, "piranha": 1, "port": 1, "forged": 1}
     assert other.strangers() is None
+
+
+def test_what_is_ignored_counts_as_a_strangers(both: tuple[Sockets, Sockets]) -> None:
+    one, _ = both
+    for _ in range(3):
+        one.count(Ignored.REPLAYED, "private")
+    one.count(Ignored.REPLAYED, "gone")
+    assert one.strangers() == Strangers({"replayed": 3}, "127.0.1.2")

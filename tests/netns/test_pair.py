@@ -520,7 +520,7 @@ def test_b33_forged_replayed_and_garbled_heartbeats(pair: Pair) -> None:
             counts.update({kind: int(number) for number, kind in re.findall(r"(\d+) (\w+)", told)})
         return counts
 
-    sent = {"forged": 25, "garbled": 10, "piranha": 2, "address": 6}
+    sent = {"forged": 25, "garbled": 10, "piranha": 2, "address": 6, "replayed": 3}
     until(counted, lambda seen: seen == sent)
     one.wait_for("heartbeats of the past were heard again", mark)
     assert pair.roles() == before

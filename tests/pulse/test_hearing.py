@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from lvs.model import Role
-from lvs.pulse.hearing import CLOCKS_S, RECENT, RETIRED, listened, overslept, received
+from lvs.pulse.hearing import AGAIN, CLOCKS_S, RECENT, RETIRED, listened, overslept, received
 from lvs.pulse.state import Pulse, begin
-from lvs.pulse.words import Beat, BeatReceived, Command, Notice, Reannounce, Tell, Terms
+from lvs.pulse.words import Beat, BeatReceived, Command, Count, Notice, Reannounce, Tell, Terms
 
 START, OURS, THEIRS = 100.0, 1, 7
 TERMS = Terms(primary=False, keepalive_s=0.2, deadtime_s=0.8)
@@ -29,7 +29,16 @@ def hear(
     out: list[Command] = []
     news = received(pulse, BeatReceived(what, path, skew_s), now, out)
     assert news is None or news is what
-    return news is what, [one.notice if isinstance(one, Tell) else type(one).__name__ for one in out]
+    said = [one for one in out if not isinstance(one, Count)]
+    return news is what, [one.notice if isinstance(one, Tell) else type(one).__name__ for one in said]
+
+
+def counts(pulse: Pulse, what: Beat, now: float = START, *, path: str = "public") -> list[str]:
+    """What was counted of it."""
+    out: list[Command] = []
+    received(pulse, BeatReceived(what, path, 0.0), now, out)
+    assert all(one.path == path for one in out if isinstance(one, Count))
+    return [one.what for one in out if isinstance(one, Count)]
 
 
 def known() -> Pulse:
@@ -82,6 +91,41 @@ def test_replays_of_this_start_are_told_now_and_then() -> None:
     assert hear(pulse, beat(94), START + 1) == (False, [Notice.REPLAYED])
     assert hear(pulse, beat(93), START + 60) == (False, [])
     assert hear(pulse, beat(93), START + 61) == (False, [Notice.REPLAYED])
+
+
+@pytest.mark.parametrize(
+    ("what", "counted"),
+    [
+        (beat(94), ["replayed"]),  # also when it is told no more
+        (beat(101, boot=OURS), ["replayed"]),  # one of ours
+        (beat(101, boot=6), ["replayed"]),  # an earlier start
+        (beat(101, term=-1), ["garbled"]),
+        (beat(101), []),
+        (beat(100), []),  # the network brought it twice
+        (beat(99), []),
+        (beat(1, boot=8, at_s=0.0), []),  # not believed yet
+    ],
+)
+def test_what_counts_for_nothing_is_counted(what: Beat, counted: list[str]) -> None:
+    pulse = known()
+    pulse.retired, pulse.suspect_at = (6,), START
+    assert counts(pulse, what) == counted
+
+
+@pytest.mark.parametrize(("what", "kind"), [(beat(100), "repeated"), (beat(1, boot=8, at_s=0.0), "unproven")])
+def test_what_a_network_brings_twice_is_counted_when_it_does_not_end(what: Beat, kind: str) -> None:
+    pulse = known()
+    assert [counts(pulse, what) for _ in range(AGAIN)] == [[]] * AGAIN
+    assert counts(pulse, what) == [kind]
+    hear(pulse, beat(101), path="private")
+    assert counts(pulse, what) == []
+
+
+def test_a_network_that_brings_all_twice_is_no_attack() -> None:
+    pulse = known()
+    for number in range(101, 200):
+        for path in ("public", "public", "private", "private"):
+            assert counts(pulse, beat(number), path=path) == []
 
 
 def test_a_new_start_ends_the_old_one_for_good() -> None:

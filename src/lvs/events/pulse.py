@@ -166,7 +166,7 @@ class HeartbeatStrangers(Event, frozen=True):
 
 
 class HeartbeatUnusable(Event, frozen=True):
-    """No heartbeat can be sent or received by one of the networks."""
+    """No heartbeat can be sent by one of the networks."""
 
     MESSAGE_ID: ClassVar[str] = "b393962b224544f5845c27fe7c9d0827"
     PRIORITY: ClassVar[Priority] = Priority.ERR

@@ -33,6 +33,7 @@ from lvs.pulse.state import Pulse, alive, begin, deadline
 from lvs.pulse.words import (
     BeatReceived,
     Command,
+    Count,
     Input,
     Left,
     Reannounce,
@@ -158,6 +159,8 @@ class Heart:
                 self._sockets.send(beat)
             case TakeRole() | Reannounce() | SwitchoverEnded() | Left() | Tell():
                 self._say(command)
+            case Count(what, path):
+                self._sockets.count(what, path)
             case _:
                 assert_never(command)
 

@@ -20,7 +20,7 @@ import msgspec
 
 from lvs.pulse.line import Strangers, Unusable, Way, Wiring
 from lvs.pulse.wire import LONGEST, Bad, decode, encode
-from lvs.pulse.words import Beat
+from lvs.pulse.words import Beat, Ignored
 
 AT_ONCE = 64  # datagrams of a way that are taken before time is looked at again
 COUNT_AT_ONCE = 16
@@ -134,6 +134,11 @@ class Sockets:
             for data, sender in _datagrams(one.others, COUNT_AT_ONCE):
                 theirs = sender == one.way.theirs  # from another port
                 self._count(decode(data, self._wiring.key) if theirs else "address", sender)
+
+    def count(self, what: Ignored, way: str) -> None:
+        """Count a beat that was authentic and counts for nothing."""
+        if way in self._open:
+            self._count(what, self._open[way].way.theirs)
 
     def _count(self, what: Beat | Bad | str, sender: str) -> None:
         self._strangers["port" if isinstance(what, Beat) else str(what)] += 1

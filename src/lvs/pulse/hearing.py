@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from lvs.model import Role
 from lvs.pulse.state import BURST, BURST_S, LAST_TERM, TELL_EVERY_S, Peer, Pulse, alive, deadtime, hearing_due
-from lvs.pulse.words import Beat, BeatReceived, Command, Notice, Reannounce, Tell
+from lvs.pulse.words import Beat, BeatReceived, Command, Count, Ignored, Notice, Reannounce, Tell
 
 CLOCKS_S = 30.0  # how far clocks may be apart for a start that has not heard of ours
 RETIRED = 64  # starts of the peer that are remembered as over
 RECENT = 16  # beats of ours, of which a start that is not known must have heard one
+AGAIN = 16  # beats in a row that are no news, and no attack
 LONGEST_S = 1e7  # a deadtime; the configuration's limit is below
 
 Paths = dict[str, tuple[float, int]]
@@ -17,7 +18,8 @@ Paths = dict[str, tuple[float, int]]
 def received(new: Pulse, what: BeatReceived, now: float, out: list[Command]) -> Beat | None:
     """Take a beat if it is fresh; the beat if it was news."""
     beat, peer = what.beat, new.peer
-    if beat.boot == new.boot or not _plausible(beat):  # our own, reflected; nonsense
+    if beat.boot == new.boot or not _plausible(beat):
+        out.append(Count(Ignored.REPLAYED if beat.boot == new.boot else Ignored.GARBLED, what.path))
         return None
     known = peer is not None and peer.beat.boot == beat.boot
     if not (_fresh if known else _believed)(new, what, now, out):
@@ -25,7 +27,7 @@ def received(new: Pulse, what: BeatReceived, now: float, out: list[Command]) -> 
     silent, left = alive(new, now) is None, known and peer is not None and peer.beat.leaving
     paced = peer is not None and beat.deadtime_s == peer.beat.deadtime_s
     paths = _paths(new, what, now, known=known, anew=silent or not paced)
-    new.peer, new.claimed = Peer(beat, now, paths), None
+    new.peer, new.claimed, new.again = Peer(beat, now, paths), None, 0
     if not known:
         if peer is not None:
             new.retired = (*new.retired, peer.beat.boot)[-RETIRED:]
@@ -59,11 +61,15 @@ def _fresh(new: Pulse, what: BeatReceived, now: float, out: list[Command]) -> bo
     """Whether a beat of the start that we know is newer than all that was heard of it."""
     number, peer = what.beat.number, new.peer
     assert peer is not None
-    if number >= peer.beat.number and number > peer.paths.get(what.path, (0.0, 0))[1]:
+    known = peer.paths.get(what.path, (0.0, 0))[1]
+    if number >= peer.beat.number and number > known:
         return True
     # The slower of two paths is behind by a beat; what is older was recorded.
     if number + BURST + 2 < peer.beat.number:
         _suspect(new, Notice.REPLAYED, "heartbeats of the past were heard again", now, out)
+        out.append(Count(Ignored.REPLAYED, what.path))
+    elif number <= known:
+        _again(new, Ignored.REPEATED, what.path, out)
     return False
 
 
@@ -72,6 +78,7 @@ def _believed(new: Pulse, what: BeatReceived, now: float, out: list[Command]) ->
     beat, peer = what.beat, new.peer
     if beat.boot in new.retired:
         _suspect(new, Notice.REPLAYED, "heartbeats of an earlier start of the other were heard", now, out)
+        out.append(Count(Ignored.REPLAYED, what.path))
         return False
     # What it heard of ours tells when it spoke: each start was answered with a beat at least, so that one
     # which is forgotten, for there were so many after it, has not heard a recent one.
@@ -86,6 +93,7 @@ def _believed(new: Pulse, what: BeatReceived, now: float, out: list[Command]) ->
         lag = "behind" if what.skew_s > 0 else "ahead"
         text = f"the other director's clock is {abs(what.skew_s):.0f} s {lag}"
         _suspect(new, Notice.CLOCKS_APART, text, now, out)
+    _again(new, Ignored.UNPROVEN, what.path, out)
     # Not until it has heard of us, which it can if we say that we heard it.
     new.claimed = beat
     new.send_at = min(new.send_at, now + BURST_S)
@@ -98,6 +106,13 @@ def _paths(new: Pulse, what: BeatReceived, now: float, *, known: bool, anew: boo
     # Whoever is back, or was slower, has not been silent on its other paths alone; a new start counts anew.
     paths = {path: (now if anew else at, number if known else 0) for path, (at, number) in paths.items()}
     return paths | {what.path: (now, what.beat.number)}
+
+
+def _again(new: Pulse, what: Ignored, path: str, out: list[Command]) -> None:
+    """What a network may bring twice or late, or a start has to say until it is believed; counted if much."""
+    new.again += 1
+    if new.again > AGAIN:
+        out.append(Count(what, path))
 
 
 def _suspect(new: Pulse, notice: Notice, text: str, now: float, out: list[Command]) -> None:

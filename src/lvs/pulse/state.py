@@ -51,6 +51,7 @@ class Pulse(msgspec.Struct):
     heard_by: float = 0.0  # ... by then
     told: frozenset[Notice] = frozenset()  # told, and not over
     silent_paths: frozenset[str] = frozenset()  # told
+    again: int = 0  # beats in a row that a sound network may have brought, and that were no news
     suspect_at: float = -TELL_EVERY_S  # when a beat that is not fresh was last told
     leaving: bool = False
     goodbyes: int | None = None  # still to be said; None: not yet leaving for good

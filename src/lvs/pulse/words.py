@@ -186,4 +186,20 @@ class Tell(msgspec.Struct, frozen=True, gc=False, tag=True):
     text: str
 
 
-Command = SendBeat | TakeRole | Reannounce | SwitchoverEnded | Left | Tell
+class Ignored(StrEnum):
+    """Why an authentic beat counts for nothing."""
+
+    REPLAYED = "replayed"  # of the past, or one of ours
+    REPEATED = "repeated"  # heard before, and so are many others
+    UNPROVEN = "unproven"  # of a start that may be of the past, and so are many others
+    GARBLED = "garbled"  # no sound director could say so
+
+
+class Count(msgspec.Struct, frozen=True, gc=False):
+    """Count it among what strangers sent."""
+
+    what: Ignored
+    path: str
+
+
+Command = SendBeat | TakeRole | Reannounce | SwitchoverEnded | Left | Tell | Count

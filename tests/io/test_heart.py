@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -157,6 +159,30 @@ def test_strangers_are_counted_and_do_no_harm(both: Both, port: int) -> None:
     assert set(counted.counts) == {"address"}
     assert counted.example == "127.0.0.9"
     assert (primary.role, backup.role) == (Role.ACTIVE, Role.STANDBY)
+
+
+def spent_s(process: subprocess.Popen[bytes]) -> float:
+    """Processor time that it has used; proc_pid_stat(5)."""
+    fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("sender", ["127.0.0.1", "127.0.0.9"])
+def test_a_flood_does_not_take_a_processor(both: Both, port: int, sender: str) -> None:
+    """Neither of the other director's address nor of others; it has priority before all else."""
+    until(both, settled(both))
+    pulse, junk = both[1].process, b"LVSp\x01" + b"\0" * 300
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as flood:
+        flood.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        flood.bind((sender, port))
+        before, began = spent_s(pulse), time.monotonic()
+        while time.monotonic() < began + 1.0:
+            for _ in range(100):
+                flood.sendto(junk, ("127.0.0.2", port))
+        share = (spent_s(pulse) - before) / (time.monotonic() - began)
+    until(both, lambda: both[1].found(Strangers))
+    assert share < 0.45
+    assert [one.role for one in both] == [Role.ACTIVE, Role.STANDBY]
 
 
 def test_an_authentic_beat_that_counts_for_nothing_is_counted(both: Both, port: int) -> None:

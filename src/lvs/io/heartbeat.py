@@ -1,8 +1,8 @@
 """The sockets of the heartbeat: a beat out by every way, authentic beats in, strangers counted.
 
 Two sockets to a way. One is connected, so that the kernel hands it what comes from the other director's
-address and port and nothing else; a flood from elsewhere fills the other one, which is read a little at
-a time and only to count. Nothing here waits.
+address and port and nothing else; a flood from elsewhere fills the other one, which wakes nobody and is
+read a little at a time, only to count. Nothing here waits.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lvs.pulse.line import Strangers, Unusable, Way, Wiring
 from lvs.pulse.wire import LONGEST, Bad, decode, encode
 from lvs.pulse.words import Beat, Ignored
 
-AT_ONCE = 64  # datagrams of a way that are taken before time is looked at again
+AT_ONCE = 512  # datagrams of a way that are taken before time is looked at again; its buffer holds some 400
 COUNT_AT_ONCE = 16
 _TOS = 0xC0  # network control, RFC 4594 section 3.1 (CS6)
 _RECEIVE_BUFFER = 1 << 18
@@ -97,9 +97,9 @@ class Sockets:
         self._open = {}
 
     def descriptors(self) -> Iterator[int]:
+        """Those that are worth waking for."""
         for one in self._open.values():
             yield one.beats.fileno()
-            yield one.others.fileno()
 
     @property
     def whole(self) -> bool:

@@ -254,6 +254,25 @@ def test_a_start_of_long_ago_is_not_believed_however_many_came_after_it() -> Non
     assert pulse.peer.beat.number == 2
 
 
+def test_beats_of_an_unproven_start_change_little_of_what_is_said() -> None:
+    """Somebody sends what a start of before ours said, a hundred times a second."""
+    pulse, _ = heard(lone(), beat(1, at_s=1.0), 0.0)
+    ordered = list[Command]()
+    for tick in range(1, 501):
+        now = tick / 100
+        if tick % 20 == 0:
+            there = beat(1 + tick, role=Role.ACTIVE, term=3, at_s=now, heard=1, heard_number=pulse.number)
+            pulse, more = heard(pulse, there, now)
+            ordered += more
+        pulse, more = heard(pulse, beat(1, boot=6, at_s=-9.0), now + 0.001)
+        ordered += more
+        pulse, more = silence(pulse, now + 0.009)
+        ordered += more
+    said = [one.beat.heard for one in ordered if isinstance(one, SendBeat)]
+    assert len(said) <= 25 + 8  # one each keepalive, and the first words
+    assert said.count(7) >= len(said) // 2 - 3
+
+
 def test_nonsense_of_the_other_ends_at_the_last_term() -> None:
     pulse, _ = heard(lone(primary=False), beat(primary=True, at_s=5.0, role=Role.ACTIVE, term=LAST_TERM), 0.1)
     pulse, _ = silence(pulse, 1.0)

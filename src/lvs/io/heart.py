@@ -47,7 +47,7 @@ from lvs.pulse.words import (
 
 PRIORITY = 20  # sched(7), SCHED_FIFO: above what is not real-time, below what the kernel needs
 RETRY_S = 1.0  # ways that cannot be used
-REST_S, LONGEST_REST_S = 0.001, 0.02  # after each turn
+REST_S, LONGEST_REST_S = 0.001, 0.05  # after each turn
 SEEN_S = 1.0
 STRANGERS_S = 10.0
 _MCL_CURRENT, _MCL_FUTURE = 1, 2  # asm-generic/mman-common.h, mlockall(2)

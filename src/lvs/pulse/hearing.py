@@ -94,9 +94,10 @@ def _believed(new: Pulse, what: BeatReceived, now: float, out: list[Command]) ->
         text = f"the other director's clock is {abs(what.skew_s):.0f} s {lag}"
         _suspect(new, Notice.CLOCKS_APART, text, now, out)
     _again(new, Ignored.UNPROVEN, what.path, out)
-    # Not until it has heard of us, which it can if we say that we heard it.
+    # Not until it has heard of us, which it can if we say that we heard it; soon, but not at each.
     new.claimed = beat
-    new.send_at = min(new.send_at, now + BURST_S)
+    if now >= new.answer_at:
+        new.answer_at, new.send_at = now + new.terms.keepalive_s, min(new.send_at, now + BURST_S)
     return False
 
 

@@ -19,8 +19,10 @@ def speak(before: Pulse, new: Pulse, now: float, out: list[Command]) -> None:
     if new.goodbyes is not None:
         new.goodbyes -= 1
     new.number += 1
-    out.append(SendBeat(_beat(new, now)))
-    new.claimed = None  # it was told that we hear it
+    # Who is not believed yet is told that we hear it, every other time: so is the one that we know.
+    claimed = None if new.named and alive(new, now) is not None else new.claimed
+    new.claimed, new.named = None, claimed is not None
+    out.append(SendBeat(_beat(new, claimed, now)))
     new.burst = max(0, new.burst - 1)
     new.send_at = now + (min(BURST_S, new.terms.keepalive_s) if new.burst else new.terms.keepalive_s)
     if new.goodbyes == 0:
@@ -33,10 +35,10 @@ def _news(new: Pulse, now: float) -> tuple[object, ...]:
     return *role, new.leaving, new.faults, new.terms, _wants(new, alive(new, now))
 
 
-def _beat(new: Pulse, now: float) -> Beat:
+def _beat(new: Pulse, claimed: Beat | None, now: float) -> Beat:
     vitals = new.vitals
     hindered = new.leaving or (new.role is Role.STANDBY and not able(new))
-    heard = new.claimed or (None if new.peer is None else new.peer.beat)
+    heard = claimed or (None if new.peer is None else new.peer.beat)
     return Beat(
         boot=new.boot,
         number=new.number,

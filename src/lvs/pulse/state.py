@@ -37,6 +37,8 @@ class Pulse(msgspec.Struct):
     peer: Peer | None = None
     retired: tuple[int, ...] = ()
     claimed: Beat | None = None  # of a start that is not believed yet
+    answer_at: float = 0.0  # such a one is told early not before then
+    named: bool = False  # our newest beat told such a one that it was heard
     listen_until: float = 0.0  # before which silence means nothing
     woke_at: float | None = None  # from a pause, and has not listened yet
     handing_until: float | None = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from lvs.model import Role
+from lvs.model import Failback, Role
 from lvs.pulse.hearing import CLOCKS_S, RECENT
 from lvs.pulse.machine import BORNE, HANDOVER_S
 from lvs.pulse.state import Pulse
@@ -49,6 +49,14 @@ class Judge:
         self.two_since = NEVER
         self.planned, self.planned_at = False, 0.0  # a handover; when it was last
         self.odd_since = 0.0  # not just one of them holds the VIPs
+        self.late_s = slack_s / 2  # of a takeover: beats under way, and the timer
+        self.gone_since: dict[str, float] = {}  # each does not run
+        self.asked_at = (
+            self.hindered_at
+        ) = -NEVER  # an operator; one of them had a fault, or was about to stop
+        self.taker = ""  # who has done what the operator asked for
+        self.gave_up_at: dict[str, float] = {}
+        self.switched = 0  # start of the primary from which an operator took the service
         self.insisted_at: dict[str, float] = {}  # when each heard first that the other is active, too
         self.known: dict[int, set[int]] = {}  # starts that each start has believed
 
@@ -77,6 +85,12 @@ class Judge:
         if actives < 2:
             self.insisted_at = {}
         self.odd_since = NEVER if holders == 1 else min(self.odd_since, now)
+        for node in nodes:
+            self.gone_since[node.name] = (
+                NEVER if node.runs else min(self.gone_since.get(node.name, NEVER), now)
+            )
+            if node.faults or node.stuck:
+                self.hindered_at = now
         if self.planned:
             self.planned_at = now
         self.planned = any(node.pulse is not None and node.pulse.handing_until is not None for node in nodes)
@@ -90,6 +104,11 @@ class Judge:
             turns = any(node.pulse is not None and node.pulse.yields > 1 for node in (one, other))
             most = self.patience_s + (BORNE * self.deadtime_s if turns else 0)
             self.lasting("none is active", max(self.none_since, min(well, default=NEVER)), time, most)
+        for node, gone in ((one, other), (other, one)):
+            if node.well and not node.active and not gone.runs and node.pulse and node.pulse.yields < 2:
+                listened = node.listens_since + node.listens_s - self.deadtime_s
+                since = max(self.gone_since.get(gone.name, 0.0), node.since, listened)
+                self.lasting(f"{node.name} takes over late", since, time, self.deadtime_s + self.late_s)
         if self.two_since is not NEVER and one.runs and other.runs:
             heard = min(self.heard_since(one.name, other.name), self.heard_since(other.name, one.name))
             most = self.patience_s + (HANDOVER_S if self.planned else 0)
@@ -108,8 +127,13 @@ class Judge:
         """Nobody takes over for silence that is none, and the VIPs are always somewhere in a handover."""
         other = self.of.nodes[node.other]
         awake = node.pulse is not None and node.pulse.woke_at is None
-        if reason.startswith("handed over") and not other.holds and other.well and awake:
+        crossed = self.of.now - self.gave_up_at.get(other.name, -NEVER) <= 10 * self.of.case.delay_s
+        if reason.startswith("handed over") and not other.holds and other.well and awake and not crossed:
             self.violated("broken before made", f"{node.name} gave up")
+        if role is not Role.ACTIVE:
+            self.gave_up_at[node.name] = self.of.now
+        else:
+            self.handed(node, other, wanted=reason.endswith("hands over"))
         if role is not Role.ACTIVE or not ("silent" in reason or "never" in reason):
             return
         if self.of.now - node.listens_since < node.listens_s - EARLY_S:
@@ -119,6 +143,26 @@ class Judge:
             if self.of.now - since > self.hearing_s:
                 self.violated("taken for no reason", f"{node.name}: {reason}")
 
+    def asked(self) -> None:
+        """An operator wants the other one to serve."""
+        self.asked_at, self.taker = self.of.now, ""
+
+    def handed(self, node: Node, other: Node, *, wanted: bool) -> None:
+        """A primary takes the service back only as `failback` says, and not from where an operator put it."""
+        now, pulse = self.of.now, node.pulse
+        asked = now - self.asked_at < 2 * HANDOVER_S + self.hearing_s and self.taker != other.name
+        hindered = now - self.hindered_at < HANDOVER_S + self.hearing_s
+        if wanted and pulse is not None and not asked and not hindered:
+            if self.of.case.failback is Failback.NEVER or not node.terms.primary:
+                self.violated("nobody asked for that", f"{node.name} took the service")
+            elif self.switched == pulse.boot:
+                self.violated("a switchover was undone", node.name)
+        self.switched = 0
+        if wanted and asked and not hindered and other.terms.primary and other.pulse is not None:
+            self.switched = other.pulse.boot
+        if asked:
+            self.taker = node.name
+
     def said(self, node: Node, beat: Beat) -> None:
         """Who woke from a pause in which it may have been replaced listens first."""
         if node.woke_at == self.of.now and beat.role is Role.ACTIVE:
@@ -127,11 +171,15 @@ class Judge:
     def stepped(self, node: Node) -> None:
         """Note whom it believes; and whether it bears that the other says again that it is active, too."""
         pulse = node.pulse
-        if pulse is None or pulse.peer is None:
+        if pulse is None:
             return
+        if pulse.faults or pulse.leaving:
+            self.hindered_at = self.of.now
         peer = pulse.peer
+        if peer is None:
+            return
         self.known.setdefault(pulse.boot, set()).add(peer.beat.boot)
-        heard = peer.heard_at == pulse.at and peer.beat.role is Role.ACTIVE
+        heard = peer.heard_at == pulse.at and peer.beat.role is Role.ACTIVE and not peer.beat.leaving
         if not heard or self.two_since is NEVER or pulse.woke_at is not None:
             return
         first = max(self.insisted_at.setdefault(node.name, self.of.now), self.planned_at, node.since)

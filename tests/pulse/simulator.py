@@ -179,6 +179,8 @@ class Simulation:
         if node.paused is not None:
             node.inbox.append(what)
             return
+        if isinstance(what, SwitchoverAsked):
+            self.judge.asked()
         slept = node.pulse.woke_at is not None
         node.pulse, commands = step(node.pulse, what, self.now + node.offset)
         self.judge.stepped(node)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
 
+from lvs.model import Failback
 from lvs.pulse import hearing, machine, speaking, state
 from lvs.pulse.state import Pulse
 from lvs.pulse.words import Beat, Command, HoldingChanged, Input
@@ -17,7 +19,7 @@ from pulse.simulator import Simulation
 
 pytestmark = pytest.mark.search
 
-SEEDS = range(16)  # most need one or two
+SEEDS = range(24)  # most need one or two
 DEADTIMES = 100  # of a case; few disturbances are enough
 
 
@@ -147,6 +149,41 @@ def nobody_takes_over(patch: Patch) -> None:
     patch.setattr(machine, "_alone", lambda *_: None)
 
 
+def takeovers_are_late(patch: Patch) -> None:
+    kept = machine._alone
+
+    def alone(new: Pulse, now: float, out: list[Command]) -> None:
+        if new.peer is None or now >= new.peer.heard_at + 1.9 * state.deadtime(new):
+            kept(new, now, out)
+
+    patch.setattr(machine, "_alone", alone)
+
+
+def wants_changed(patch: Patch, change: Callable[[Pulse], None]) -> None:
+    kept = speaking._wants
+
+    def wants(new: Pulse, other: Beat | None) -> bool:
+        new = copy.copy(new)
+        change(new)
+        return kept(new, other)
+
+    patch.setattr(speaking, "_wants", wants)
+
+
+def the_primary_always_comes_back(patch: Patch) -> None:
+    def change(new: Pulse) -> None:
+        new.terms = msgspec.structs.replace(new.terms, failback=Failback.IMMEDIATE)
+
+    wants_changed(patch, change)
+
+
+def switchovers_are_undone(patch: Patch) -> None:
+    def change(new: Pulse) -> None:
+        new.failback_held = False
+
+    wants_changed(patch, change)
+
+
 def both_wait_for_the_other(patch: Patch) -> None:
     patch.setattr(machine, "_nobody", lambda *_: None)
 
@@ -188,6 +225,9 @@ RULES = [
     own_deadtime_is_all,
     broken_before_made,
     nobody_takes_over,
+    takeovers_are_late,
+    the_primary_always_comes_back,
+    switchovers_are_undone,
     both_wait_for_the_other,
     holding_is_not_heard_of,
     woken_active_talks,

@@ -120,6 +120,7 @@ def test_links_are_watched_if_that_is_wanted() -> None:
         (Tell(Notice.NONE_ACTIVE, "why"), events.NoneActive("why")),
         (Tell(Notice.SETTLED, "this"), events.PairSettled("this")),
         (Unusable("public", "no such address"), events.HeartbeatUnusable("public", "no such address")),
+        (Strangers({"protocol": 3}, "a"), events.HeartbeatUnfit(3, "a")),
         (Strangers({"forged": 2, "address": 1}, "a"), events.HeartbeatStrangers("1 address, 2 forged", "a")),
         (Privileges(("locked memory",)), events.PulseUnprivileged("locked memory")),
         (SwitchoverEnded("it is silent"), events.SwitchoverRefused("it is silent")),

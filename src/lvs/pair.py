@@ -28,6 +28,7 @@ from lvs.pulse.line import (
     Way,
 )
 from lvs.pulse.tables import Tables, Trend
+from lvs.pulse.wire import Bad
 from lvs.pulse.words import (
     Fault,
     FaultsChanged,
@@ -299,10 +300,9 @@ def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step
             told = (Report(events.HeartbeatUnusable(way, reason)),) if reason else ()
             return msgspec.structs.replace(pairing, unusable=unusable), told
         case Strangers(counts, example):
-            shown = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
             known = {kind: pairing.strangers.get(kind, 0) + number for kind, number in counts.items()}
             new = msgspec.structs.replace(pairing, strangers={**pairing.strangers, **known})
-            return new, (Report(events.HeartbeatStrangers(shown, example)),)
+            return new, tuple(map(Report, _strangers(dict(counts), example)))
         case Privileges(refused):
             return pairing, tuple(Report(events.PulseUnprivileged(one)) for one in refused)
         case SwitchoverEnded(refused):
@@ -312,6 +312,14 @@ def heard(pairing: Pairing, what: FromPulse, config: Config, now: float) -> Step
             return msgspec.structs.replace(pairing, refused=refused), told
         case Left() | Reannounce():
             return pairing, ()  # the director's: it knows whether it stops, and what is held
+
+
+def _strangers(counts: dict[str, int], example: str) -> Iterator[Event]:
+    if unfit := counts.pop(Bad.PROTOCOL, 0):  # with the pair's key: it is the other director
+        yield events.HeartbeatUnfit(unfit, example)
+    if counts:
+        shown = ", ".join(f"{number} {kind}" for kind, number in sorted(counts.items()))
+        yield events.HeartbeatStrangers(shown, example)
 
 
 def _role(pairing: Pairing, what: TakeRole, config: Config, now: float) -> Step:

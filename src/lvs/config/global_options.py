@@ -40,7 +40,9 @@ OPTIONS: tuple[Option, ...] = (
     _global(
         "deadtime", Kind.SECONDS, "silence after which the other director is dead", 5.0, toml=0.8, low=0.01
     ),
-    _global("monitor_links", Kind.SWITCH, "give way when a link of the heartbeat goes down", False),
+    _global(
+        "monitor_links", Kind.SWITCH, "give way when the link of primary, backup or a VIP goes down", False
+    ),
     _global(
         "witness",
         Kind.ADDRESSES,

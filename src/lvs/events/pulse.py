@@ -165,6 +165,21 @@ class HeartbeatStrangers(Event, frozen=True):
         return f"datagrams that are no heartbeats of the other director were ignored: {self.counts}"
 
 
+class HeartbeatUnfit(Event, frozen=True):
+    """The other director's lvsd speaks another protocol of the heartbeat."""
+
+    MESSAGE_ID: ClassVar[str] = "cb33f7687d6f4ce2a8d9fa19f54eadb2"
+    PRIORITY: ClassVar[Priority] = Priority.ERR
+    number: int
+    example: str
+
+    def text(self) -> str:
+        return (
+            f"the other director at {self.example} speaks another protocol of the heartbeat ({self.number}"
+            " datagrams): neither hears the other, and both may serve; run one version of lvsd on both"
+        )
+
+
 class HeartbeatUnusable(Event, frozen=True):
     """No heartbeat can be sent by one of the networks."""
 

@@ -87,6 +87,7 @@ class Partner:
         try:
             self._key = pairkey.read(Path(wire.key_file)).heartbeat
         except SystemFault as fault:
+            self._key = b""  # it may come back as it was
             self._pulse.close()
             self._later(PulseLost(str(fault)))
             return

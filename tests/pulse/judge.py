@@ -54,6 +54,8 @@ class Judge:
         self.asked_at = (
             self.hindered_at
         ) = -NEVER  # an operator; one of them had a fault, or was about to stop
+        self.turns_at = -NEVER  # one of them gave way again to another that does not hear it
+        self.refused = False  # what the operator asked for
         self.taker = ""  # who has done what the operator asked for
         self.gave_up_at: dict[str, float] = {}
         self.switched = 0  # start of the primary from which an operator took the service
@@ -101,8 +103,9 @@ class Judge:
         if self.none_since is not NEVER:
             well = [node.since for node in (one, other) if node.well]
             # Of one that took turns with another, which did not hear it, more silence is borne.
-            turns = any(node.pulse is not None and node.pulse.yields > 1 for node in (one, other))
-            most = self.patience_s + (BORNE * self.deadtime_s if turns else 0)
+            borne_s = BORNE * self.deadtime_s
+            turns = time - self.turns_at <= borne_s + self.patience_s
+            most = self.patience_s + (borne_s if turns else 0)
             self.lasting("none is active", max(self.none_since, min(well, default=NEVER)), time, most)
         for node, gone in ((one, other), (other, one)):
             if node.well and not node.active and not gone.runs and node.pulse and node.pulse.yields < 2:
@@ -145,7 +148,7 @@ class Judge:
 
     def asked(self) -> None:
         """An operator wants the other one to serve."""
-        self.asked_at, self.taker = self.of.now, ""
+        self.asked_at, self.taker, self.refused = self.of.now, "", False
 
     def handed(self, node: Node, other: Node, *, wanted: bool) -> None:
         """A primary takes the service back only as `failback` says, and not from where an operator put it."""
@@ -158,7 +161,8 @@ class Judge:
             elif self.switched == pulse.boot:
                 self.violated("a switchover was undone", node.name)
         self.switched = 0
-        if wanted and asked and not hindered and other.terms.primary and other.pulse is not None:
+        done = wanted and asked and not hindered and not self.refused
+        if done and other.terms.primary and other.pulse is not None:
             self.switched = other.pulse.boot
         if asked:
             self.taker = node.name
@@ -175,6 +179,8 @@ class Judge:
             return
         if pulse.faults or pulse.leaving:
             self.hindered_at = self.of.now
+        if pulse.yields > 1:
+            self.turns_at = self.of.now
         peer = pulse.peer
         if peer is None:
             return

@@ -215,11 +215,13 @@ def test_two_that_hear_each_other_now_and_then_do_not_both_stay() -> None:
     assert roles(more) == [Role.ACTIVE]  # in the end it is gone
 
 
-@pytest.mark.parametrize(("number", "silence_s"), [(40, 3.2), (41, 0.8)])
-def test_more_silence_is_borne_until_the_other_knows_who_serves(number: int, silence_s: float) -> None:
-    pulse = lone()
+@pytest.mark.parametrize(("boot", "number", "silence_s"), [(7, 40, 3.2), (7, 41, 0.8), (8, 40, 0.8)])
+def test_more_silence_is_borne_until_the_other_knows_who_serves(
+    boot: int, number: int, silence_s: float
+) -> None:
+    pulse, _ = heard(lone(), beat(1), 0.5)
     pulse.yields, pulse.yielded_at, pulse.number = 3, 40, 50
-    there = beat(1, role=Role.ACTIVE, term=3, at_s=1.0, heard=1, heard_number=number)
+    there = beat(2, boot, role=Role.ACTIVE, term=3, at_s=1.0, heard=1, heard_number=number)
     pulse, _ = heard(pulse, there, 1.0)
     pulse, ordered = silence(pulse, 1.0 + silence_s - 0.01)
     assert Role.ACTIVE not in roles(ordered)

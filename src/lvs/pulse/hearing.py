@@ -31,6 +31,7 @@ def received(new: Pulse, what: BeatReceived, now: float, out: list[Command]) -> 
     if not known:
         if peer is not None:
             new.retired = (*new.retired, peer.beat.boot)[-RETIRED:]
+        new.yields = 0
         new.burst = max(new.burst, 1)  # it has not heard us, or not this start of it
         new.send_at = min(new.send_at, now)
     if beat.heard == new.boot and beat.heard_number >= new.probe:

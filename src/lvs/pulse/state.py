@@ -46,7 +46,7 @@ class Pulse(msgspec.Struct):
     failback_held: bool = False  # an operator took the service from this primary
     conflict: bool = False  # both are active, as was heard within deadtime
     conflict_since: float | None = None  # the other was, whenever it was heard
-    yields: int = 0  # how often in a row it gave way to one that does not hear it
+    yields: int = 0  # how often in a row it gave way to one start that does not hear it
     yielded_at: int = 0  # number of our newest beat then
     idle_since: float | None = None  # none is
     probe: int = 1  # number of a beat of ours that the other should have heard ...

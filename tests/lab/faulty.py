@@ -7,10 +7,10 @@ hexadecimal, a list: its greeting (which may be empty), then a reply to each thi
   drip     says it, a byte a second           closes   ends at once, by FIN
   resets   ends at once, by RST               endless  goes on for ever after the last of it
   garbage  bytes without a meaning            cut      half of the last of it, then the end
-SIGUSR1 makes all of them `right`, until SIGUSR2 takes that back. Each conversation over TCP prints a
-line at its end: `PORT tcp HEARD HOW`, with the number of bytes and `eof`, `reset` or `ours`; each
-datagram `PORT udp HEARD`. What drops packets is no program: see tests/netns/test_checks.py. Starts
-light, as `echo.py` does.
+SIGUSR1 makes all of them `right`, until SIGUSR2 takes that back; `turned` says when that is done. Each
+conversation over TCP prints a line at its end: `PORT tcp HEARD HOW`, with the number of bytes and `eof`,
+`reset` or `ours`; each datagram `PORT udp HEARD`. What drops packets is no program: see
+tests/netns/test_checks.py. Starts light, as `echo.py` does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 GARBAGE = bytes(range(255, 0, -1)) * 4
 CHUNK = b"x" * 16384
-TICK_S = 0.2  # of what says something by the clock
+TICK_S = 0.2  # of what says something by the clock, and between looks at what signals asked for
 
 
 class Place:
@@ -44,11 +44,11 @@ class Place:
         self.listener: socket.socket | None = None
         self.endpoint: socket.socket | None = None
 
-    def words(self, number: int) -> tuple[bytes, bool]:
-        """What is said after so many things were heard, and whether it is the end."""
+    def words(self, number: int, mode: str) -> tuple[bytes, bool]:
+        """What is said in a mode after so many things were heard, and whether it is the end."""
         last = len(self.right) - 1
         said = self.right[number] if number <= last else b""
-        match self.mode:
+        match mode:
             case "silent":
                 return b"", False
             case "wrong":
@@ -62,10 +62,10 @@ class Place:
 
 
 class Talk:
-    """One conversation over TCP."""
+    """One conversation over TCP, which ends in the mode that it began in."""
 
     def __init__(self, place: Place, stream: socket.socket) -> None:
-        self.place, self.stream = place, stream
+        self.place, self.stream, self.mode = place, stream, place.mode
         self.heard = self.things = 0
         self.left = b""
         self.ends = False
@@ -90,7 +90,7 @@ class Server:
         self.settle()
         print("serving", flush=True)
         while True:
-            found = self.epoll.poll(TICK_S if self.slow else 1.0)
+            found = self.epoll.poll(TICK_S)
             self.settle()
             for fd, _ in found:
                 if fd in self.talks:
@@ -107,10 +107,15 @@ class Server:
         self.turned = True
 
     def settle(self) -> None:
-        """Listen where the mode is to listen."""
+        """Act on a turn."""
         if not self.turned:
             return
         self.turned = False
+        self.listen()
+        print("turned", flush=True)
+
+    def listen(self) -> None:
+        """Listen where the mode is to listen."""
         for place in self.places:
             if place.mode == "refuses" and place.listener is not None and place.endpoint is not None:
                 for one in (place.listener, place.endpoint):
@@ -145,15 +150,14 @@ class Server:
         talk = Talk(place, stream)
         self.talks[stream.fileno()] = talk
         self.epoll.register(stream, select.EPOLLIN)
-        if place.mode == "resets":
+        if talk.mode == "resets":
             stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        if place.mode == "resets":
             self.end(talk, "ours")
             return
-        if place.mode == "closes":  # and hears to the end: with something unheard it would be a RST
+        if talk.mode == "closes":  # and hears to the end: with something unheard it would be a RST
             stream.shutdown(socket.SHUT_WR)
             return
-        talk.left, talk.ends = place.words(0)
+        talk.left, talk.ends = place.words(0, talk.mode)
         self.speak(talk)
 
     def hear(self, talk: Talk) -> None:
@@ -167,16 +171,16 @@ class Server:
             self.end(talk, "eof")
             return
         talk.heard += len(data)
-        if talk.place.mode == "closes":
+        if talk.mode == "closes":
             return
         talk.things += 1
-        said, talk.ends = talk.place.words(talk.things)
+        said, talk.ends = talk.place.words(talk.things, talk.mode)
         talk.left += said
         self.speak(talk)
 
     def speak(self, talk: Talk) -> None:
         """Say what is left, as fast as the mode does."""
-        mode, now = talk.place.mode, time.monotonic()
+        mode, now = talk.mode, time.monotonic()
         if mode == "drip":
             if now < talk.due:
                 return
@@ -211,7 +215,7 @@ class Server:
         print(place.port, "udp", len(data), flush=True)
         if place.mode in ("closes", "resets"):
             return
-        said, _ = place.words(1)
+        said, _ = place.words(1, place.mode)
         if place.mode == "drip":
             said = said[:1]
         for _ in range(50 if place.mode == "endless" else 1):

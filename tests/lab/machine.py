@@ -234,6 +234,10 @@ class Machine:
         fields = {"path": path, "stdin": _encoded(line), "timeout": timeout}
         return _text(self._file("ask", fields)["out"])
 
+    def clock(self) -> float:
+        """Seconds on the monotonic clock of all machines, to a hundredth."""
+        return float(self.read("/proc/uptime").split()[0])
+
     def sysctl(self, key: str, value: int | str | None = None) -> str:
         """Set a kernel setting if a value is given; its value now. Dots or slashes in the key."""
         path = "/proc/sys/" + (key if "/" in key else key.replace(".", "/"))

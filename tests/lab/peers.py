@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -11,7 +12,7 @@ from typing import Literal
 from .machine import Machine, Process
 from .paths import LAB, PYTHON
 
-Kind = Literal["tcp", "udp", "udpnew", "stream", "lasting", "steady"]
+Kind = Literal["tcp", "udp", "udpnew", "stream", "lasting", "steady", "names"]
 
 # No site, no environment: half the start-up time.
 SCRIPT = (PYTHON, "-I", "-S")
@@ -44,6 +45,7 @@ class Tally:
     longest_gap_s: float
     slowest_s: float
     gaps: list[tuple[float, float]]  # (when it began, seconds), on the lab's clock
+    failed_at: list[float]  # when each one began that failed, on the lab's clock
 
 
 class Traffic:
@@ -103,13 +105,21 @@ class Faulty:
 
     def heal(self) -> None:
         """From now on all is well."""
-        self.process.signal(signal.SIGUSR1)
+        self._turn(signal.SIGUSR1)
 
     def relapse(self) -> None:
         """As in the beginning."""
-        self.process.signal(signal.SIGUSR2)
+        self._turn(signal.SIGUSR2)
 
-    def ended(self, port: int) -> list[str]:
+    def _turn(self, number: int) -> None:
+        before = len(self.ended("turned"))
+        self.process.signal(number)
+        deadline = time.monotonic() + 30
+        while len(self.ended("turned")) == before:
+            assert time.monotonic() < deadline, self.process.output()
+            time.sleep(0.1)
+
+    def ended(self, port: int | str) -> list[str]:
         """How the conversations at a port ended, in order."""
         found = [line.split() for line in self.process.result().out.splitlines()]
         return [words[-1] for words in found if words[0] == str(port)]

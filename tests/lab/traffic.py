@@ -5,10 +5,12 @@ traffic.py KIND ADDRESS PORT PERIOD_S COUNT FIRST_PORT PORTS
   stream   one connection, a line a request     udpnew   a datagram for each request, a new socket
   lasting  the same, with a minute of patience: it outlives a takeover
   steady   a datagram for each request, one socket, and no wait for the answer to the one before
+  names    a question over DNS for each request, a new socket: the lab's name servers say who they are
 COUNT 0 means until SIGTERM or SIGINT. With PORTS > 0 the source ports are FIRST_PORT and the
 PORTS - 1 after it, in turn. The result is one JSON object on standard output:
   sent, answered, failed, refused, reset, by (answers a name), longest_gap_s (between answers),
   slowest_s, slow (answers that took 0.9 s or more: a retransmission),
+  failed_at (when each request without an answer began, on the monotonic clock; not of `steady`),
   gaps (each time of 0.2 s or more without an answer: when it began, on the monotonic clock, and seconds).
 Runs inside the machine, so it starts light.
 """
@@ -19,6 +21,7 @@ import json
 import select
 import signal
 import socket
+import struct
 import sys
 import time
 
@@ -26,6 +29,8 @@ PATIENCE_S = 1.5  # for one answer; more than one retransmission of a SYN
 LASTING_S = 60.0
 SLOW_S = 0.9
 GAP_S = 0.2
+QUESTION = b"\6server\3lab\7example\0\0\x10\0\1"  # its TXT record; see services.py
+ANSWER = 12 + len(QUESTION) + 12  # RFC 1035: a header, the question, and what stands before the text
 
 
 class Count:
@@ -36,6 +41,7 @@ class Count:
         self.by: dict[str, int] = {}
         self.longest_gap_s = self.slowest_s = 0.0
         self.gaps: list[tuple[float, float]] = []
+        self.failed_at: list[float] = []
         self._last = time.monotonic()
 
     def answer(self, name: str, began: float) -> None:
@@ -54,9 +60,11 @@ class Count:
         if gap_s >= GAP_S:
             self.gaps.append((round(self._last, 3), round(gap_s, 3)))
 
-    def failure(self, problem: OSError) -> None:
+    def failure(self, problem: OSError, began: float | None = None) -> None:
         """Take note of a request without an answer."""
         self.failed += 1
+        if began is not None:
+            self.failed_at.append(round(began, 3))
         self.refused += isinstance(problem, ConnectionRefusedError)
         self.reset += isinstance(problem, ConnectionResetError | BrokenPipeError)
 
@@ -84,6 +92,8 @@ class Client:
         try:
             if self.kind.startswith("udp"):
                 return self._ask_datagram(self.open)
+            if self.kind == "names":
+                return self._ask_name(self.open)
             self.open.sendall(b"?\n")
             reply = self.open.recv(4096)
             if not reply:
@@ -94,7 +104,7 @@ class Client:
                 self._drop()
             raise
         finally:
-            if self.kind in ("tcp", "udpnew"):
+            if self.kind in ("tcp", "udpnew", "names"):
                 self._drop()
 
     def _connect(self) -> socket.socket:
@@ -121,6 +131,14 @@ class Client:
             name, _, echoed = sock.recv(4096).partition(b" ")
             if echoed == token:
                 return name.decode()
+
+    def _ask_name(self, sock: socket.socket) -> str:
+        """Ask over DNS; nobody else answers at this socket."""
+        sock.send(struct.pack("!6H", self.made & 0xFFFF, 0, 1, 0, 0, 0) + QUESTION)
+        reply = sock.recv(4096)
+        if len(reply) <= ANSWER:
+            raise ConnectionError("no record in the answer")
+        return reply[ANSWER + 1 : ANSWER + 1 + reply[ANSWER]].decode()
 
     def steady(self, tally: Count, period_s: float, stopped: list[bool], count: int) -> float:
         """Send on, come what may; an answer counts whenever it comes. When it sent no more."""
@@ -182,7 +200,7 @@ def main() -> None:
         try:
             tally.answer(client.request(), began)
         except OSError as problem:
-            tally.failure(problem)
+            tally.failure(problem, began)
         due = max(due + float(period), time.monotonic() - 1)  # a stall is not made up for
         time.sleep(max(0.0, due - time.monotonic()))
     print(tally.report(time.monotonic()), flush=True)

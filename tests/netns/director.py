@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from lab import Machine, Process
@@ -13,6 +13,7 @@ from lab.paths import LVSD
 
 Seen = TypeVar("Seen")
 
+LATE_S = 1.0  # of what lvsd forgives real servers while it could not hear them, and of this process's clock
 SLOWEST_S = 180.0  # an emulated guest is about fifteen times slower than its host, and hosts are busy
 
 
@@ -82,6 +83,29 @@ class Director:
         """As `lvsd status --json`, without starting it: under emulation that takes two seconds."""
         found: dict[str, Any] = json.loads(self.ask({"type": "status"}))["status"]
         return found
+
+    def too_late(
+        self, moved: Iterable[tuple[str, str]], since: float, promised_s: float
+    ) -> dict[tuple[str, str], float]:
+        """Which real servers came to be as they are later than promised, and after how many seconds.
+
+        By lvsd's own clock, less by how much its checks and its event loop were late themselves within the
+        last half minute: that is the machine's fault. What it says to be so many seconds old is at least as
+        old here when the answer comes.
+
+        Shape: (virtual server, real server). Units: `since` is this process's monotonic time, when what they
+        answer to had happened.
+        """
+        asked = time.monotonic()
+        status = self.status()
+        allowed_s = promised_s + status["checks"]["late_s"] + status["checks"]["stall_s"] + LATE_S
+        age_s = {
+            (one["name"], row["name"]): row["since_s"]
+            for one in status["virtual_servers"]
+            for row in one["real_servers"]
+        }
+        took_s = {one: asked - age_s[one] - since for one in moved}
+        return {one: round(seconds, 2) for one, seconds in took_s.items() if seconds > allowed_s}
 
     def ask(self, request: dict[str, Any]) -> str:
         """The daemon's reply to a request, as JSON."""

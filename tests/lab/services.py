@@ -67,6 +67,8 @@ SLAPD_CONF = """\
 include /etc/ldap/schema/core.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
+TLSCertificateFile /etc/lab-tls/good.pem
+TLSCertificateKeyFile /etc/lab-tls/good.key
 database mdb
 maxsize 10485760
 suffix "{base}"
@@ -130,7 +132,7 @@ fi
 START_SLAPD = """\
 mkdir -p /var/lib/ldap /run/slapd && rm -f /var/lib/ldap/* &&
 slapadd -q -f /etc/ldap/slapd.conf -l /etc/ldap/base.ldif &&
-exec slapd -f /etc/ldap/slapd.conf -h ldap:/// -d 0
+exec slapd -f /etc/ldap/slapd.conf -h "ldap:/// ldaps:///" -d 0
 """
 
 
@@ -176,7 +178,7 @@ def start_lpd(machine: Machine) -> Process:
 
 
 def start_slapd(machine: Machine) -> Process:
-    """OpenLDAP on 389, its directory made anew."""
+    """OpenLDAP on 389, within TLS on 636, its directory made anew."""
     return machine.spawn("sh", "-c", START_SLAPD, root="tree")
 
 

@@ -148,7 +148,15 @@ BIND = f"cn=monitor,{BASE}"
 
 
 @pytest.fixture(scope="module")
-def slapd(root: Path, place: Path, authority: Authority, certified: Path) -> Iterator[Server]:
+def ldaps_port() -> int:
+    """Where OpenLDAP speaks within TLS from the beginning."""
+    return free_port()
+
+
+@pytest.fixture(scope="module")
+def slapd(
+    root: Path, place: Path, authority: Authority, certified: Path, ldaps_port: int
+) -> Iterator[Server]:
     directory = place / "slapd"
     directory.mkdir()
     settings, entries = directory / "slapd.conf", directory / "base.ldif"
@@ -161,7 +169,8 @@ def slapd(root: Path, place: Path, authority: Authority, certified: Path) -> Ite
     env = environment(root)
     subprocess.run((find(root, "usr/sbin/slapadd"), "-q", "-f", settings, "-l", entries), env=env, check=True)
     port = free_port()
-    command = (find(root, "usr/sbin/slapd"), "-f", settings, "-h", f"ldap://{HERE}:{port}", "-d", "0")
+    urls = f"ldap://{HERE}:{port} ldaps://{HERE}:{ldaps_port}"
+    command = (find(root, "usr/sbin/slapd"), "-f", settings, "-h", urls, "-d", "0")
     server = Server(port, command, directory, env)
     server.start()
     yield server
@@ -185,6 +194,21 @@ def test_ldap(slapd: Server, authority: Authority) -> None:
     named = Tls(authorities=str(authority.pem), name="elsewhere.example")
     assert ask(Ldap(starttls=True, tls=named), port).reason is Reason.CERTIFICATE
     stops(slapd, Ldap(base=BASE))
+
+
+def test_ldaps(slapd: Server, ldaps_port: int, authority: Authority) -> None:
+    trusted = Tls(authorities=str(authority.pem))
+    expect(Ldap(tls=trusted), ldaps_port, UP, "anonymous bind: success")
+    expect(Ldap(bind=BIND, password="good", base=BASE, tls=trusted), ldaps_port, UP, ".*: an entry is found")
+    expect(Ldap(base="cn=x", tls=trusted), ldaps_port, WRONG, r"search of cn=x: noSuchObject \(32\)")
+    unknown = "certificate: of an unknown authority"
+    expect(Ldap(tls=Tls()), ldaps_port, Reason.CERTIFICATE, unknown)
+    assert not ask(Ldap(), ldaps_port).ok
+    assert not ask(Ldap(tls=trusted), slapd.port).ok
+    slapd.stop()
+    assert ask(Ldap(tls=trusted), ldaps_port).reason is REFUSED
+    slapd.start()
+    assert ask(Ldap(tls=trusted), ldaps_port).ok
 
 
 # CUPS
@@ -528,8 +552,8 @@ security {{
   reject_delay = 0
   status_server = yes
 }}
-client localhost {{
-  ipaddr = 127.0.0.1
+client director {{
+  ipaddr = {client}
   secret = "between us"
 }}
 modules {{
@@ -538,7 +562,7 @@ modules {{
 server default {{
   listen {{
     type = auth
-    ipaddr = 127.0.0.1
+    ipaddr = {here}
     port = {port}
   }}
   authorize {{
@@ -559,7 +583,9 @@ def freeradius(root: Path, place: Path) -> Iterator[Server]:
     directory = place / "radius"
     directory.mkdir()
     port = free_port(socket.SOCK_DGRAM)
-    (directory / "radiusd.conf").write_text(RADIUSD_CONF.format(root=root, place=directory, port=port))
+    (directory / "radiusd.conf").write_text(
+        RADIUSD_CONF.format(root=root, place=directory, port=port, here=HERE, client=HERE)
+    )
     dictionaries = find(root, "usr/share/freeradius")
     command = (
         *(find(root, "usr/sbin/freeradius"), "-f", "-l", "stdout"),
@@ -596,8 +622,8 @@ log_stderror=yes
 children=1
 tcp_children=1
 disable_core_dump=yes
-listen=udp:127.0.0.1:{port}
-listen=tcp:127.0.0.1:{port}
+listen=udp:{here}:{port}
+listen=tcp:{here}:{port}
 mpath="{modules}"
 loadmodule "sl.so"
 loadmodule "pv.so"
@@ -618,7 +644,7 @@ def kamailio(root: Path, place: Path) -> Iterator[Server]:
     port = free_port()
     modules = find(root, "usr/lib/*/kamailio/modules")
     settings = directory / "kamailio.cfg"
-    settings.write_text(KAMAILIO_CFG.format(port=port, modules=modules))
+    settings.write_text(KAMAILIO_CFG.format(here=HERE, port=port, modules=modules))
     program = find(root, "usr/sbin/kamailio")
     command = (program, "-f", settings, "-L", modules, "-Y", directory, "-DD", "-E", "-m", "16", "-M", "4")
     server = Server(port, command, directory, environment(root), lambda: ask(Sip(), port, timeout_s=0.5).ok)
@@ -660,7 +686,7 @@ def test_news(root: Path, place: Path) -> None:
 
 CLAMD_CONF = """\
 TCPSocket {port}
-TCPAddr 127.0.0.1
+TCPAddr {here}
 DatabaseDirectory {place}/signatures
 TemporaryDirectory {place}
 Foreground yes
@@ -675,7 +701,7 @@ def test_virus_scanner(root: Path, place: Path) -> None:
     (directory / "signatures" / "own.hdb").write_text(SIGNATURE)
     port = free_port()
     settings = directory / "clamd.conf"
-    settings.write_text(CLAMD_CONF.format(port=port, place=directory))
+    settings.write_text(CLAMD_CONF.format(here=HERE, port=port, place=directory))
     server = Server(port, (find(root, "usr/sbin/clamd"), "-c", settings), directory, environment(root))
     server.start()
     try:

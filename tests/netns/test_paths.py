@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import pytest
 
@@ -13,65 +13,113 @@ from .director import Director, until
 
 pytestmark = pytest.mark.netns
 
-VIP = "10.0.0.5"
-FILE = """
-serial_no = 1
-primary = "10.0.0.1"
-network = "{method}"
 
+class Way(NamedTuple):
+    """What is asked through a VIP, and the real servers behind it: a whole one and a bare one."""
+
+    vip: str
+    whole: str
+    bare: str
+    check: str
+
+    @property
+    def six(self) -> bool:
+        return ":" in self.vip
+
+
+TCP = 'port = 80\n[[virtual.check]]\ntype = "connect"\n'
+UDP = 'protocol = "udp"\nport = 53\n[[virtual.check]]\ntype = "exchange"\nsend = "well?"\nexpect = "real"\n'
+WAYS = {
+    "web": Way("10.0.0.5", "10.0.0.3", "10.0.0.4", TCP),
+    "names": Way("10.0.0.5", "10.0.0.3", "10.0.0.4", UDP),
+}
+HEAD = 'serial_no = 1\nprimary = "10.0.0.1"\nnetwork = "{method}"\n'
+VIRTUAL = """
 [[virtual]]
-name = "web"
-address = "10.0.0.5"
-device = "eth0:1"
-port = 80
+name = "{name}"
+address = "{way.vip}"
+device = "eth0"
 check_interval = 1
 check_limit = 3
 rise = 1
 check_path = "vip"
-
+{way.check}
 [[virtual.server]]
 name = "whole"
-address = "10.0.0.3"
-
+address = "{way.whole}"
 [[virtual.server]]
 name = "bare"
-address = "10.0.0.4"
+address = "{way.bare}"
 """
+# The device that a tunnel's packets come out of, by its module.
+TUNNELS = {"ipip": "tunl0", "ip6_tunnel": "ip6tnl0"}
 
 
-def states(director: Director) -> dict[str, tuple[str, str]]:
-    """Reason code and sentence of each real server of web."""
-    web: dict[str, Any] = next(one for one in director.status()["virtual_servers"] if one["name"] == "web")
-    return {row["name"]: (row["state"], row["reason"]) for row in web["real_servers"]}
+def states(director: Director) -> dict[str, dict[str, tuple[str, str]]]:
+    """Reason code and sentence of each real server of each virtual server."""
+    return {
+        one["name"]: {row["name"]: (row["state"], row["reason"]) for row in one["real_servers"]}
+        for one in director.status()["virtual_servers"]
+        if one["name"]
+    }
+
+
+def awaited(director: Director, which: str, *codes: str) -> dict[str, str]:
+    """Wait until all virtual servers have this real server so; the sentences."""
+
+    def look() -> dict[str, tuple[str, str]]:
+        return {name: rows[which] for name, rows in states(director).items()}
+
+    found = until(look, lambda rows: bool(rows) and all(code in codes for code, _ in rows.values()))
+    return {name: text for name, (_, text) in found.items()}
 
 
 @pytest.mark.parametrize("method", ["direct", "tunnel"])
-def test_a_real_server_without_the_vip_is_down_though_it_answers_itself(lab: Lab, method: str) -> None:
-    lab.segment("lan", {"director1": "10.0.0.1/24", "real1": "10.0.0.3/24", "real2": "10.0.0.4/24"})
-    for name in ("real1", "real2"):
-        machine = lab.machine(name)
+def test_a_real_server_that_does_not_take_the_vips_packets_is_down_though_it_answers(
+    lab: Lab, method: str
+) -> None:
+    """It lacks the VIP, or drops what comes by the tunnel."""
+    hosts = {"director1": 1, "real1": 3, "real2": 4}
+    lab.segment("lan", {name: [f"10.0.0.{host}/24", f"fd00::{host}/64"] for name, host in hosts.items()})
+    vips = sorted({way.vip for way in WAYS.values()})
+    take = "".join(
+        f"ip address add {vip}/{128 if ':' in vip else 32} dev lo{' nodad' if ':' in vip else ''}\n"
+        for vip in vips
+    )
+    real1, real2 = lab.machine("real1"), lab.machine("real2")
+    for machine in (real1, real2):
         machine.run("ip", "link", "set", "lo", "up")
         if method == "tunnel":
-            machine.run("modprobe", "ipip", check=False)
-            machine.run("ip", "link", "set", "tunl0", "up")
-            machine.sysctl("net.ipv4.conf.tunl0.rp_filter", "0")
-            machine.sysctl("net.ipv4.conf.all.rp_filter", "0")
-        echo(machine, tcp=[80])
-    lab.machine("real1").run("ip", "address", "add", f"{VIP}/32", "dev", "lo")
+            for module, device in TUNNELS.items():
+                machine.run("modprobe", module, check=False)
+                machine.run("ip", "link", "set", device, "up")
+            machine.run("sh", "-c", "for all in /proc/sys/net/ipv4/conf/*/rp_filter; do echo 0 >$all; done")
+        echo(machine, tcp=[80], udp=[53])
+    real1.run("sh", "-ec", take)
     director = Director(lab.machine("director1"), checked=True)
-    director.start(FILE.format(method=method))
+    blocks = [VIRTUAL.format(name=name, way=way) for name, way in WAYS.items()]
+    director.start(HEAD.format(method=method) + "".join(blocks))
 
-    found = until(
-        lambda: states(director),
-        lambda rows: {code for code, _ in rows.values()} == {"answered", "timed_out"},
-    )
-    assert found["whole"][0] == "answered"
-    assert found["bare"][0] == "timed_out"
-    assert f"by VIP {VIP}" in found["bare"][1]
-    [served] = [line for line in director.table() if line.startswith("-a -t")]
-    assert served.startswith(f"-a -t {VIP}:80 -r 10.0.0.3:80 -{'g' if method == 'direct' else 'i'} -w 1")
+    awaited(director, "whole", "answered")
+    for name, text in awaited(director, "bare", "timed_out").items():
+        assert f"by VIP {WAYS[name].vip}" in text, name
+    served = [line for line in director.table() if line.startswith(("-a -t", "-a -u"))]
+    letter = "g" if method == "direct" else "i"
+    assert len(served) == len(WAYS)
+    for way in WAYS.values():
+        where = "-a -t {}:80 -r {}:80" if way.check is TCP else "-a -u {}:53 -r {}:53"
+        vip, whole = (f"[{one}]" if way.six else one for one in (way.vip, way.whole))
+        assert any(line.startswith(f"{where.format(vip, whole)} -{letter} -w 1") for line in served), served
 
-    lab.machine("real2").run("ip", "address", "add", f"{VIP}/32", "dev", "lo")
-    until(lambda: states(director)["bare"][0], lambda code: code == "answered")
+    real2.run("sh", "-ec", take)
+    awaited(director, "bare", "answered")
+    if method == "tunnel":
+        for device in TUNNELS.values():
+            real2.run("ip", "link", "set", device, "down")
+        awaited(director, "bare", "timed_out", "refused", "unreachable")
+        awaited(director, "whole", "answered")
+        for device in TUNNELS.values():
+            real2.run("ip", "link", "set", device, "up")
+        awaited(director, "bare", "answered")
     director.stop()
     assert director.machine.sysctl("net.ipv4.conf.eth0.accept_local") == "1"

@@ -15,6 +15,9 @@ from lvs.io.vips import Declined, answers, change, message
 from lvs.kernel.state import DropVip, TakeVip, Vip
 from lvs.kernel.wire import NLMSGHDR, attribute
 
+# Valid for ever, and never chosen as a source.
+NOT_PREFERRED = {"ifa_preferred": 0, "ifa_valid": 0xFFFFFFFF, "cstamp": 0, "tstamp": 0}
+
 
 def vip(shown: str, prefix: int, label: str = "") -> Vip:
     return Vip("eth0", ip_address(shown).packed, prefix, label)
@@ -32,7 +35,7 @@ def decoded(data: bytes) -> Any:
         (vip("192.0.2.5", 24), {"IFA_LABEL": "eth0", "IFA_BROADCAST": "192.0.2.255"}),
         (vip("192.0.2.5", 26, "eth0:1"), {"IFA_LABEL": "eth0:1", "IFA_BROADCAST": "192.0.2.63"}),
         (vip("192.0.2.5", 32), {"IFA_LABEL": "eth0"}),
-        (vip("2001:db8::5", 64), {"IFA_FLAGS": 0x02}),
+        (vip("2001:db8::5", 64), {"IFA_FLAGS": 0x02, "IFA_CACHEINFO": NOT_PREFERRED}),
     ],
 )
 @pytest.mark.parametrize("taking", [True, False])

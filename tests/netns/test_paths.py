@@ -32,6 +32,8 @@ UDP = 'protocol = "udp"\nport = 53\n[[virtual.check]]\ntype = "exchange"\nsend =
 WAYS = {
     "web": Way("10.0.0.5", "10.0.0.3", "10.0.0.4", TCP),
     "names": Way("10.0.0.5", "10.0.0.3", "10.0.0.4", UDP),
+    "web6": Way("fd00::5", "fd00::3", "fd00::4", TCP),
+    "names6": Way("fd00::5", "fd00::3", "fd00::4", UDP),
 }
 HEAD = 'serial_no = 1\nprimary = "10.0.0.1"\nnetwork = "{method}"\n'
 VIRTUAL = """

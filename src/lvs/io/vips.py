@@ -20,8 +20,10 @@ VipOp = TakeVip | DropVip
 
 RTM_DELADDR = 21
 NLM_F_EXCL, NLM_F_CREATE = 0x200, 0x400
-IFA_BROADCAST, IFA_FLAGS = 4, 8
+IFA_BROADCAST, IFA_CACHEINFO, IFA_FLAGS = 4, 6, 8
 IFA_F_NODAD = 0x02
+CACHEINFO = struct.Struct("=4I")  # ifa_cacheinfo: preferred and valid lifetime, when made and when changed
+FOREVER = 0xFFFFFFFF
 # linux/netlink.h: what is refused comes back as its header only, and with the kernel's words.
 SOL_NETLINK, NETLINK_CAP_ACK, NETLINK_EXT_ACK = 270, 10, 11
 NLMSGERR_ATTR_MSG = 1
@@ -59,6 +61,9 @@ def message(op: VipOp, index: int, number: int) -> bytes:
     taking = isinstance(op, TakeVip)
     if taking and six:
         body += attribute(IFA_FLAGS, struct.pack("=I", IFA_F_NODAD))
+        # Deprecated from the beginning (RFC 4862 section 5.5.4): of two, the kernel prefers the newer or the
+        # longer match as source (RFC 6724 section 5), and a real server that holds the VIP answers itself.
+        body += attribute(IFA_CACHEINFO, CACHEINFO.pack(0, FOREVER, 0, 0))
     elif taking:
         body += attribute(IFA_LABEL, (vip.label or vip.device).encode() + b"\0")
         if vip.prefix < 31:  # RFC 3021: a subnet of two has no broadcast address

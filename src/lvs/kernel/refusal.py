@@ -62,12 +62,12 @@ def _sentence(op: TableOp, errno: int) -> str:
                 "device up, is there a route?), or it is of another family while the sync daemon runs"
             )
         case _, AddService() | SetService() if errno == EINVAL:
-            return "the kernel does not take these options together"
+            return "the kernel does not take this scheduler, flags and persistence at once: change one"
         case _, _ if errno == ENOMEM:
-            return "the kernel has no memory for it"
+            return "the kernel has no memory for it: free some (free -m), it is tried again at every look"
         case _, _ if errno in (EAFNOSUPPORT, EOPNOTSUPP):
-            return "this kernel's IPVS was built without this address family or option"
-    return "the kernel refused"
+            return "this kernel's IPVS was built without this address family or option: take another kernel"
+    return "the kernel refused, and may say why in its own log (journalctl -k)"
 
 
 def _not_started(daemon: SyncDaemon, errno: int) -> str:

@@ -130,7 +130,9 @@ class Judge:
         """Nobody takes over for silence that is none, and the VIPs are always somewhere in a handover."""
         other = self.of.nodes[node.other]
         awake = node.pulse is not None and node.pulse.woke_at is None
-        crossed = self.of.now - self.gave_up_at.get(other.name, -NEVER) <= 10 * self.of.case.delay_s
+        # What it goes by was under way when the other gave up, or when it was frozen itself.
+        latest = max(self.gave_up_at.get(other.name, -NEVER), node.since)
+        crossed = self.of.now - latest <= 10 * self.of.case.delay_s
         if reason.startswith("handed over") and not other.holds and other.well and awake and not crossed:
             self.violated("broken before made", f"{node.name} gave up")
         if role is not Role.ACTIVE:
@@ -164,7 +166,7 @@ class Judge:
         done = wanted and asked and not hindered and not self.refused
         if done and other.terms.primary and other.pulse is not None:
             self.switched = other.pulse.boot
-        if asked:
+        if asked and wanted:
             self.taker = node.name
 
     def said(self, node: Node, beat: Beat) -> None:

@@ -152,6 +152,10 @@ class Judge:
         """An operator wants the other one to serve."""
         self.asked_at, self.taker, self.refused = self.of.now, "", False
 
+    def declined(self) -> None:
+        """The operator was told that it did not happen: if it did, nobody has to keep to it."""
+        self.refused, self.switched = True, 0
+
     def handed(self, node: Node, other: Node, *, wanted: bool) -> None:
         """A primary takes the service back only as `failback` says, and not from where an operator put it."""
         now, pulse = self.of.now, node.pulse

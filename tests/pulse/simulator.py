@@ -211,7 +211,8 @@ class Simulation:
             case Tell(notice, text):
                 self.say(f"{node.name}: tells {notice}: {text}")
             case SwitchoverEnded(refused):
-                self.judge.refused = self.judge.refused or bool(refused)
+                if refused:
+                    self.judge.declined()
                 self.say(f"{node.name}: switchover {f'refused: {refused}' if refused else 'done'}")
             case Reannounce():
                 self.say(f"{node.name}: announces its VIPs again")

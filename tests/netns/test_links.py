@@ -177,7 +177,9 @@ def test_take_is_seen_by_iproute2(pair: tuple[Net, Net]) -> None:
     six = shown["2001:db8::10"]
     assert six["nodad"] is True
     assert "tentative" not in six
-    assert "deprecated" not in six
+    assert six["deprecated"] is True, "it is no source of what a director begins"
+    assert six["preferred_life_time"] == 0
+    assert six["valid_life_time"] == 2**32 - 1
     assert six["prefixlen"] == 64
 
 

@@ -27,7 +27,7 @@ import msgspec
 
 from lvs.checks import ONCE, Answer, Connect, Load, Reason, Rows, Target, Unchecked
 from lvs.io.asked import Asked
-from lvs.io.backlog import Backlog, Item
+from lvs.io.backlog import Backlog
 from lvs.io.failure import ExhaustedError, unable
 from lvs.io.findings import Asker, Finished, Last, Vitals
 from lvs.io.probe import ASKED, CONNECTING, FRESH, GONE, IDLE, READY, TALKING, Probe, needs_no_talk
@@ -43,8 +43,6 @@ HOLD_S = 0.25  # without starts once no socket could be had
 STALLED_S = 0.5  # a tick this late means that real servers could not be heard
 NOBODYS: Mapping[Target, Rows] = {}
 LOCAL_FAULT = Reason.LOCAL_FAULT  # looked up for each result
-
-Wanted = tuple[Target, Rows]
 
 
 class Engine:
@@ -116,7 +114,7 @@ class Engine:
 
     def follow(self, targets: Iterable[Target], rows: Mapping[Target, Rows] = NOBODYS) -> None:
         """Probe these from now on. Followed n times is probed once a period, until forgotten n times."""
-        self._order(self._follow, [(target, rows.get(target, ONCE)) for target in targets])
+        self._order(lambda target: self._follow(target, rows.get(target, ONCE)), targets)
 
     def forget(self, targets: Iterable[Target]) -> None:
         """Probe these no more; a result that was found already may still be told."""
@@ -124,7 +122,7 @@ class Engine:
 
     def loudly(self, targets: Iterable[Target], rows: Mapping[Target, Rows] = NOBODYS) -> None:
         """Tell the next results of these (as many as rise or fall asks for), even if nothing changed."""
-        self._order(self._loudly, [(target, rows.get(target, ONCE)) for target in targets])
+        self._order(lambda target: self._loudly(target, rows.get(target, ONCE)), targets)
 
     def now(self, targets: Iterable[Target]) -> None:
         """Probe these at once; when the next is due stays as it is."""
@@ -144,17 +142,16 @@ class Engine:
         waiting = len(self._ready)
         return Vitals(len(self._probes), self._in_flight, waiting, self._serial, late_s, stall_s, overdue)
 
-    def _order(self, what: Callable[[Item], None], items: Iterable[Item]) -> None:
+    def _order(self, what: Callable[[Target], None], items: Iterable[Target]) -> None:
         self._backlog.add(what, items)
         if self._loop is not None:
             self._arm(self._clock())
 
-    def _follow(self, wanted: Wanted) -> None:
-        target, rows = wanted
+    def _follow(self, target: Target, rows: Rows) -> None:
         probe = self._probes.get(target)
         if probe is not None:
             probe.users += 1
-            self._loudly(wanted)
+            self._loudly(target, rows)
         elif type(target.check) is not Unchecked:
             self._probes[target] = probe = Probe(target, self._clock(), rows)
             self._fresh.append(probe)
@@ -175,8 +172,7 @@ class Engine:
             self._asked.cut(probe)
             self._in_flight -= 1
 
-    def _loudly(self, wanted: Wanted) -> None:
-        target, rows = wanted
+    def _loudly(self, target: Target, rows: Rows) -> None:
         probe = self._probes.get(target)
         if probe is not None:
             probe.heed(rows)

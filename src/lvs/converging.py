@@ -84,15 +84,19 @@ class Converging:
         """Carry out the newest, again and again."""
         while True:
             await self._wake.wait()
-            async with self.kernel:
-                self._wake.clear()
-                command, self._pending = self._pending, None
-                assert command is not None
-                self._under_way = True
-                result = await self._carry_out(command)
-                self._under_way = False
-            if result is not None:
-                self._tell(result)
+            await self._next()
+
+    async def _next(self) -> None:
+        """Carry out the newest; nothing of it is kept, for the state before holds a whole configuration."""
+        async with self.kernel:
+            self._wake.clear()
+            command, self._pending = self._pending, None
+            assert command is not None
+            self._under_way = True
+            result = await self._carry_out(command)
+            self._under_way = False
+        if result is not None:
+            self._tell(result)
 
     async def _carry_out(self, command: Converge) -> Converged | ConvergeFailed | None:
         """What comes of it; None of a look that gave way: what it gave way to holds a whole configuration."""

@@ -295,14 +295,19 @@ def test_somebody_may_insist(world: World) -> None:
     assert event.text() == "the other director's kernel refused 1 operation: no such scheduler"
 
 
-def test_edited_again_before_it_could_be_put_back(world: World) -> None:
-    world.nodes[1].lacks = {Version(2, "two")}
+def installing(world: World) -> None:
+    """A change on the first one lies in the other's file, and its kernel is at it."""
     world.edit(0, text(2, "two"))
     for index in (1, 0):
         world.deliver(index)
         world.work(1)
     world.deliver(1)
     world.work(1)
+
+
+def test_edited_again_before_it_could_be_put_back(world: World) -> None:
+    world.nodes[1].lacks = {Version(2, "two")}
+    installing(world)
     world.work(1)
     assert world.nodes[1].state.following.back  # type: ignore[union-attr]
     world.edit(1, text(3, "three"))
@@ -311,12 +316,7 @@ def test_edited_again_before_it_could_be_put_back(world: World) -> None:
 
 
 def test_edited_while_the_kernel_takes_its_time(world: World) -> None:
-    world.edit(0, text(2, "two"))
-    for index in (1, 0):
-        world.deliver(index)
-        world.work(1)
-    world.deliver(1)
-    world.work(1)
+    installing(world)
     assert world.nodes[1].disk == text(2, "two")
     world.edit(1, text(3, "three"))
     world.settle()

@@ -21,9 +21,8 @@ KNOWN_MISTAKES: dict[str, str] = {
 
 
 LIKENESS = 0.65
-FOREIGN_LIKENESS = (
-    0.82  # of options of other blocks: pmask is not what is meant by the nmask of a real server
-)
+# Of options of other blocks: pmask is not what is meant by the nmask of a real server.
+FOREIGN_LIKENESS = 0.82
 
 # A file with an error is not converted.
 TOML_ADVICE = "take this line out, run lvsd convert --to toml, and put it there"
